@@ -1,0 +1,121 @@
+"""Padding, concatenation and length buckets of patch sequences.
+
+All of them keep the contract of `PatchSequence`: what is added is `valid=False` and has no effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .sequence import _EVENT_FIELDS, _PATCH_FIELDS, _ROW_FIELDS, Events, PatchSequence
+
+
+def pad(sequence: PatchSequence, n_patches: int) -> PatchSequence:
+    """Append invalid patches until each row has `n_patches`."""
+    extra = n_patches - sequence.n_patches
+    if extra < 0:
+        raise ValueError(f"cannot pad {sequence.n_patches} patches down to {n_patches}")
+    if extra == 0:
+        return sequence
+    changes: dict[str, Any] = {
+        name: _extend(getattr(sequence, name), extra, filler)
+        for name, filler in _PATCH_FIELDS.items()
+        if getattr(sequence, name) is not None
+    }
+    if sequence.edges is not None:
+        row = torch.div(sequence.edges, sequence.n_patches, rounding_mode="floor")
+        changes["edges"] = sequence.edges + row * extra
+    return sequence.replace(**changes)
+
+
+def collate(sequences: Sequence[PatchSequence]) -> PatchSequence:
+    """Stack batches along the row axis, padding patches and events to the longest."""
+    if not sequences:
+        raise ValueError("collate needs at least one sequence")
+    first = sequences[0]
+    if any(s.spec != first.spec for s in sequences):
+        raise ValueError("collate needs sequences of one spec; got several")
+    longest = max(s.n_patches for s in sequences)
+    padded = [pad(s, longest) for s in sequences]
+    changes: dict[str, Any] = {}
+    for name in (*_PATCH_FIELDS, *_ROW_FIELDS):
+        fields = [getattr(s, name) for s in padded]
+        changes[name] = None if fields[0] is None else torch.cat(fields)
+    if all(s.events is not None for s in padded):
+        changes["events"] = _collate_events([s.events for s in padded if s.events is not None])
+    edges, offset = [], 0
+    for s in padded:
+        if s.edges is not None:
+            edges.append(s.edges + offset * longest)
+        offset += len(s)
+    changes["edges"] = torch.cat(edges, dim=1) if edges else None
+    return first.replace(**changes)
+
+
+def concat_kinds(*sequences: PatchSequence) -> PatchSequence:
+    """Join token kinds of the same rows along the patch axis (e.g. patches, then beats, then rhythm).
+
+    The sequences must share rows, axes and the value axis; `spec.kinds` of the first names all kinds.
+    """
+    first = sequences[0]
+    if any(len(s) != len(first) for s in sequences):
+        raise ValueError("concat_kinds needs the same rows in every sequence")
+    changes: dict[str, Any] = {}
+    for name in _PATCH_FIELDS:
+        fields = [getattr(s, name) for s in sequences]
+        changes[name] = None if fields[0] is None else torch.cat(fields, dim=1)
+    total, parts, start = sum(s.n_patches for s in sequences), [], 0
+    for s in sequences:
+        if s.edges is not None:
+            row = torch.div(s.edges, s.n_patches, rounding_mode="floor")
+            parts.append(s.edges - row * s.n_patches + start + row * total)
+        start += s.n_patches
+    changes["edges"] = torch.cat(parts, dim=1) if parts else None
+    return first.replace(**changes)
+
+
+def bucket_lengths(lengths: Sequence[int], n_buckets: int) -> list[int]:
+    """Upper length of each bucket, so that rows fall into buckets of about equal population (last = longest).
+
+    Padding a row only to its bucket's length wastes far less than padding to the longest row.
+    """
+    ordered = sorted(int(n) for n in lengths)
+    if not ordered:
+        return []
+    cuts = [ordered[min(len(ordered) - 1, (i + 1) * len(ordered) // n_buckets - 1 if (i + 1) * len(ordered) >= n_buckets else 0)] for i in range(n_buckets)]
+    cuts[-1] = ordered[-1]
+    return sorted(set(cuts))
+
+
+def trim(sequence: PatchSequence) -> PatchSequence:
+    """Cut trailing patches that are invalid in every row."""
+    used = sequence.valid.any(dim=0).nonzero()
+    keep = int(used.max()) + 1 if len(used) else 1
+    if keep == sequence.n_patches:
+        return sequence
+    changes: dict[str, Any] = {
+        name: getattr(sequence, name)[:, :keep] for name in _PATCH_FIELDS if getattr(sequence, name) is not None
+    }
+    if sequence.edges is not None:
+        row = torch.div(sequence.edges, sequence.n_patches, rounding_mode="floor")
+        changes["edges"] = sequence.edges - row * (sequence.n_patches - keep)
+    return sequence.replace(**changes)
+
+
+def _extend(field: Tensor, extra: int, filler: Any) -> Tensor:
+    block = field.new_full((field.shape[0], extra, *field.shape[2:]), filler)
+    return torch.cat([field, block], dim=1)
+
+
+def _collate_events(events: list[Events]) -> Events:
+    longest = max(e.at.shape[1] for e in events)
+    return Events(
+        **{
+            name: torch.cat([_extend(getattr(e, name), longest - e.at.shape[1], filler) for e in events])
+            for name, filler in _EVENT_FIELDS.items()
+        }
+    )

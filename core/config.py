@@ -1,0 +1,133 @@
+"""The recipe as typed data: every key a YAML or a dotted override may set, with its default and meaning.
+
+`modality`, `encoder` and `objective` carry a registered `name`; their remaining keys belong to the dataclass or
+composition of that name. Nothing in a recipe can import code. Loading and merging live in `core.settings`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where recordings come from."""
+
+    name: str = "demo"  # "demo", a data set the modality can read, or "manifest" (implied by `manifest`)
+    root: str | None = None  # folder of a named data set; default: under $OMNIPATCH_DATA
+    manifest: str | None = None  # CSV with path, subject, label (see README)
+    task: str | None = None  # what to predict; default: the data set's first task
+    pretrain_with: tuple[str, ...] = ()  # further named data sets, used without labels in pretraining
+    limit: int | None = None  # keep only the first recordings (for a quick look)
+    demo_seed: int = 0  # the embedded demo set is a pure function of it
+    cache: str | None = None  # window cache; default $OMNIPATCH_CACHE or ~/.cache/omnipatch
+    jobs: int = 1  # processes that prepare recordings
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """How subjects are divided. Sides are always disjoint by `group`."""
+
+    kind: Literal["auto", "official", "holdout", "kfold"] = "auto"  # auto: official where the data set has one
+    group: Literal["subject", "site", "record", "window"] = "subject"  # anything but subject or site is stamped
+    test_fraction: float = 0.25  # share of groups held out (holdout)
+    validation_fraction: float = 0.2  # share of the training groups used for every choice
+    folds: int = 5  # number of folds (kfold)
+    seed: int = 0  # which partition
+    pretrain_on_test: bool = False  # also pretrain on the test subjects' signals; stamped on the report
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW and its schedule."""
+
+    lr: float = 1e-3  # peak learning rate
+    weight_decay: float = 0.05  # on matrices only; norms, biases and embeddings are exempt
+    betas: tuple[float, float] = (0.9, 0.95)
+    schedule: Literal["cosine", "infinite", "constant"] = "cosine"
+    warmup: float = 0.1  # share of the steps with rising rate
+    final: float = 0.01  # final rate as a share of the peak
+    clip: float = 1.0  # gradient norm limit, 0 = none
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """Pretraining loop. Keys not listed here go to lightning.Trainer as they are."""
+
+    max_steps: int = 1000
+    batch_size: int = 64  # windows a step, over all devices
+    precision: str = "auto"  # auto: bf16-mixed where the hardware multiplies bf16 fast, else 32-true
+    accelerator: str = "auto"
+    devices: int | str = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    accumulate_grad_batches: int = 1
+    checkpoint_every: int = 200  # steps between checkpoints
+    keep_checkpoints: int = 2
+    log_every: int = 10
+    monitor_every: int = 50  # steps between collapse and kNN checks
+    tensorboard: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)  # further lightning.Trainer arguments
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """Frozen-feature protocols."""
+
+    layers: int = 1  # mean of the last layers
+    knn_k: int = 20
+    knn_temperature: float = 0.07
+    linear_c: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)  # inverse L2 strengths; chosen on validation subjects
+    class_weight: Literal["none", "sqrt", "balanced"] = "sqrt"
+    attentive_steps: int = 300
+    attentive_lr: float = 1e-3
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """Full fine-tuning; the from-scratch control uses the same schedule."""
+
+    steps: int = 600
+    batch_size: int = 64
+    lr: float = 5e-4
+    layer_decay: float = 0.75  # rate multiplier a layer down from the head (pretrained only; scratch uses 1)
+    weight_decay: float = 0.05
+    warmup: float = 0.1
+    class_weight: Literal["none", "sqrt", "balanced"] = "sqrt"
+    augment: bool = True
+    dropout: float = 0.1  # in the head
+    label_smoothing: float = 0.0
+    weight_average: float = 0.99  # EMA of the weights used for prediction, 0 = off
+    eval_every: int = 100  # steps between validation checks; the best step is kept (validation only)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Which rows the result table has."""
+
+    models: tuple[str, ...] = ("pretrained", "random-init", "scratch", "hand-features", "prior")
+    protocols: tuple[str, ...] = ("knn", "linear", "attentive", "finetune")
+    label_fractions: tuple[float, ...] = (1.0,)
+    seeds: int = 3
+    bootstrap: int = 1000  # subject-level resamples for intervals
+    batch_size: int = 256
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One recipe: a modality, an objective and everything needed to repeat a run."""
+
+    name: str = "unnamed"
+    description: str = ""
+    seed: int = 0
+    modality: dict[str, Any] = field(default_factory=lambda: {"name": "ecg"})
+    encoder: dict[str, Any] = field(default_factory=lambda: {"name": "transformer"})
+    objective: dict[str, Any] = field(default_factory=lambda: {"name": "jepa"})
+    data: DataConfig = field(default_factory=DataConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

@@ -1,0 +1,263 @@
+"""The adapter contract: how a modality turns files into patch sequences.
+
+A modality is one class, registered under the entry-point group `omnipatch.modalities`. The built-ins use the same
+door as anyone else, so the core has no list of modalities. `omnipatch.core.testing.check_modality` is the
+executable form of this page.
+
+    read(path) -> Recording -> windows(recording) -> [Window] -> patchify(window) -> PatchSequence (one row)
+
+What the core asks of every modality, beyond the types
+- The whole preprocessing is in the frozen `Config`; it is saved with the weights and applied again at inference.
+- Sensors are known by name and position, never by their place in a list; what is missing is `valid=False` (a
+  whole patch) or NaN (a part of a joint patch).
+- Nothing here draws from global random state, and inputs are never modified.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .errors import InputError
+from .rng import RowRandom
+from .sequence import PatchSequence, SequenceSpec
+
+API_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A label with a place in time. `duration_s` 0 = a point (a beat), otherwise a span (a rhythm)."""
+
+    onset_s: float
+    label: str
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One file (or graph, or clip) in physical units.
+
+    signals: [sensor, sample] float32 in `unit`; other modalities document their own leading axes. NaN = missing.
+    sensors: names of the leading axis, canonical where the modality knows an alias.
+    record, subject, site: who it came from; `subject` drives splits ("" = unknown).
+    label: names of the classes of the whole recording; several for a multi-label task, empty = none.
+    extras: further arrays or values a modality needs (joint confidence, report text, age).
+    """
+
+    signals: np.ndarray
+    sensors: tuple[str, ...]
+    sfreq_hz: float
+    unit: str
+    record: str
+    subject: str = ""
+    site: str = ""
+    annotations: tuple[Annotation, ...] = ()
+    label: tuple[str, ...] = ()
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class WindowEvents:
+    """Points inside a window that a task labels (see `sequence.Events` for the batched form).
+
+    at: [event] position on the first coordinate axis, in its unit, relative to the window's start.
+    label: [event] names, "" = not labelled for this task.
+    features: [event, feature] float32 side information given to every head beside the tokens, random-init and
+        scratch controls included.
+    hand: [event, feature] float32 features of the field's own hand-made baseline.
+    """
+
+    at: np.ndarray
+    label: tuple[str, ...]
+    features: np.ndarray
+    hand: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A preprocessed stretch of one recording, ready to be cut into patches.
+
+    values: [sensor, sample] float32 after preprocessing; NaN = missing.
+    start_s: where the window starts in its recording.
+    label: class names of the window (or of its recording) under the chosen task.
+    hand: [feature] float32 hand-made features for tasks that label windows, or None.
+    """
+
+    values: np.ndarray
+    sensors: tuple[str, ...]
+    sfreq_hz: float
+    start_s: float
+    record: str
+    subject: str = ""
+    site: str = ""
+    label: tuple[str, ...] = ()
+    events: WindowEvents | None = None
+    hand: np.ndarray | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What fine-tuning and evaluation predict.
+
+    unit: "event" (a label at a point, read from tokens around it), "window", or "record" (windows averaged).
+    classes: names in the order of the integer codes.
+    multilabel: several classes may hold at once (labels become 0/1 vectors).
+    offsets: for events, distances along the first axis at which tokens are read around the point.
+    event_features: names of the side features of each event, in order.
+    """
+
+    name: str
+    unit: str
+    classes: tuple[str, ...]
+    multilabel: bool = False
+    offsets: tuple[float, ...] = (0.0,)
+    event_features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """One recording a data set offers: where it lies and what is known before it is opened.
+
+    path: file to hand to `Modality.read`, or None for generated data (then `seed` makes it).
+    split: side fixed by the data set's authors ("train", "test", "validation") or "".
+    """
+
+    path: Path | None
+    record: str
+    subject: str = ""
+    site: str = ""
+    split: str = ""
+    label: tuple[str, ...] = ()
+    start_s: float | None = None
+    stop_s: float | None = None
+    seed: int | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A named public data set: its own layout, read in place.
+
+    folder: where it lies under `$OMNIPATCH_DATA`, e.g. "ecg/mitdb".
+    list_sources: root folder -> sources; raises InputError that says which layout was expected.
+    tasks: names of the tasks its labels support, the first is the default.
+    downloads: file name -> (url, sha256) for `omnipatch data fetch`; empty when it may not be fetched.
+    instructions: what to do when it cannot be downloaded (credentials, licence).
+    """
+
+    name: str
+    folder: str
+    list_sources: Any
+    tasks: tuple[str, ...]
+    licence: str = ""
+    citation: str = ""
+    downloads: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    instructions: str = ""
+
+
+class Modality(ABC):
+    """Base class of all adapters. See the module's docstring for the contract."""
+
+    name: ClassVar[str]
+    api_version: ClassVar[int] = API_VERSION
+    Config: ClassVar[type]  # a frozen dataclass, each field with a comment and a default
+
+    def __init__(self, config: Any = None) -> None:
+        self.config = self.Config() if config is None else config
+
+    # ---- what every adapter provides --------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def spec(self) -> SequenceSpec:
+        """Axes, units and patch shape that this configuration yields."""
+
+    @abstractmethod
+    def read(self, path: Path | str) -> Recording:
+        """Open one file in its native format. Raises CorruptFileError or InputError, nothing else."""
+
+    @abstractmethod
+    def windows(self, recording: Recording, task: str | None = None) -> list[Window]:
+        """Preprocess and cut a recording; labels, events and hand features are those of `task` (None = no labels)."""
+
+    @abstractmethod
+    def patchify(self, window: Window) -> PatchSequence:
+        """One row without events: the core adds provenance, labels and events from the window itself."""
+
+    @abstractmethod
+    def example(self, rng: np.random.Generator) -> Recording:
+        """A physiologically sensible synthetic recording with labels, a pure function of `rng`."""
+
+    # ---- what an adapter may provide --------------------------------------------------------------------------
+
+    def unpatchify(self, sequence: PatchSequence) -> list[np.ndarray]:
+        """The inverse of `patchify` for each row (values only), where one exists."""
+        raise NotImplementedError(f"modality {self.name} has no inverse of patchify")
+
+    def augment(self, batch: PatchSequence, rng: RowRandom) -> PatchSequence:
+        """A label-safe random view of a batch, for contrastive objectives and fine-tuning. Default: unchanged."""
+        return batch
+
+    def maskers(self) -> dict[str, dict[str, Any]]:
+        """Named maskings that make sense for this modality: {name: mask sampler options}."""
+        return {"random": {"name": "random"}}
+
+    def tasks(self) -> dict[str, Task]:
+        """Tasks that labels of this modality support."""
+        return {}
+
+    def datasets(self) -> dict[str, Dataset]:
+        """Public data sets this adapter can read in their own layout."""
+        return {}
+
+    def demo(self, seed: int = 0) -> list[Source]:
+        """Sources of the embedded demo set (`path=None`): several subjects, seeds in `Source.seed`."""
+        return [
+            Source(path=None, record=f"demo{i:03d}", subject=f"demo{i:03d}", seed=seed * 1000 + i) for i in range(12)
+        ]
+
+    def load(self, source: Source) -> Recording:
+        """Open a source: a file through `read`, generated data through `example`."""
+        from dataclasses import replace
+
+        if source.path is None:
+            recording = self.example(np.random.default_rng(source.seed))
+        else:
+            recording = self.read(source.path)
+        changes: dict[str, Any] = {"record": source.record}
+        for name in ("subject", "site", "label"):
+            if getattr(source, name):
+                changes[name] = getattr(source, name)
+        if source.extras:
+            changes["extras"] = {**recording.extras, **source.extras}
+        return replace(recording, **changes)
+
+    def quality(self, recording: Recording) -> dict[str, str]:
+        """Sensors that should not be trusted: {sensor: reason}; they are counted in the report."""
+        return {}
+
+    def task(self, name: str) -> Task:
+        """Look up a task, naming the nearest known one when it is unknown."""
+        tasks = self.tasks()
+        if name not in tasks:
+            from .errors import nearest
+
+            raise InputError(
+                f"modality {self.name} has no task {name!r}", expected=sorted(tasks), fix=nearest(name, tasks)
+            )
+        return tasks[name]
+
+
+def one_class(labels: Iterable[str], classes: Sequence[str]) -> int:
+    """Integer code of a single-class label, -1 when none of `classes` is among `labels`."""
+    for label in labels:
+        if label in classes:
+            return classes.index(label)
+    return -1

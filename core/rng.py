@@ -1,0 +1,70 @@
+"""Random numbers that belong to a window, not to a batch.
+
+Every draw is a pure function of (seed, step, window id, name of the draw, position). So a mask or an augmentation
+is the same whichever rank, batch position or padding the window gets, and after a resume: there is no generator
+state to save. The mixing function is the 32-bit finaliser of MurmurHash3 (Appleby, public domain), applied twice.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+
+import torch
+from torch import Tensor
+
+_LOW32 = 0xFFFFFFFF
+
+
+def _mix(x: Tensor) -> Tensor:
+    x = (x ^ (x >> 16)) * 0x85EBCA6B & _LOW32
+    x = (x ^ (x >> 13)) * 0xC2B2AE35 & _LOW32
+    return x ^ (x >> 16)
+
+
+class RowRandom:
+    """Per-row random numbers for one step.
+
+    Parameters
+    ----------
+    seed, step: integers; draws of different steps are independent.
+    rows: [batch] int64, unique id of each row's window.
+
+    Every draw advances a counter, so two calls give different numbers; `fork(name)` gives a named stream whose
+    numbers do not depend on what was drawn before it.
+    """
+
+    def __init__(self, seed: int, step: int, rows: Tensor, stream: str = "") -> None:
+        self.seed, self.step, self.rows, self.stream = int(seed), int(step), rows, stream
+        self._draws = 0
+
+    def fork(self, name: str, rows: Tensor | None = None) -> RowRandom:
+        """An independent stream for the same step, optionally for other rows."""
+        return RowRandom(self.seed, self.step, self.rows if rows is None else rows, f"{self.stream}/{name}")
+
+    def _bits(self, shape: tuple[int, ...]) -> Tensor:
+        salt = zlib.crc32(f"{self.seed}:{self.step}:{self.stream}:{self._draws}".encode())
+        self._draws += 1
+        low = self.rows.long() & _LOW32
+        high = (self.rows.long() >> 32) & _LOW32
+        row = _mix(_mix(low ^ salt) ^ high)
+        size = math.prod(shape)
+        position = _mix(torch.arange(size, device=self.rows.device) * 0x9E3779B1 + salt & _LOW32)
+        bits = _mix(_mix(row.unsqueeze(1) ^ position) + row.unsqueeze(1) & _LOW32)
+        return bits.reshape(len(self.rows), *shape)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """[batch, *shape] float32 in the open interval (0, 1)."""
+        return (self._bits(shape) >> 8).to(torch.float32).add_(0.5).mul_(2.0**-24)
+
+    def normal(self, *shape: int) -> Tensor:
+        """[batch, *shape] standard normal float32."""
+        return math.sqrt(2.0) * torch.erfinv((2.0 * self.uniform(*shape) - 1.0).clamp(-1 + 1e-6, 1 - 1e-6))
+
+    def integers(self, low: int, high: int, *shape: int) -> Tensor:
+        """[batch, *shape] int64 in [low, high)."""
+        return low + (self.uniform(*shape) * (high - low)).long().clamp_(max=high - low - 1)
+
+    def sign(self, *shape: int) -> Tensor:
+        """[batch, *shape] of +1 or -1."""
+        return torch.where(self.uniform(*shape) < 0.5, -1.0, 1.0)
