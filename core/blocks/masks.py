@@ -34,9 +34,7 @@ class MaskSampler:
         https://arxiv.org/abs/2212.10413).
     """
 
-    def __init__(
-        self, *, ratio: float | tuple[float, float] = 0.6, repeats: int = 1, disjoint: bool = False
-    ) -> None:
+    def __init__(self, *, ratio: float | tuple[float, float] = 0.6, repeats: int = 1, disjoint: bool = False) -> None:
         low, high = (ratio, ratio) if isinstance(ratio, int | float) else ratio
         if not 0 < low <= high < 1:
             raise ValueError(f"mask ratio must lie between 0 and 1, got {ratio}")

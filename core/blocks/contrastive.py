@@ -1,0 +1,75 @@
+"""Losses over the whole batch of embeddings, gathered from all ranks with gradient.
+
+They see every row of the global batch, so two processes give the loss of one at the same global batch.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..distributed import gather_rows
+from ..sequence import PatchSequence
+from .losses import Loss
+from .registry import register
+from .targets import Target
+
+
+@register("loss", "nt_xent")
+class NTXent(Loss):
+    """SimCLR's normalised temperature-scaled cross-entropy (Chen et al. 2020, https://arxiv.org/abs/2002.05709).
+
+    Both directions over 2n embeddings. exclude_same_subject: other windows of a row's own subject are no negatives
+    (one person yields many alike windows).
+    """
+
+    gathered = True
+
+    def __init__(self, *, temperature: float = 0.1, exclude_same_subject: bool = False) -> None:
+        super().__init__()
+        self.temperature, self.exclude = temperature, exclude_same_subject
+
+    def forward(self, prediction: Tensor, target: Target, batch: PatchSequence) -> tuple[Tensor, Tensor]:
+        a, b = gather_rows(prediction), gather_rows(target.values)
+        z = F.normalize(torch.cat([a, b]).float(), dim=-1)
+        n = len(a)
+        logits = z @ z.T / self.temperature
+        rows = torch.arange(2 * n, device=z.device)
+        positive = rows.roll(n)
+        hidden = torch.eye(2 * n, dtype=torch.bool, device=z.device)
+        if self.exclude:
+            subject = gather_rows(batch.subject).repeat(2)
+            alike = (subject.unsqueeze(0) == subject.unsqueeze(1)) & (subject >= 0).unsqueeze(0)
+            alike[rows, positive] = False
+            hidden = hidden | alike
+        values = F.cross_entropy(logits.masked_fill(hidden, -torch.inf), positive, reduction="none")
+        valid = gather_rows(target.valid).repeat(2)
+        return values, valid.to(values.dtype)
+
+
+@register("loss", "barlow")
+class BarlowTwins(Loss):
+    """Cross-correlation to the identity (Zbontar et al. 2021, https://arxiv.org/abs/2103.03230), summed over D x D.
+
+    off_diagonal: weight of redundancy reduction; scale: multiplies the whole loss.
+    """
+
+    gathered = True
+
+    def __init__(self, *, off_diagonal: float = 0.0051, scale: float = 0.025) -> None:
+        super().__init__()
+        self.off_diagonal, self.scale = off_diagonal, scale
+
+    def forward(self, prediction: Tensor, target: Target, batch: PatchSequence) -> tuple[Tensor, Tensor]:
+        a, b = _standardize(gather_rows(prediction)), _standardize(gather_rows(target.values))
+        c = a.T @ b / len(a)
+        on = (c.diagonal() - 1.0).square().sum()
+        off = c.square().sum() - c.diagonal().square().sum()
+        value = self.scale * (on + self.off_diagonal * off)
+        return value.unsqueeze(0), torch.ones_like(value).unsqueeze(0)
+
+
+def _standardize(z: Tensor, eps: float = 1e-5) -> Tensor:
+    z = z.float()
+    return (z - z.mean(dim=0)) / (z.var(dim=0, unbiased=False) + eps).sqrt()

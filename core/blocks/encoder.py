@@ -1,0 +1,147 @@
+"""Encoders: visible patches to tokens.
+
+- Hidden patches are dropped before the embedding, so a masked view costs what it shows (MAE).
+- An encoder reads coordinates, never list positions: permuting patches with their coordinates permutes the tokens,
+  and adding invalid patches changes nothing.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..sequence import PatchSequence, SequenceSpec
+from .attention import Block, init_weights, key_bias
+from .embed import PatchEmbedding
+from .masks import select
+from .positions import FourierPositions, RotaryPositions
+from .registry import register
+from .views import IndexSet
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What an encoder returns.
+
+    tokens: [row, patch, width]; valid: [row, patch] bool; coords: [row, patch, axis].
+    index: [row, patch] position of each token on the batch's patch axis, None = unchanged.
+    pooled: [row, width] mean over valid tokens.
+    layers: the last `keep_layers` block outputs, earliest first, each [row, patch, width].
+    embedding: [row, patch, width] output of the patch embedding (for monitors).
+    """
+
+    tokens: Tensor
+    valid: Tensor
+    coords: Tensor
+    index: Tensor | None
+    pooled: Tensor
+    layers: tuple[Tensor, ...]
+    embedding: Tensor
+
+
+class Encoder(nn.Module):
+    """Base class. `width`: size of a token; `depth`: number of layers; `spec`: what it was built for."""
+
+    width: int
+    depth: int
+
+    def __init__(self, spec: SequenceSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(
+        self,
+        batch: PatchSequence,
+        rows: Tensor | None = None,
+        visible: IndexSet | None = None,
+        keep_layers: int = 0,
+    ) -> Encoded:
+        """Encode the visible patches of the rows.
+
+        rows: [row] lineage, batch row of each encoded row (repeats allowed); visible: which patches of them.
+        """
+        if visible is not None:
+            part = select(batch, rows, visible)
+            return self.encode(part, visible.index, keep_layers)
+        return self.encode(batch if rows is None else batch.rows(rows), None, keep_layers)
+
+    @abstractmethod
+    def encode(self, batch: PatchSequence, index: Tensor | None, keep_layers: int) -> Encoded:
+        """Encode all valid patches of `batch`."""
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters from the input to the last layer, for layer-wise learning rates."""
+        return [list(self.parameters())]
+
+
+def masked_mean(tokens: Tensor, valid: Tensor) -> Tensor:
+    """[row, patch, width] -> [row, width] mean over valid patches in float32; rows without any give zero."""
+    weight = valid.to(torch.float32)
+    weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1.0)
+    return torch.einsum("rp,rpw->rw", weight, tokens.float())
+
+
+@register("encoder", "transformer")
+class TransformerEncoder(Encoder):
+    """Pre-norm vision-transformer trunk (Dosovitskiy et al. 2020, https://arxiv.org/abs/2010.11929) over coordinates.
+
+    width, depth, heads, mlp_ratio: size. positions: "fourier" (added to the embedding) or "rotary" (inside attention).
+    registers: extra learned tokens that belong to no patch (Darcet et al. 2023, https://arxiv.org/abs/2309.16588).
+    """
+
+    def __init__(
+        self,
+        spec: SequenceSpec,
+        *,
+        width: int = 192,
+        depth: int = 6,
+        heads: int = 3,
+        mlp_ratio: float = 4.0,
+        positions: str = "fourier",
+        registers: int = 0,
+    ) -> None:
+        super().__init__(spec)
+        if positions not in ("fourier", "rotary"):
+            raise ValueError(f"positions must be 'fourier' or 'rotary', got {positions!r}")
+        self.width, self.depth = width, depth
+        self.embed = PatchEmbedding(spec, width)
+        self.positions = FourierPositions(spec, width) if positions == "fourier" else None
+        self.rotary = RotaryPositions(spec, width // heads) if positions == "rotary" else None
+        self.registers = nn.Parameter(torch.zeros(registers, width)) if registers else None
+        self.blocks = nn.ModuleList(Block(width, heads, mlp_ratio) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.apply(init_weights)
+        if self.registers is not None:
+            nn.init.trunc_normal_(self.registers, std=0.02)
+
+    def encode(self, batch: PatchSequence, index: Tensor | None, keep_layers: int) -> Encoded:
+        valid = batch.valid
+        coords = batch.coords.masked_fill(~valid.unsqueeze(-1), 0.0)
+        embedding = x = self.embed(batch.values, batch.ids, batch.kind, valid)
+        if self.positions is not None:
+            x = x + self.positions(coords)
+        extra = 0
+        everyone, places = valid, coords
+        if self.registers is not None:
+            extra = len(self.registers)
+            x = torch.cat([self.registers.to(x.dtype).expand(len(x), -1, -1), x], dim=1)
+            everyone = torch.cat([valid.new_ones(len(x), extra), valid], dim=1)
+            places = torch.cat([coords.new_zeros(len(x), extra, coords.shape[-1]), coords], dim=1)
+        bias = key_bias(everyone)
+        rotation = self.rotary(places) if self.rotary is not None else None
+        layers = []
+        for i, block in enumerate(self.blocks):
+            x = block(x, bias, rotation)
+            if i >= self.depth - keep_layers:
+                layers.append(x[:, extra:])
+        tokens = self.norm(x)[:, extra:]
+        return Encoded(tokens, valid, coords, index, masked_mean(tokens, valid), tuple(layers), embedding)
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        first = [p for m in (self.embed, self.positions) if m is not None for p in m.parameters()]
+        if self.registers is not None:
+            first.append(self.registers)
+        return [first, *(list(b.parameters()) for b in self.blocks), list(self.norm.parameters())]

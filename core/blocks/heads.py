@@ -1,0 +1,97 @@
+"""Query heads: predict something at places the encoder did not see.
+
+The narrow transformer that fills in hidden places is the same in JEPA (predicts latents, Assran et al. 2023,
+https://arxiv.org/abs/2301.08243) and in MAE (predicts values); only its output width differs. Queries are mask tokens
+that carry coordinates, so any place can be asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..sequence import SequenceSpec
+from .attention import Block, init_weights, key_bias
+from .encoder import Encoded
+from .positions import FourierPositions
+from .registry import register
+
+
+@dataclass(frozen=True)
+class Query:
+    """Places to predict at. coords: [row, k, axis]; kind: [row, k]; valid: [row, k]."""
+
+    coords: Tensor
+    kind: Tensor
+    valid: Tensor
+
+
+class QueryHead(nn.Module):
+    """Base of heads that read an encoding and answer queries: (Encoded, Query) -> [row, k, out]."""
+
+    out: int
+
+
+class _CoordinateTransformer(QueryHead):
+    """Context tokens and mask tokens through a narrow transformer; the mask tokens' outputs are the answer."""
+
+    def __init__(
+        self, spec: SequenceSpec, in_width: int, out: int, width: int, depth: int, heads: int, mlp_ratio: float
+    ) -> None:
+        super().__init__()
+        self.out = out
+        self.enter = nn.Linear(in_width, width)
+        self.positions = FourierPositions(spec, width)
+        self.ask = nn.Parameter(torch.zeros(len(spec.kinds), width))
+        self.blocks = nn.ModuleList(Block(width, heads, mlp_ratio) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        self.leave = nn.Linear(width, out)
+        self.apply(init_weights)
+        nn.init.trunc_normal_(self.ask, std=0.02)
+
+    def forward(self, encoded: Encoded, query: Query) -> Tensor:
+        context = self.enter(encoded.tokens)
+        coords = torch.cat([encoded.coords, query.coords.masked_fill(~query.valid.unsqueeze(-1), 0.0)], dim=1)
+        asked = self.ask[query.kind] if len(self.ask) > 1 else self.ask.expand(*query.kind.shape, -1)
+        x = torch.cat([context, asked.to(context.dtype)], dim=1) + self.positions(coords)
+        bias = key_bias(torch.cat([encoded.valid, query.valid], dim=1))
+        for block in self.blocks:
+            x = block(x, bias)
+        return self.leave(self.norm(x[:, context.shape[1] :]))
+
+
+@register("head", "predictor")
+class Predictor(_CoordinateTransformer):
+    """JEPA predictor: answers in the width of the encoder's tokens."""
+
+    def __init__(
+        self,
+        spec: SequenceSpec,
+        in_width: int,
+        *,
+        width: int = 96,
+        depth: int = 3,
+        heads: int = 3,
+        mlp_ratio: float = 4.0,
+    ) -> None:
+        super().__init__(spec, in_width, in_width, width, depth, heads, mlp_ratio)
+
+
+@register("head", "decoder")
+class Decoder(_CoordinateTransformer):
+    """MAE decoder: answers with the numbers of a patch."""
+
+    def __init__(
+        self,
+        spec: SequenceSpec,
+        in_width: int,
+        *,
+        width: int = 96,
+        depth: int = 2,
+        heads: int = 3,
+        mlp_ratio: float = 4.0,
+        out: int | None = None,
+    ) -> None:
+        super().__init__(spec, in_width, out or spec.patch_size, width, depth, heads, mlp_ratio)

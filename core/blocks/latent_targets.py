@@ -1,0 +1,159 @@
+"""Targets that are embeddings: of an exponential moving average of the encoder, or of the encoder itself."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..distributed import gather_rows
+from ..sequence import SequenceSpec
+from .encoder import Encoder
+from .registry import register
+from .schedules import schedule
+from .targets import Request, Target, TargetProvider, normalize_tokens
+
+
+def chain(heads: Mapping[str, nn.Module], names: str | Sequence[str] | None) -> list[nn.Module]:
+    """The named heads in order."""
+    names = [] if names is None else [names] if isinstance(names, str) else names
+    return [heads[name] for name in names]
+
+
+class _Latent(TargetProvider):
+    """Shared by both: token targets from the last layers, pooled targets through optional heads."""
+
+    def __init__(self, layers: int, normalize: str) -> None:
+        super().__init__()
+        self.layers, self.normalize = layers, normalize
+
+    def embed(self, request: Request, encoder: Encoder, heads: Sequence[nn.Module]) -> Target:
+        if request.index is None:
+            encoded = request.encode(encoder, request.view, True, 0)
+            z = encoded.pooled
+            for head in heads:
+                z = head(z)
+            return Target(z.float(), encoded.valid.any(dim=1))
+        encoded = request.encode(encoder, request.view, False, self.layers if self.layers > 1 else 0)
+        states = encoded.layers if self.layers > 1 else (encoded.tokens,)
+        tokens = torch.stack([normalize_tokens(s, encoded.valid, self.normalize) for s in states]).mean(dim=0)
+        for head in heads:
+            tokens = head(tokens)
+        return request.take(tokens, encoded.valid)
+
+
+@register("target", "ema")
+class EMATarget(_Latent):
+    """An exponential moving average of the encoder (and of heads), without gradient (BYOL, I-JEPA, data2vec).
+
+    momentum: number or schedule. layers: average of the last layers (data2vec), each normalised. head: names of heads
+    whose moving average is applied to the embedding.
+    """
+
+    def __init__(
+        self,
+        spec: SequenceSpec,
+        encoder: Encoder,
+        heads: Mapping[str, nn.Module],
+        *,
+        momentum: float | dict[str, Any] = 0.996,
+        layers: int = 1,
+        normalize: str = "layer",
+        head: str | list[str] | None = None,
+    ) -> None:
+        super().__init__(layers, normalize)
+        self.momentum = schedule(momentum, "momentum")
+        self._online = [encoder, *chain(heads, head)]  # a plain list: the online weights are not ours to save
+        self.average = nn.ModuleList(copy.deepcopy(m) for m in self._online)
+        self.average.requires_grad_(False)
+
+    @property
+    def encoder(self) -> Encoder:
+        return self.average[0]  # type: ignore[return-value]
+
+    @torch.no_grad()
+    def forward(self, request: Request) -> Target:
+        return self.embed(request, self.encoder, list(self.average[1:]))
+
+    @torch.no_grad()
+    def after_step(self, step: int, total: int) -> None:
+        share = 1.0 - self.momentum(step, total)
+        for average, online in zip(self.average, self._online, strict=True):
+            ours = [p.data for p in average.parameters()]
+            if ours:
+                torch._foreach_lerp_(ours, [p.data for p in online.parameters()], share)
+            for mine, theirs in zip(average.buffers(), online.buffers(), strict=True):
+                mine.copy_(theirs)
+
+
+@register("target", "centred")
+class CentredPrototypes(EMATarget):
+    """DINO's target (Caron et al. 2021, https://arxiv.org/abs/2104.14294): softmax((s - centre) / temperature).
+
+    s are prototype scores of the moving average; the centre is a moving average of the batch mean of s over all ranks.
+    """
+
+    centre: Tensor
+
+    def __init__(
+        self,
+        spec: SequenceSpec,
+        encoder: Encoder,
+        heads: Mapping[str, nn.Module],
+        *,
+        head: str | list[str],
+        momentum: float | dict[str, Any] = 0.996,
+        temperature: float | dict[str, Any] = 0.04,
+        centre_momentum: float = 0.9,
+    ) -> None:
+        super().__init__(spec, encoder, heads, momentum=momentum, head=head)
+        self.temperature = schedule(temperature, "temperature")
+        self.centre_momentum = centre_momentum
+        self.register_buffer("centre", torch.zeros(getattr(chain(heads, head)[-1], "out", 1)))
+        self.register_buffer("progress", torch.zeros(2, dtype=torch.long))
+        self._seen: list[Tensor] = []
+
+    @torch.no_grad()
+    def forward(self, request: Request) -> Target:
+        scores = super().forward(request)
+        if self.training:
+            self._seen.append(gather_rows(scores.values.flatten(0, -2)).mean(dim=0))
+        step, total = self.progress.tolist()
+        values = torch.softmax((scores.values - self.centre) / self.temperature(step, total), dim=-1)
+        return Target(values, scores.valid)
+
+    @torch.no_grad()
+    def after_step(self, step: int, total: int) -> None:
+        super().after_step(step, total)
+        self.progress.copy_(torch.tensor([step, total]))
+        if self._seen:
+            mean = torch.stack(self._seen).mean(dim=0)
+            self.centre.lerp_(mean, 1.0 - self.centre_momentum)
+            self._seen.clear()
+
+
+@register("target", "self")
+class SelfTarget(_Latent):
+    """The online encoder itself: SimSiam with `stop_gradient`, VICReg, Barlow Twins and LeJEPA without."""
+
+    def __init__(
+        self,
+        spec: SequenceSpec,
+        encoder: Encoder,
+        heads: Mapping[str, nn.Module],
+        *,
+        stop_gradient: bool = False,
+        layers: int = 1,
+        normalize: str = "none",
+        head: str | list[str] | None = None,
+    ) -> None:
+        super().__init__(layers, normalize)
+        self.stop_gradient = stop_gradient
+        self._online: list[nn.Module] = [encoder, *chain(heads, head)]  # shared, not owned
+
+    def forward(self, request: Request) -> Target:
+        target = self.embed(request, self._online[0], self._online[1:])  # type: ignore[arg-type]
+        return Target(target.values.detach(), target.valid) if self.stop_gradient else target

@@ -1,0 +1,86 @@
+"""Targets computed from the signal itself: no teacher, cannot collapse.
+
+Patches are viewed in their own shape [row, k, *patch_shape]; the last axis is taken as time. A NaN (a sensor that was
+not recorded) stays NaN and is left out by the loss.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..sequence import SequenceSpec
+from .registry import register
+from .targets import Request, Target, TargetProvider
+
+
+class _SignalTarget(TargetProvider):
+    def __init__(self, spec: SequenceSpec, encoder, heads) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, request: Request) -> Target:
+        part = request.source()
+        assert part.values is not None, "signal targets need patches with values"
+        shaped = part.values.float().reshape(part.flat_value_shape())
+        return Target(self.transform(shaped).flatten(2), part.valid)
+
+    def transform(self, patches: Tensor) -> Tensor:
+        """[row, k, *patch_shape] -> [row, k, ...]."""
+        raise NotImplementedError
+
+
+@register("target", "raw")
+class RawPatches(_SignalTarget):
+    """Patch values, each sensor of a patch standardised over time (MAE's normalised pixels).
+
+    normalize: False keeps the values as they are. eps: added to the variance, so that a flat stretch stays small
+    instead of exploding.
+    """
+
+    def __init__(self, spec: SequenceSpec, encoder, heads, *, normalize: bool = True, eps: float = 1e-2) -> None:
+        super().__init__(spec, encoder, heads)
+        self.normalize, self.eps = normalize, eps
+
+    def transform(self, patches: Tensor) -> Tensor:
+        if not self.normalize:
+            return patches
+        mean = patches.mean(dim=-1, keepdim=True)
+        var = (patches - mean).square().mean(dim=-1, keepdim=True)
+        return (patches - mean) / (var + self.eps).sqrt()
+
+
+@register("target", "difference")
+class Difference(_SignalTarget):
+    """First difference over time, padded to the patch length by repeating the first step."""
+
+    def transform(self, patches: Tensor) -> Tensor:
+        steps = patches[..., 1:] - patches[..., :-1]
+        return torch.cat([steps[..., :1], steps], dim=-1) if steps.shape[-1] else torch.zeros_like(patches)
+
+
+@register("target", "gradient")
+class MultiScaleGradient(_SignalTarget):
+    """Log ratio of the mean magnitudes right and left of each sample, at several scales.
+
+    The one-dimensional form of SAR-JEPA's multi-scale gradient (Li et al. 2023, https://arxiv.org/abs/2311.15153): a
+    ratio is free of amplitude, so noise that multiplies the signal cancels. radii: half-window lengths in samples.
+    """
+
+    def __init__(
+        self, spec: SequenceSpec, encoder, heads, *, radii: tuple[int, ...] = (1, 2, 4, 8), eps: float = 1e-1
+    ) -> None:
+        super().__init__(spec, encoder, heads)
+        self.radii, self.eps = tuple(radii), eps
+
+    def transform(self, patches: Tensor) -> Tensor:
+        time = patches.shape[-1]
+        flat = patches.reshape(-1, 1, time).abs()
+        scales = []
+        for radius in self.radii:
+            padded = F.pad(flat, (radius, radius), mode="replicate")
+            mean = F.avg_pool1d(padded, radius, stride=1)  # mean[i] covers padded[i : i + radius]
+            left, right = mean[..., :time], mean[..., radius + 1 : radius + 1 + time]
+            scales.append(torch.log((right + self.eps) / (left + self.eps)))
+        return torch.stack(scales, dim=2).reshape(*patches.shape[:-1], len(self.radii), time)

@@ -1,0 +1,88 @@
+"""What a target provider is: the answer a head's prediction is compared with.
+
+A provider gets a `Request` (which view, which rows and patches, pooled or not) and returns a `Target`. Providers are
+modules: what they remember (EMA weights, centres) are buffers that survive a resume, updated in `after_step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..sequence import PatchSequence, gather_patches
+from .encoder import Encoded, Encoder
+from .views import IndexSet, View
+
+
+@dataclass(frozen=True)
+class Target:
+    """values: [row, k, out] or [row, out]; NaN = not measured (counts nowhere). valid: values' leading axes."""
+
+    values: Tensor
+    valid: Tensor
+
+
+# (encoder, view, hide, keep_layers) -> encoding; hide=False shows every valid patch of the view's batch
+Encode = Callable[[Encoder, View, bool, int], Encoded]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a provider.
+
+    view: the view the target is taken from; encode: encodes it at most once a step for each encoder.
+    rows: [row] batch row of each wanted row; index: patches wanted of each row, None = one pooled vector a row.
+    """
+
+    view: View
+    encode: Encode
+    rows: Tensor | None
+    index: IndexSet | None
+
+    def source(self) -> PatchSequence:
+        """The wanted patches as a batch of their own, content included."""
+        assert self.index is not None
+        batch = self.view.batch if self.rows is None else self.view.batch.rows(self.rows)
+        part = batch.patches(self.index.index)
+        return part.replace(valid=self.index.valid & part.valid)
+
+    def take(self, tokens: Tensor, valid: Tensor) -> Target:
+        """The wanted patches of a full encoding [batch row, patch, width]."""
+        assert self.index is not None
+        if self.rows is not None:
+            tokens, valid = tokens[self.rows], valid[self.rows]
+        seen = gather_patches(valid, self.index.index)
+        return Target(gather_patches(tokens, self.index.index), self.index.valid & seen)
+
+
+class TargetProvider(nn.Module):
+    """Base of all providers. `out`: width of the target, or None when it follows from the head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, request: Request) -> Target:
+        raise NotImplementedError
+
+    def after_step(self, step: int, total: int) -> None:
+        """Update what is not learned by gradient."""
+
+
+def normalize_tokens(tokens: Tensor, valid: Tensor, how: str) -> Tensor:
+    """Parameter-free normalisation in float32: "layer" over width, "instance" over valid patches, or "none"."""
+    tokens = tokens.float()
+    if how == "none":
+        return tokens
+    if how == "layer":
+        return torch.nn.functional.layer_norm(tokens, tokens.shape[-1:])
+    if how == "instance":
+        weight = valid.unsqueeze(-1).to(tokens.dtype)
+        count = weight.sum(dim=1, keepdim=True).clamp(min=1.0)
+        tokens = tokens.masked_fill(~valid.unsqueeze(-1), 0.0)
+        mean = tokens.sum(dim=1, keepdim=True) / count
+        var = ((tokens - mean).square() * weight).sum(dim=1, keepdim=True) / count
+        return (tokens - mean) / (var + 1e-6).sqrt()
+    raise ValueError(f"normalize must be 'layer', 'instance' or 'none', got {how!r}")
