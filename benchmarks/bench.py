@@ -1,0 +1,81 @@
+"""What the side-by-side scripts share: contestants as separate processes, run in alternation.
+
+Each contestant is a process of its own that executes one timed round when told to, so that peak memory belongs to it
+alone and the machine's changing speed hits both sides alike. Ratios are taken round by round; the median is quoted.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+
+def serve(step: Callable[[], None], steps: int, warmup: int = 2) -> None:
+    """Worker loop: warm up, then time `steps` steps for each line on stdin; answers go to stdout."""
+    for _ in range(warmup):
+        step()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        if line.strip() != "round":
+            break
+        start = time.perf_counter()
+        for _ in range(steps):
+            step()
+        seconds = (time.perf_counter() - start) / steps
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{seconds} {peak}", flush=True)
+
+
+class Contestant:
+    """A worker process: `script` is run with the arguments that make it call `serve`."""
+
+    def __init__(self, name: str, arguments: list[str]) -> None:
+        self.name, self.seconds, self.peak_mib = name, [], 0.0
+        self._process = subprocess.Popen(
+            [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._expect("ready")
+
+    def round(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write("round\n")
+        self._process.stdin.flush()
+        seconds, peak = self._expect().split()
+        self.seconds.append(float(seconds))
+        self.peak_mib = float(peak)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _expect(self, word: str | None = None) -> str:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if word is None or line.strip() == word:
+                return line
+        raise SystemExit(f"{self.name}: the worker ended without an answer (exit code {self._process.wait()})")
+
+
+def alternate(contestants: list[Contestant], rounds: int) -> None:
+    """Run all contestants `rounds` times in turn and close them."""
+    for _ in range(rounds):
+        for contestant in contestants:
+            contestant.round()
+    for contestant in contestants:
+        contestant.close()
+
+
+def table(contestants: list[Contestant], reference: str, batch: int) -> str:
+    """Median records per second, median ratio to the reference (round by round) and peak memory, as text."""
+    base = next(c for c in contestants if c.name == reference)
+    lines = [f"{'':34s} {'ms/step':>9s} {'records/s':>10s} {'x ' + reference:>16s} {'peak MiB':>9s}"]
+    for c in contestants:
+        median = statistics.median(c.seconds)
+        ratio = statistics.median(b / a for a, b in zip(c.seconds, base.seconds, strict=True))
+        lines.append(f"{c.name:34s} {median * 1e3:9.1f} {batch / median:10.1f} {ratio:16.2f} {c.peak_mib:9.0f}")
+    return "\n".join(lines)
