@@ -14,6 +14,8 @@ every function here is plain arithmetic.
 
 from __future__ import annotations
 
+import os
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -28,6 +30,14 @@ def world_size() -> int:
 def rank() -> int:
     """Index of this process among them, 0 without a process group."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def is_main_process() -> bool:
+    """Whether this process owns files and output. Unlike `rank`, it is known before the process group is up."""
+    if dist.is_available() and dist.is_initialized():
+        return rank() == 0
+    # set by torchrun, Lightning's launcher and SLURM
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
 def sum_across(x: Tensor) -> Tensor:

@@ -1,0 +1,218 @@
+"""Pretraining from a recipe: builds the objective, the data position and the Lightning Trainer, and runs them."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import Logger
+
+from ..blocks.encoder import Encoder
+from ..config import Recipe
+from ..data.loader import StepLoader
+from ..distributed import is_main_process
+from ..errors import InputError, nearest
+from ..modality import Modality
+from ..objective import Objective
+from .atomic import sweep
+from .checkpoint import AtomicCheckpointIO, last_checkpoint
+from .lock import folder_lock
+from .metrics_log import MetricsCSV
+from .model_io import fresh_encoder
+from .module import OnProgress, PretrainModule
+from .monitor import Monitor
+from .precision import resolve_precision
+from .saving import Interrupted, SaveCheckpoints
+
+if TYPE_CHECKING:
+    from ..data.store import WindowStore
+
+# Trainer arguments that belong to the training room itself
+_RESERVED = {
+    "max_epochs", "logger", "callbacks", "plugins", "enable_checkpointing", "enable_progress_bar",
+    "enable_model_summary", "gradient_clip_val", "barebones", "num_sanity_val_steps", "default_root_dir",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The trained online encoder (on the CPU), training time over all resumes, steps done, and the metrics file."""
+
+    encoder: Encoder
+    seconds: float
+    steps: int
+    metrics_csv: Path
+
+
+def pretrain(
+    recipe: Recipe,
+    modality: Modality,
+    store: WindowStore,
+    windows: Sequence[int] | np.ndarray,
+    folder: Path | str,
+    resume: bool = False,
+    monitor_windows: Sequence[int] | np.ndarray | None = None,
+    on_progress: OnProgress | None = None,
+) -> Pretrained:
+    """Train the recipe's objective on some windows of a store.
+
+    windows: indices into the store; monitor_windows: labelled ones that are not trained on, for the online kNN.
+    folder: the run folder, gets `metrics.csv` and `checkpoints/`. resume: continue from its last good checkpoint; from
+    the start when there is none.
+
+    Raises InputError (folder in use or already trained in, checkpoint of another run, impossible batch size),
+    NonFiniteError, CollapseError, SaveError, and Interrupted after a signal.
+    """
+    folder = Path(folder)
+    windows = np.asarray(windows, dtype=np.int64)
+    micro = _micro_batch(recipe, len(windows))
+    # only the main process of a distributed run owns the folder
+    with folder_lock(folder) if is_main_process() else nullcontext(), _quiet():
+        if is_main_process():
+            sweep(folder)
+            sweep(folder / "checkpoints")
+        start = last_checkpoint(folder / "checkpoints")
+        if start is not None and not resume:
+            fix = "continue with --resume or start again with --overwrite"
+            raise InputError("the run folder already holds checkpoints", source=folder, got=f"step {start[0]}", fix=fix)
+        precision = resolve_precision(recipe.trainer.precision, recipe.trainer.accelerator)
+        module = PretrainModule(
+            _build_objective(recipe, modality, store),
+            recipe,
+            lambda position, rank, world: StepLoader(store, windows, micro, recipe.seed, position, rank, world),
+            monitor=Monitor(recipe.trainer.monitor_every, _probe(store, monitor_windows), precision),
+            records=store.records,
+            fingerprint=_fingerprint(recipe, store.window_ids[windows]),
+            on_progress=on_progress,
+        )
+        saving = SaveCheckpoints(
+            folder / "checkpoints",
+            recipe.trainer.checkpoint_every,
+            recipe.trainer.keep_checkpoints,
+            recipe.trainer.log_every,
+        )
+        trainer = _trainer(recipe, precision, folder, saving, keep_until=start[0] if start else 0)
+        trainer.fit(module, ckpt_path=start[1] if start else None)
+    steps = trainer.global_step
+    if saving.signal:
+        raise Interrupted(
+            f"stopped by a signal after step {steps} of {recipe.trainer.max_steps}; the checkpoint is saved, continue "
+            f"with --resume",
+            saving.signal,
+        )
+    return Pretrained(module.objective.encoder.cpu().eval(), module.seconds, steps, folder / "metrics.csv")
+
+
+def _micro_batch(recipe: Recipe, available: int) -> int:
+    """Windows of all ranks in one forward pass."""
+    config = recipe.trainer
+    if available == 0:
+        raise InputError("there is nothing to pretrain on: no window is left", fix="check data and split")
+    micro, rest = divmod(config.batch_size, config.accumulate_grad_batches)
+    if rest or micro < 1:
+        raise InputError(
+            "trainer.batch_size must be a multiple of trainer.accumulate_grad_batches",
+            got=f"{config.batch_size} and {config.accumulate_grad_batches}",
+        )
+    return micro
+
+
+def _build_objective(recipe: Recipe, modality: Modality, store: WindowStore) -> Objective:
+    encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        objective = Objective.from_config(recipe.objective, store.spec, encoder)
+    objective.augment = modality.augment
+    objective.total_steps = recipe.trainer.max_steps
+    return objective
+
+
+def _probe(store: WindowStore, windows: Sequence[int] | np.ndarray | None, most: int = 512):
+    """Labelled windows for the online kNN, at most so many, evenly spaced over the given ones."""
+    if windows is None or len(windows) == 0:
+        return None
+    chosen = np.asarray(windows)[np.unique(np.linspace(0, len(windows) - 1, most).round().astype(int))]
+    return store.batch(chosen)
+
+
+def _fingerprint(recipe: Recipe, window_ids: np.ndarray) -> dict[str, str]:
+    """What must not change between a checkpoint and its resume. The number of steps and of devices may."""
+    data = hashlib.sha256(np.ascontiguousarray(window_ids, dtype=np.int64).tobytes()).hexdigest()[:16]
+    return {
+        "encoder": json.dumps(recipe.encoder, sort_keys=True, default=str),
+        "objective": json.dumps(recipe.objective, sort_keys=True, default=str),
+        "seed": str(recipe.seed),
+        "trainer.batch_size": str(recipe.trainer.batch_size),
+        "trainer.accumulate_grad_batches": str(recipe.trainer.accumulate_grad_batches),
+        "data": f"{len(window_ids)} windows, {data}",
+    }
+
+
+def _trainer(recipe: Recipe, precision: str, folder: Path, saving: SaveCheckpoints, keep_until: int) -> Trainer:
+    config = recipe.trainer
+    known = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
+    for key in config.extra:
+        if key in _RESERVED or key not in known:
+            raise InputError(f"trainer.{key} cannot be set", fix=nearest(key, known - _RESERVED))
+    loggers: list[Logger] = [MetricsCSV(folder / "metrics.csv", keep_until)]
+    if config.tensorboard:
+        loggers.append(_tensorboard(folder))
+    arguments: dict[str, Any] = {
+        "max_steps": config.max_steps,
+        "max_epochs": -1,
+        "accelerator": config.accelerator,
+        "devices": config.devices,
+        "num_nodes": config.num_nodes,
+        "strategy": config.strategy,
+        "precision": precision,
+        "accumulate_grad_batches": config.accumulate_grad_batches,
+        "log_every_n_steps": config.log_every,
+        "default_root_dir": folder,
+        "logger": loggers,
+        "callbacks": [saving],
+        "plugins": [AtomicCheckpointIO()],
+        "enable_checkpointing": False,  # of Lightning's own kind
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "use_distributed_sampler": False,  # StepLoader deals the windows out
+        "num_sanity_val_steps": 0,
+        **config.extra,
+    }
+    try:
+        return Trainer(**arguments)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError("Lightning refuses the trainer section", got=str(error).replace("\n", " ")) from error
+
+
+def _tensorboard(folder: Path) -> Logger:
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    try:
+        return TensorBoardLogger(folder, name="tensorboard", version="")
+    except ModuleNotFoundError as error:
+        raise InputError("trainer.tensorboard needs TensorBoard", fix="pip install 'omnipatch[tensorboard]'") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's notices off: what a user needs to know, this package says itself."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        logger.setLevel(level)
