@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing as mp
 import os
+import random
+import signal
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,6 +130,25 @@ def in_child(function: Callable[..., Any], *args: Any) -> mp.Process:
 def _quietly(function: Callable[..., Any], *args: Any) -> None:
     torch.set_num_threads(1)
     function(*args)
+
+
+def kill_and_resume(folder: Path, made: Recipe, kills: int, seed: int) -> int:
+    """Kill a run -9 at random moments and resume it each time, then let it end; how many kills met a living run."""
+    rng, met = random.Random(seed), 0
+    for _ in range(kills):
+        child = in_child(_resume, folder, made)
+        time.sleep(rng.uniform(0.05, 0.4))
+        os.kill(child.pid or 0, signal.SIGKILL)
+        child.join()
+        met += child.exitcode == -signal.SIGKILL
+    child = in_child(_resume, folder, made)
+    child.join()
+    assert child.exitcode == 0
+    return met
+
+
+def _resume(folder: Path, made: Recipe) -> None:
+    train(folder, made, resume=True)
 
 
 def torchrun_environment(rank: int, world_size: int, port: int) -> None:
