@@ -1,0 +1,121 @@
+"""What a window cache depends on, as one key: files, preprocessing, task and code.
+
+Design decisions
+- Files up to 16 MiB are hashed whole, so an edited label or header is always seen and a copied or touched corpus
+  keeps its cache. Of a longer file the size, the modification time and evenly spaced blocks are hashed: reading
+  a whole corpus before each run would cost more than the run's own loading.
+- A recording is its file plus the files beside it with the same stem (`100.hea`, `100.dat`, `100.atr`). Where a
+  folder is a recording, all files in it count.
+- Paths are not part of the key, names are: moving a corpus keeps its cache.
+- The modality's own source files are part of the key. Stale windows after an edit of the preprocessing are a far
+  worse surprise than a rebuild after an edit of a comment.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from .. import sequence
+from ..errors import InputError
+from ..modality import Modality, Source, Task
+from . import crop, shard
+from .digest import digest_file
+
+FORMAT = 1  # layout of the cache folder
+WHOLE_BYTES = 16 * 2**20
+
+
+def store_key(modality: Modality, sources: Sequence[Source], task: Task | None, jobs: int = 1) -> str:
+    """Hexadecimal key of the windows that this modality makes of these sources for this task.
+
+    Raises InputError when a source's file does not exist.
+    """
+    files = _fingerprints(sources, jobs)
+    content = {
+        "format": FORMAT,
+        "code": _code(modality),
+        "modality": [modality.name, dataclasses.asdict(modality.config)],
+        "task": dataclasses.asdict(task) if task else None,
+        "sources": [
+            {
+                **{f.name: getattr(s, f.name) for f in dataclasses.fields(s) if f.name != "path"},
+                "path": files.get(s.path),
+            }
+            for s in sources
+        ],
+    }
+    text = json.dumps(content, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _fingerprints(sources: Iterable[Source], jobs: int) -> dict[Path | None, list[list[Any]]]:
+    """{path: [[name, digest, modification time of a long file], ...]} of every source's files."""
+    beside: dict[Path, dict[str, list[Path]]] = {}
+    wanted: dict[Path, list[Path]] = {}
+    for path in {source.path for source in sources if source.path is not None}:
+        folder = path.parent
+        if folder not in beside:
+            beside[folder] = _by_stem(folder)
+        if path.is_dir():
+            wanted[path] = sorted(p for p in path.rglob("*") if p.is_file())
+        else:
+            wanted[path] = beside[folder].get(path.stem if path.suffix else path.name, [])
+            if not path.suffix or path not in wanted[path]:  # a record named without a suffix may hold dots itself
+                wanted[path] = sorted({*wanted[path], *beside[folder].get(path.name, [])})
+    distinct = sorted({file for files in wanted.values() for file in files})
+    hashed: Any = Parallel(n_jobs=jobs, prefer="threads")(map(delayed(_file), distinct))
+    digests = dict(zip(distinct, hashed, strict=True))
+    return {path: [[file.name, *digests[file]] for file in files] for path, files in wanted.items()}
+
+
+def _file(path: Path) -> tuple[str, int]:
+    try:
+        stat = path.stat()
+        return digest_file(path, WHOLE_BYTES), 0 if stat.st_size <= WHOLE_BYTES else stat.st_mtime_ns
+    except OSError:  # an unreadable file is skipped, with its reason, when it is opened
+        return "unreadable", 0
+
+
+def _by_stem(folder: Path) -> dict[str, list[Path]]:
+    if not folder.is_dir():
+        raise InputError("there is no such folder", source=folder, fix="check where the recordings lie")
+    files: dict[str, list[Path]] = defaultdict(list)
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda e: e.name):
+            if entry.is_file():
+                files[Path(entry.name).stem].append(Path(entry.path))
+    return files
+
+
+def _code(modality: Modality) -> str:
+    """Hash of the source files that turn a recording into patches."""
+    files: set[Path] = {Path(module.__file__) for module in (sequence, crop, shard) if module.__file__}
+    for cls in type(modality).__mro__:
+        if issubclass(cls, Modality) and cls is not Modality:
+            module = inspect.getmodule(cls)
+            source = getattr(module, "__file__", None)
+            if source is not None:
+                files |= set(Path(source).parent.glob("*.py")) if getattr(module, "__package__", "") else {Path(source)}
+    total = hashlib.sha256()
+    for file in sorted(files):
+        total.update(file.name.encode() + file.read_bytes())
+    return total.hexdigest()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.ndarray):
+        return [str(value.dtype), value.shape, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
+    if isinstance(value, np.generic):
+        return value.item()
+    return repr(value)

@@ -1,0 +1,84 @@
+"""Items: what a task labels, flat, one entry an event or one a window.
+
+Downstream protocols work on items only; they never look into windows for labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from .store import WindowStore
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """Labelled items; unlabelled events and windows are left out.
+
+    window: [item] int64 index into the store. at: [item] float32 place on the first axis (0 for windows).
+    label: [item] int64, or [item, class] float32 of 0/1 for a multi-label task.
+    features: [item, f] float32 side features. hand: [item, h] float32 hand-made features, NaN = not available.
+    subject, record: [item] int64 codes of the store, -1 = unknown.
+    unit: "event", "window" or "record" (scores of a record's windows are averaged). classes: names in code order.
+    """
+
+    window: np.ndarray
+    at: np.ndarray
+    label: np.ndarray
+    features: np.ndarray
+    hand: np.ndarray
+    subject: np.ndarray
+    record: np.ndarray
+    unit: str
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.window)
+
+
+def collect_items(store: WindowStore) -> Items:
+    """Labelled items of a store. Raises InputError when it has no task or nothing is labelled."""
+    if store.task is None:
+        raise InputError("these recordings have no labels", field="data.task", fix="choose a task, or only pretrain")
+    if store.task.unit == "event":
+        window, at, label, features, hand = _event_items(store)
+    else:
+        window, at, label, features, hand = _window_items(store)
+    if not len(window):
+        raise InputError(
+            f"nothing is labelled for task {store.task.name}", field="data.task",
+            expected="one of " + " | ".join(store.task.classes), fix="check the annotations or choose another task",
+        )  # fmt: skip
+    return Items(
+        window, at, label, features, hand, subject=store.subject_code[window], record=store.record_code[window],
+        unit=store.task.unit, classes=store.task.classes,
+    )  # fmt: skip
+
+
+def _event_items(store: WindowStore) -> tuple[np.ndarray, ...]:
+    events = store.events
+    if events is None:
+        none = np.empty(0, np.int64)
+        return none, none, none, none, none
+    every = np.arange(len(store))
+    flat = events.flat(every)
+    labelled = flat["label"] >= 0
+    window = np.repeat(every, events.counts)[labelled]
+    return window, *(flat[name][labelled] for name in ("at", "label", "features", "hand"))
+
+
+def _window_items(store: WindowStore) -> tuple[np.ndarray, ...]:
+    labels = store.labels
+    window = np.flatnonzero(labels >= 0 if labels.ndim == 1 else ~np.isnan(labels).any(axis=1))
+    count = len(window)
+    if store.hand is None:
+        hand = np.empty((count, 0), np.float32)
+    else:
+        hand = store.hand.padded(window, 1)["hand"][:, 0] if count else np.empty((0, 0), np.float32)
+        hand[store.hand.counts[window] == 0] = np.nan
+    return window, np.zeros(count, np.float32), labels[window], np.empty((count, 0), np.float32), hand

@@ -1,0 +1,170 @@
+"""From a recipe's `data` block to a list of sources: the demo set, a named data set, or the user's manifest.
+
+Design decisions
+- A data set's root is `--data.root`, else its folder under `$OMNIPATCH_DATA`.
+- Data sets of `pretrain_with` join with the side "pretrain": their labels and the task are ignored, they are never
+  on any side of the split, and their names carry the data set's name so that record 100 of two sets stays two records.
+- `limit` takes records from all official sides in turn, so that a quick look still has something to test on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
+from pathlib import Path
+
+from ..config import DataConfig
+from ..errors import InputError, nearest
+from ..modality import Dataset, Modality, Source, Task
+from .manifest import read_manifest
+
+PRETRAIN_SIDE = "pretrain"  # value of Source.split for unlabelled additions
+
+
+@dataclass(frozen=True)
+class SourceList:
+    """What a recipe's data block names.
+
+    task: what the labels support, None = no labels. A task called "manifest" is made from the manifest's own labels.
+    note: what a reader of the results must know about this choice, "" = nothing.
+    """
+
+    sources: tuple[Source, ...]
+    name: str
+    task: Task | None
+    licence: str = ""
+    note: str = ""
+
+    def __iter__(self) -> Iterator[Source]:
+        return iter(self.sources)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+
+def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
+    """Sources, task, licence and notes of `data`.
+
+    Raises InputError for an unknown data set or task, a missing root, a wrong layout or a bad manifest.
+    """
+    notes: list[str] = []
+    if data.manifest is not None or data.name == "manifest":
+        if data.manifest is None:
+            raise InputError("no manifest given", fix="add --data.manifest FILE.csv")
+        sources, name, licence = read_manifest(data.manifest), "manifest", ""
+        task = modality.task(data.task) if data.task else label_task(sources, modality)
+    elif data.name == "demo":
+        sources, name, licence = list(modality.demo(data.demo_seed)), "demo", "generated"
+        notes.append("synthetic demo data: scores say that the pipeline works, nothing about patients")
+        tasks = modality.tasks()
+        task = modality.task(data.task) if data.task else next(iter(tasks.values()), None)
+    else:
+        dataset = find_dataset(modality, data.name)
+        sources, name, licence = list_dataset(dataset, dataset_root(dataset, data.root)), dataset.name, dataset.licence
+        task = _dataset_task(modality, dataset, data.task)
+    if data.limit is not None:
+        if data.limit < 1:
+            raise InputError("limit must be positive", field="data.limit", got=data.limit)
+        notes.append(f"limited to {min(data.limit, len(sources))} of {len(sources)} recordings")
+        sources = _first(sources, data.limit)
+    for extra in data.pretrain_with:
+        sources += _unlabelled(modality, extra)
+        notes.append(f"pretrained with {extra} too, without its labels")
+    return SourceList(tuple(sources), name, task, licence, "; ".join(notes))
+
+
+def find_dataset(modality: Modality, name: str) -> Dataset:
+    """The named data set of a modality; an unknown name is an InputError with the nearest one."""
+    datasets = modality.datasets()
+    if name not in datasets:
+        known = {*datasets, "demo", "manifest"}
+        raise InputError(
+            f"modality {modality.name} has no data set {name!r}", field="data.name", fix=nearest(name, known)
+        )
+    return datasets[name]
+
+
+def dataset_root(dataset: Dataset, root: str | Path | None) -> Path:
+    """Folder of a named data set, which must exist."""
+    base = os.environ.get("OMNIPATCH_DATA")
+    if root is None and not base:
+        raise InputError(
+            f"data set {dataset.name} needs a folder", field="data.root",
+            fix=f"give --data.root DIR, or set OMNIPATCH_DATA to the folder that holds {dataset.folder}",
+        )  # fmt: skip
+    folder = Path(root).expanduser() if root is not None else Path(base or "").expanduser() / dataset.folder
+    if not folder.is_dir():
+        raise InputError(
+            "there is no such folder", source=folder, field="data.root", expected=f"the files of {dataset.name}",
+            fix=f"correct --data.root, or run: omnipatch data fetch {dataset.name}",
+        )  # fmt: skip
+    return folder
+
+
+def list_dataset(dataset: Dataset, root: Path) -> list[Source]:
+    """Sources of a named data set; an empty listing or an unreadable folder is an InputError."""
+    try:
+        sources = list(dataset.list_sources(root))
+    except OSError as error:
+        raise InputError(f"the files of {dataset.name} cannot be listed", source=root, got=error) from error
+    if not sources:
+        raise InputError(
+            f"no recording of {dataset.name} found", source=root, field="data.root", fix="check the layout"
+        )
+    return sources
+
+
+def label_task(sources: list[Source], modality: Modality) -> Task | None:
+    """The modality's task whose classes cover all labels of a manifest, else a record task made of them.
+
+    None when nothing is labelled.
+    """
+    labels = sorted({name for source in sources for name in source.label})
+    if not labels:
+        return None
+    several = any(len(source.label) > 1 for source in sources)
+    for task in modality.tasks().values():
+        if task.unit == "record" and set(labels) <= set(task.classes) and task.multilabel >= several:
+            return task
+    return Task(name="manifest", unit="record", classes=tuple(labels), multilabel=several)
+
+
+def _dataset_task(modality: Modality, dataset: Dataset, name: str | None) -> Task | None:
+    if name is None:
+        return modality.task(dataset.tasks[0]) if dataset.tasks else None
+    if name not in dataset.tasks:
+        raise InputError(
+            f"data set {dataset.name} has no labels for task {name!r}", field="data.task",
+            expected=" | ".join(dataset.tasks) or "none", fix=nearest(name, dataset.tasks),
+        )  # fmt: skip
+    return modality.task(name)
+
+
+def _first(sources: list[Source], limit: int) -> list[Source]:
+    """The first `limit` sources, official sides taken in turn; the listed order is kept."""
+    sides: dict[str, list[int]] = {}
+    for position, source in enumerate(sources):
+        sides.setdefault(source.split, []).append(position)
+    turns = chain.from_iterable(zip_longest(*sides.values()))
+    kept = [position for position in turns if position is not None][:limit]
+    return [sources[position] for position in sorted(kept)]
+
+
+def _unlabelled(modality: Modality, name: str) -> list[Source]:
+    if name == "demo":
+        sources = list(modality.demo(0))
+    else:
+        dataset = find_dataset(modality, name)
+        sources = list_dataset(dataset, dataset_root(dataset, None))
+    return [
+        replace(
+            source,
+            record=f"{name}/{source.record}",
+            subject=f"{name}/{source.subject}" if source.subject else "",
+            split=PRETRAIN_SIDE,
+            label=(),
+        )
+        for source in sources
+    ]

@@ -1,0 +1,257 @@
+"""Who is on which side: splits that are disjoint by subject (or site), and refuse to be otherwise.
+
+Design decisions
+- The unit of splitting is a group, never a window: scores of windows whose subject was trained on say little about
+  new patients (Brookshire et al. 2024, Front. Neurosci. 18:1373515; Kapoor & Narayanan 2023, Patterns 4:100804).
+- Without known groups there is no split, only an error. Splitting by record or window must be asked for by name and
+  is stamped on the result.
+- Validation groups are cut from the training groups; every choice is made on them.
+- The pretraining side holds training, validation and unlabelled additions (labels are not used there), the test
+  groups only when `pretrain_on_test` says so, which is stamped too.
+- K folds are scikit-learn's StratifiedGroupKFold; a holdout is the best balanced of many random draws of groups.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import KFold, StratifiedGroupKFold
+
+from ..config import SplitConfig
+from ..errors import InputError, SplitError, nearest
+from .items import Items
+from .manifest import SIDES
+from .sources import PRETRAIN_SIDE
+from .store import WindowStore
+
+_DRAWS = 256  # random partitions a holdout is chosen from
+
+
+@dataclass(frozen=True)
+class Split:
+    """One partition of groups. `train`, `validation`, `test` hold group names (subjects, sites, records, windows).
+
+    kind: official, holdout or kfold. fold: number of the fold, 0 when there is one.
+    stamp: what must be said beside every score of this split, "" = nothing.
+    """
+
+    train: frozenset[str]
+    validation: frozenset[str]
+    test: frozenset[str]
+    kind: str
+    group: str
+    fold: int = 0
+    stamp: str = ""
+    pretrain_on_test: bool = False
+
+    def __post_init__(self) -> None:
+        for a, b in ((self.train, self.validation), (self.train, self.test), (self.validation, self.test)):
+            if a & b:
+                raise SplitError(f"a {self.group} is on two sides of the split", got=sorted(a & b)[0])
+
+    def windows(self, store: WindowStore, side: str) -> np.ndarray:
+        """[k] int64 indices of the windows on a side: train, validation, test or pretrain."""
+        return np.flatnonzero(self._inside(store, side))
+
+    def items(self, items: Items, store: WindowStore, side: str) -> np.ndarray:
+        """[k] int64 indices of the items whose window is on a side."""
+        return np.flatnonzero(self._inside(store, side)[items.window])
+
+    def _inside(self, store: WindowStore, side: str) -> np.ndarray:
+        if side == PRETRAIN_SIDE:
+            inside = self._inside(store, "train") | self._inside(store, "validation")
+            inside |= store.fixed_split == PRETRAIN_SIDE
+            return inside | self._inside(store, "test") if self.pretrain_on_test else inside
+        if side not in SIDES:
+            raise InputError(f"unknown side {side!r}", fix=nearest(side, (*SIDES, PRETRAIN_SIDE)))
+        names, code = window_groups(store, self.group)
+        chosen = np.array([name in getattr(self, side) for name in (*names, "")])  # code -1 is the last
+        return chosen[code] & (store.fixed_split != PRETRAIN_SIDE)
+
+    def to_json(self) -> dict[str, Any]:
+        """The split as plain data, group names sorted."""
+        sides = {side: sorted(getattr(self, side)) for side in SIDES}
+        return {
+            "kind": self.kind, "group": self.group, "fold": self.fold, "stamp": self.stamp,
+            "pretrain_on_test": self.pretrain_on_test, **sides,
+        }  # fmt: skip
+
+
+def make_splits(store: WindowStore, config: SplitConfig) -> list[Split]:
+    """The partitions a recipe asks for: one, or one a fold.
+
+    Raises SplitError when groups are unknown, too few, or on both sides of an official split.
+    """
+    names, code = window_groups(store, config.group)
+    used = store.fixed_split != PRETRAIN_SIDE
+    _refuse_unknown(store, config, code, used)
+    groups = np.unique(code[used])
+    balance = _label_counts(store, code, groups)
+    kind = config.kind
+    if kind == "auto":
+        official = config.group == "subject" and bool(np.isin(store.fixed_split, SIDES).any())
+        kind = "official" if official else "holdout"
+
+    if kind == "official":
+        parts = [_official(store, config, names, code)]
+    elif kind == "holdout":
+        _refuse_few(config, len(groups), 3)
+        test = _draw(balance, config.test_fraction, config.seed)
+        parts = [(groups[~test], groups[:0], groups[test])]
+    else:
+        _refuse_few(config, len(groups), max(config.folds, 3))
+        parts = [(np.setdiff1d(groups, test), groups[:0], test) for test in _folds(store, config, code, groups)]
+
+    splits = []
+    for fold, (train, validation, test) in enumerate(parts):
+        if not len(validation) and config.validation_fraction > 0:
+            chosen = _cut_validation(config, balance[np.isin(groups, train)], fold)
+            train, validation = train[~chosen], train[chosen]
+        sides = {
+            name: frozenset(names[group] for group in side)
+            for name, side in zip(SIDES, (train, validation, test), strict=True)
+        }
+        splits.append(
+            Split(
+                **sides,
+                kind=kind,
+                group=config.group,
+                fold=fold,
+                stamp=_stamp(config),
+                pretrain_on_test=config.pretrain_on_test,
+            )  # fmt: skip
+        )
+    return splits
+
+
+def window_groups(store: WindowStore, group: str) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names of the groups and each window's code into them, -1 = unknown."""
+    if group == "window":
+        return tuple(str(number) for number in store.window_ids), np.arange(len(store))
+    names = {"subject": store.subjects, "site": store.sites, "record": store.records}
+    codes = {"subject": store.subject_code, "site": store.site_code, "record": store.record_code}
+    if group not in names:
+        raise InputError(f"cannot split by {group!r}", field="split.group", fix=nearest(group, (*names, "window")))
+    return names[group], codes[group]
+
+
+def _refuse_unknown(store: WindowStore, config: SplitConfig, code: np.ndarray, used: np.ndarray) -> None:
+    unknown = np.unique(store.record_code[used & (code < 0)])
+    if len(unknown):
+        raise SplitError(
+            f"no {config.group} is known for {len(unknown)} of {len(store.records)} records", field="split.group",
+            got=f"record {store.records[unknown[0]]} without one", expected=f"a {config.group} for each record",
+            fix="give them in a manifest, or split by record on purpose with --split.group record",
+        )  # fmt: skip
+
+
+def _refuse_few(config: SplitConfig, count: int, least: int) -> None:
+    if count < least:
+        raise SplitError(
+            f"too few groups for a {config.kind} split", field="split.group", got=f"{count} {config.group}s",
+            expected=f"at least {least}", fix="add recordings of other people, or choose fewer folds",
+        )  # fmt: skip
+
+
+def _official(
+    store: WindowStore, config: SplitConfig, names: tuple[str, ...], code: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Groups of the authors' own sides; a window without a side counts as training."""
+    side = np.where(np.isin(store.fixed_split, SIDES), store.fixed_split, "train")
+    used = store.fixed_split != PRETRAIN_SIDE
+    train, validation, test = (np.unique(code[used & (side == name)]) for name in SIDES)
+    for a, b in ((train, validation), (train, test), (validation, test)):
+        both = np.intersect1d(a, b)
+        if len(both):
+            raise SplitError(
+                f"the data set's own split has a {config.group} on both sides", field="split.kind",
+                got=f"{config.group} {names[both[0]]!r}", expected="each on one side",
+                fix="choose --split.kind kfold or correct the sides",
+            )  # fmt: skip
+    if not len(train) or not len(test):
+        raise SplitError(
+            "there is no official split into train and test", field="split.kind",
+            got=f"{len(train)} training and {len(test)} test {config.group}s",
+            fix="choose --split.kind holdout or kfold",
+        )  # fmt: skip
+    return train, validation, test
+
+
+def _folds(store: WindowStore, config: SplitConfig, code: np.ndarray, groups: np.ndarray) -> list[np.ndarray]:
+    """Test groups of each fold, stratified by label; every group is tested once."""
+    item_group, label = _labels(store, code)
+    if config.folds < 2:
+        raise SplitError("a k-fold split needs folds", field="split.folds", got=config.folds, expected="2 or more")
+    splitter = StratifiedGroupKFold(config.folds, shuffle=True, random_state=config.seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class rarer than the folds is usual here
+        try:
+            found = [np.unique(item_group[test]) for _, test in splitter.split(label, label, item_group)]
+        except ValueError:  # every class has fewer items than there are folds
+            found = []
+    if len(found) != config.folds or min(map(len, found)) == 0:
+        # few groups or one label: stratifying may leave a fold empty, plain folds of groups never do
+        plain = KFold(config.folds, shuffle=True, random_state=config.seed)
+        return [groups[test] for _, test in plain.split(groups)]
+    unlabelled = np.setdiff1d(groups, np.concatenate(found))
+    return [np.union1d(test, unlabelled[fold :: config.folds]) for fold, test in enumerate(found)]
+
+
+def _cut_validation(config: SplitConfig, balance: np.ndarray, fold: int) -> np.ndarray:
+    if len(balance) < 2:
+        raise SplitError(
+            "too few training groups to set some aside for validation", field="split.validation_fraction",
+            got=f"{len(balance)} training {config.group}s", expected="at least 2", fix="add recordings of other people",
+        )  # fmt: skip
+    return _draw(balance, config.validation_fraction, config.seed + 7919 * (fold + 1))
+
+
+def _draw(balance: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """[group] bool: the drawn share of groups, with about the same share of every class.
+
+    balance: [group, class] items. Of many random draws the one whose class shares deviate least is kept.
+    """
+    if not 0 < fraction < 1:
+        raise SplitError("a share must be between 0 and 1", field="split", got=fraction)
+    count = len(balance)
+    size = min(count - 1, max(1, round(count * fraction)))
+    rng = np.random.default_rng(seed)
+    draws = rng.random((_DRAWS, count)).argsort(axis=1) < size
+    total = balance.sum(axis=0)
+    share = (draws @ balance)[:, total > 0] / total[total > 0]
+    return draws[np.abs(share - size / count).mean(axis=1).argmin()] if share.shape[1] else draws[0]
+
+
+def _labels(store: WindowStore, code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Group and class of every labelled item; without labels, of every window (class 0)."""
+    try:
+        items = store.items()
+    except InputError:
+        windows = np.flatnonzero(store.fixed_split != PRETRAIN_SIDE)
+        return code[windows], np.zeros(len(windows), np.int64)
+    if items.label.ndim == 1:
+        return code[items.window], items.label
+    # several classes at once: stratify by the rarest that holds; its balance is the hardest to get
+    rarity = items.label.sum(axis=0)
+    score = np.where(items.label > 0, -rarity, -np.inf)
+    return code[items.window], np.where(items.label.any(axis=1), score.argmax(axis=1), len(rarity))
+
+
+def _label_counts(store: WindowStore, code: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """[group, class] number of items."""
+    item_group, label = _labels(store, code)
+    counts = np.zeros((len(groups), int(label.max(initial=0)) + 1))
+    np.add.at(counts, (np.searchsorted(groups, item_group), label), 1)
+    return counts
+
+
+def _stamp(config: SplitConfig) -> str:
+    stamps = []
+    if config.group in ("record", "window"):
+        stamps.append(f"split by {config.group}, not by subject: a subject may be on both sides, scores are optimistic")
+    if config.pretrain_on_test:
+        stamps.append("pretrained on the signals of the test side too")
+    return "; ".join(stamps)

@@ -1,0 +1,167 @@
+"""WindowStore: all windows of a corpus, patchified once, read through memory maps.
+
+Design decisions
+- Arrays are flat and ragged: window w owns patches `start[w] : start[w] + length[w]`. A batch is a handful of block
+  copies; nothing is decoded, filtered or parsed while training.
+- float32: the windows of the largest public ECG and EEG sets fit a disk, and rounding would change what
+  `unpatchify` gives back.
+- Columns of the value axis that are missing (NaN) in a whole window are not stored, see `shard`.
+- The folder's key holds everything the windows depend on (`fingerprint`), so a store is never stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from ..modality import Modality, Source, Task
+from ..sequence import Events, PatchSequence, SequenceSpec
+from .arrays import DamagedError, open_arrays
+from .cache import cache_folder, obtain
+from .fingerprint import store_key
+from .prepare import Progress, build_store
+from .ragged import Ragged, ValueReader
+from .shard import Skipped
+
+if TYPE_CHECKING:
+    from .items import Items
+
+
+class WindowStore:
+    """Windows of a corpus by index.
+
+    spec: of every batch. task: what the labels mean, None = unlabelled.
+    lengths: [window] patches a window. window_ids: [window] unique stable id of each window.
+    record_code, subject_code, site_code: [window] int64 into `records`, `subjects`, `sites`; -1 = unknown.
+    fixed_split: [window] side named by the data set's authors, "" = none, "pretrain" = unlabelled addition.
+    labels: [window] int64 or [window, class] float32, -1 or NaN = none. start_s: [window] place in its recording.
+    skipped: recordings that could not be used. quality: {record: {sensor: reason}} of untrustworthy sensors.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open a finished cache folder; raises DamagedError. Use `prepare` to make one."""
+        self.folder = Path(folder)
+        meta, arrays = open_arrays(self.folder)
+        try:
+            self._load(meta, arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedError(f"{type(error).__name__}: {error}") from error
+
+    @classmethod
+    def prepare(
+        cls,
+        modality: Modality,
+        sources: Iterable[Source],
+        task: Task | str | None,
+        cache: str | Path | None = None,
+        jobs: int = 1,
+        progress: Progress | None = None,
+    ) -> WindowStore:
+        """Open the cached windows of `sources` for `task`, making them first when needed.
+
+        cache: root of the cache, default $OMNIPATCH_CACHE or ~/.cache/omnipatch. jobs: processes that read.
+        progress: called with (recordings done, recordings in all) while windows are made.
+
+        Raises InputError when no recording can be read, a file is missing or the cache cannot be written.
+        """
+        listed = list(sources)
+        refuse_repeated(listed)
+        chosen = modality.task(task) if isinstance(task, str) else task
+        key = store_key(modality, listed, chosen, jobs)
+        target = cache_folder(cache) / "windows" / f"{modality.name}-{key}"
+        return obtain(target, lambda folder: build_store(folder, modality, listed, chosen, jobs, progress), cls)
+
+    def _load(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        self.spec = SequenceSpec(**_tuples(meta["spec"]))
+        self.task = Task(**_tuples(meta["task"])) if meta["task"] else None
+        self.records, self.subjects, self.sites = (tuple(meta["names"][name]) for name in ("record", "subject", "site"))
+        self.skipped = [Skipped(**entry) for entry in meta["skipped"]]
+        self.quality: dict[str, dict[str, str]] = meta["quality"]
+        self.lengths = np.array(arrays["length"])
+        self.window_ids = np.array(arrays["window"])
+        self.record_code, self.subject_code, self.site_code = (
+            arrays[name].astype(np.int64) for name in ("record", "subject", "site")
+        )
+        self.fixed_split = np.array([*meta["names"]["split"], ""])[arrays["split"]]  # code -1 is the last, ""
+        self.labels = np.array(arrays["label"])
+        self.start_s = np.array(arrays["start_s"])
+        patches = Ragged(self.lengths, {name: arrays[name] for name in ("valid", "coords", "kind", "group")})
+        self._patches = patches
+        self._ids = Ragged(self.lengths, {"ids": arrays["ids"]}) if "ids" in arrays else None
+        self._values = None if "ids" in arrays else ValueReader(arrays, meta["patterns"], self.spec.patch_size)
+        self._edges = Ragged(arrays["n_edges"], {"edges": arrays["edges"]}) if "edges" in arrays else None
+        names = {"at": "event_at", "label": "event_label", "features": "event_features", "hand": "event_hand"}
+        has_events = "event_at" in arrays
+        self.events = Ragged(arrays["n_events"], {k: arrays[v] for k, v in names.items()}) if has_events else None
+        self.hand = Ragged(arrays["n_hand"], {"hand": arrays["hand"]}) if "hand" in arrays else None
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __reduce__(self) -> tuple[type[WindowStore], tuple[Path]]:
+        return type(self), (self.folder,)  # workers map the files again instead of copying them
+
+    def batch(self, indices: Sequence[int] | np.ndarray | torch.Tensor) -> PatchSequence:
+        """Windows `indices` as one batch, padded to the longest of them, with provenance, labels and events."""
+        rows = np.asarray(indices, dtype=np.int64).reshape(-1)
+        longest = int(self.lengths[rows].max(initial=1))
+        fields = {name: torch.from_numpy(array) for name, array in self._patches.padded(rows, longest).items()}
+        return PatchSequence(
+            spec=self.spec,
+            valid=fields["valid"],
+            coords=fields["coords"],
+            kind=fields["kind"].long(),
+            group=fields["group"].long(),
+            values=None if self._values is None else torch.from_numpy(self._values.padded(rows, longest)),
+            ids=None if self._ids is None else torch.from_numpy(self._ids.padded(rows, longest)["ids"]),
+            edges=None if self._edges is None else torch.from_numpy(self._edge_index(self._edges, rows, longest)),
+            window=torch.from_numpy(self.window_ids[rows]),
+            record=torch.from_numpy(self.record_code[rows]),
+            subject=torch.from_numpy(self.subject_code[rows]),
+            site=torch.from_numpy(self.site_code[rows]),
+            label=torch.from_numpy(self.labels[rows]),
+            events=None if self.events is None else _events(self.events, rows),
+        )
+
+    def items(self) -> Items:
+        """Everything the task labels, flat (see `items`)."""
+        from .items import collect_items
+
+        return collect_items(self)
+
+    @staticmethod
+    def _edge_index(edges: Ragged, rows: np.ndarray, longest: int) -> np.ndarray:
+        """[2, edge] int64, renumbered from positions in a window to row * longest + position."""
+        owner = np.repeat(np.arange(len(rows)), edges.counts[rows])
+        return np.ascontiguousarray((edges.flat(rows)["edges"].astype(np.int64) + owner[:, None] * longest).T)
+
+
+def _events(events: Ragged, rows: np.ndarray) -> Events:
+    most = int(events.counts[rows].max(initial=0))
+    padded = {name: torch.from_numpy(array) for name, array in events.padded(rows, most).items()}
+    inside = torch.from_numpy(np.arange(most) < events.counts[rows][:, None])
+    return Events(
+        at=padded["at"], label=padded["label"].masked_fill(~inside, -1), valid=inside, features=padded["features"]
+    )
+
+
+def _tuples(entry: dict[str, Any]) -> dict[str, Any]:
+    """Undo what JSON does to the tuples of a dataclass."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+
+
+def refuse_repeated(sources: Sequence[Source]) -> None:
+    """Raise InputError when two sources share a record name: rows, splits and tables go by it."""
+    seen: set[str] = set()
+    for source in sources:
+        if source.record in seen:
+            raise InputError(
+                "two recordings have one name", source=source.path, field="record", got=source.record,
+                expected="a name of its own for each", fix="list each recording once",
+            )  # fmt: skip
+        seen.add(source.record)
