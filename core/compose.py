@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from . import objectives
 from .blocks import registry
 from .errors import InputError, nearest
 
@@ -20,12 +21,13 @@ SECTIONS = ("views", "heads", "targets", "terms", "regularizers")
 SITES = ("target", "visible", "all", "pooled")
 _TERM_KEYS = {"site", "source", "head", "target", "view", "loss", "weight"}
 _REGULARIZER_KEYS = {"source", "site", "head", "weight"}
+_REGULARIZER_SITES = ("pooled", "token")
 _VIEW_KEYS = {"augment", "mask"}
 
 
 @cache
 def _shipped() -> dict[str, str]:
-    folder = files(__package__).joinpath("objectives")
+    folder = files(objectives)
     return {f.name.removesuffix(".yaml"): f.read_text() for f in folder.iterdir() if f.name.endswith(".yaml")}
 
 
@@ -44,17 +46,18 @@ def composition(name: str) -> dict[str, Any]:
 def resolve_objective(options: Mapping[str, Any]) -> dict[str, Any]:
     """Shipped composition merged with the overrides, every name and key checked.
 
-    Raises InputError that names the nearest known key. An entry set to null is removed.
+    An entry set to null is removed; a view set to null is the plain batch. Raises InputError that names the nearest
+    known key.
     """
     name = options.get("name", "custom")
     own = {k: v for k, v in options.items() if k != "name"}
-    for key in own:
+    for key, section in own.items():
         if key not in SECTIONS:
             raise InputError(f"unknown key objective.{key}", fix=nearest(key, SECTIONS))
-    if name in _shipped() or not own.get("terms"):
-        base = composition(str(name))
-    else:
-        base = {}
+        _mapping(section, f"objective.{key}", empty=True)
+        for entry, value in (section or {}).items():
+            _mapping(value, f"objective.{key}.{entry}", empty=True)
+    base = composition(str(name)) if name in _shipped() or not _is_whole(own) else {}
     merged: dict[str, Any] = {"name": name}
     for section in SECTIONS:
         entries = merge(base.get(section) or {}, own.get(section) or {})
@@ -64,10 +67,15 @@ def resolve_objective(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge; an entry that changes its `name` replaces the old one, whose options would not fit."""
+    """Deep merge; an entry that changes its `name` replaces the old one, whose options would not fit.
+
+    A bare name is short for a mapping with that name, so options can be added to it.
+    """
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
+        if isinstance(old, str) and isinstance(value, Mapping):
+            old = {"name": old}
         if isinstance(old, Mapping) and isinstance(value, Mapping):
             renamed = "name" in value and value["name"] != old.get("name")
             merged[key] = dict(value) if renamed else merge(old, value)
@@ -76,52 +84,96 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def head_names(value: str | list[str] | None) -> tuple[str, ...]:
-    """A head chain as written in a composition, as a tuple of names."""
+def names_of(value: str | list[str] | None) -> tuple[str, ...]:
+    """One name, several or none, as written in a composition (`head`, `source`), as a tuple."""
     return () if value is None else (value,) if isinstance(value, str) else tuple(value)
+
+
+def _is_whole(own: Mapping[str, Any]) -> bool:
+    """Whether the options are a composition of their own, not overrides of a (mistyped) shipped one."""
+    terms = (own.get("terms") or {}).values()
+    return any(term and "site" in term for term in terms) or bool(own.get("regularizers") and own.get("views"))
 
 
 def _check(c: dict[str, Any], base: Mapping[str, Any]) -> None:
     if not c["terms"] and not c["regularizers"]:
         raise InputError(f"objective {c['name']!r} has no terms")
     for name, view in c["views"].items():
-        _keys(view or {}, _VIEW_KEYS, f"objective.views.{name}", base.get("views"), name)
-        if (view or {}).get("mask"):
-            registry.check("mask", view["mask"], f"objective.views.{name}.mask")
+        mask = (view or {}).get("mask")
+        _known(name, base, "views", new=not mask or isinstance(mask, str) or "name" in mask)
+        _keys(view or {}, _VIEW_KEYS, f"objective.views.{name}")
+        if mask:
+            registry.check("mask", mask, f"objective.views.{name}.mask")
     for section, kind in (("heads", "head"), ("targets", "target")):
         for name, entry in c[section].items():
-            if "name" not in entry and base.get(section):
-                raise InputError(f"unknown key objective.{section}.{name}", fix=nearest(name, base[section]))
+            _known(name, base, section, new="name" in entry)
             registry.check(kind, entry, f"objective.{section}.{name}")
     for name, term in c["terms"].items():
-        where = f"objective.terms.{name}"
-        _keys(term, _TERM_KEYS, where, base.get("terms"), name)
-        for key in ("site", "source", "target", "loss"):
-            if key not in term:
-                raise InputError(f"{where} needs {key}")
-        if term["site"] not in SITES:
-            raise InputError(f"{where}.site", got=term["site"], expected=", ".join(SITES))
-        _refer(term["source"], c["views"], f"{where}.source")
-        _refer(term.get("view", term["source"]), c["views"], f"{where}.view")
-        _refer(term["target"], c["targets"], f"{where}.target")
-        registry.check("loss", term["loss"], f"{where}.loss")
-        for head in head_names(term.get("head")):
-            _refer(head, c["heads"], f"{where}.head")
+        _known(name, base, "terms", new="site" in term)
+        _check_term(term, c, f"objective.terms.{name}")
     for name, reg in c["regularizers"].items():
-        where = f"objective.regularizers.{name}"
-        registry.check("regularizer", {k: v for k, v in reg.items() if k not in _REGULARIZER_KEYS}, where)
-        for source in [reg["source"]] if isinstance(reg.get("source"), str) else reg.get("source") or [None]:
-            _refer(source, c["views"], f"{where}.source")
-        for head in head_names(reg.get("head")):
-            _refer(head, c["heads"], f"{where}.head")
+        _known(name, base, "regularizers", new="name" in reg)
+        _check_regularizer(reg, c, f"objective.regularizers.{name}")
+    _check_used(c)
 
 
-def _keys(entry: Mapping[str, Any], known: set[str], where: str, base: Any, name: str) -> None:
+def _check_term(term: Mapping[str, Any], c: Mapping[str, Any], where: str) -> None:
+    _keys(term, _TERM_KEYS, where)
+    for key in ("site", "source", "target", "loss"):
+        if key not in term:
+            raise InputError(f"{where} needs {key}")
+    if term["site"] not in SITES:
+        raise InputError(f"{where}.site", got=term["site"], expected=", ".join(SITES))
+    _refer(term["source"], c["views"], f"{where}.source")
+    _refer(term.get("view", term["source"]), c["views"], f"{where}.view")
+    _refer(term["target"], c["targets"], f"{where}.target")
+    registry.check("loss", term["loss"], f"{where}.loss")
+    for head in names_of(term.get("head")):
+        _refer(head, c["heads"], f"{where}.head")
+
+
+def _check_regularizer(reg: Mapping[str, Any], c: Mapping[str, Any], where: str) -> None:
+    registry.check("regularizer", {k: v for k, v in reg.items() if k not in _REGULARIZER_KEYS}, where)
+    if reg.get("site", "pooled") not in _REGULARIZER_SITES:
+        raise InputError(f"{where}.site", got=reg["site"], expected=", ".join(_REGULARIZER_SITES))
+    if not reg.get("source"):
+        raise InputError(f"{where} needs source")
+    for source in names_of(reg["source"]):
+        _refer(source, c["views"], f"{where}.source")
+    for head in names_of(reg.get("head")):
+        _refer(head, c["heads"], f"{where}.head")
+
+
+def _check_used(c: Mapping[str, Any]) -> None:
+    """What nobody uses is a mistake (and an unused moving average costs a copy of the encoder)."""
+    users = [*c["terms"].values(), *c["regularizers"].values(), *c["targets"].values()]
+    used = {
+        "heads": {head for user in users for head in names_of(user.get("head"))},
+        "targets": {term["target"] for term in c["terms"].values()},
+    }
+    for section, names in used.items():
+        for name in c[section]:
+            if name not in names:
+                by = "term, target or regularizer" if section == "heads" else "term"
+                raise InputError(f"objective.{section}.{name} is used by no {by}", fix="set it to null to remove it")
+
+
+def _known(name: str, base: Mapping[str, Any], section: str, *, new: bool) -> None:
+    """An entry is one of the shipped composition's or complete in itself (`new`); else it is a mistyped one."""
+    if not new and base.get(section) and name not in base[section]:
+        raise InputError(f"unknown key objective.{section}.{name}", fix=nearest(name, base[section]))
+
+
+def _keys(entry: Mapping[str, Any], known: set[str], where: str) -> None:
     for key in entry:
         if key not in known:
             raise InputError(f"unknown key {where}.{key}", fix=nearest(key, known))
-    if base and name not in base and "site" not in entry and not (known & {"mask"} and entry):
-        raise InputError(f"unknown key {where}", fix=nearest(name, base))
+
+
+def _mapping(value: Any, where: str, *, empty: bool = False) -> Mapping[str, Any]:
+    if isinstance(value, Mapping) or (empty and value is None):
+        return value or {}
+    raise InputError(f"{where} has the wrong form", got=value, expected="a section of keys")
 
 
 def _refer(name: Any, known: Mapping[str, Any], where: str) -> None:

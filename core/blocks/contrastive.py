@@ -1,6 +1,7 @@
 """Losses over the whole batch of embeddings, gathered from all ranks with gradient.
 
-They see every row of the global batch, so two processes give the loss of one at the same global batch.
+They see every row of the global batch, so two processes give the loss of one at the same global batch. A row without
+a valid target is left out altogether: it is nobody's negative.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..distributed import gather_rows
-from ..sequence import PatchSequence
 from .losses import Loss
 from .registry import register
 from .targets import Target
@@ -30,22 +30,21 @@ class NTXent(Loss):
         super().__init__()
         self.temperature, self.exclude = temperature, exclude_same_subject
 
-    def forward(self, prediction: Tensor, target: Target, batch: PatchSequence) -> tuple[Tensor, Tensor]:
-        a, b = gather_rows(prediction), gather_rows(target.values)
-        z = F.normalize(torch.cat([a, b]).float(), dim=-1)
+    def forward(self, prediction: Tensor, target: Target, subject: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = _pairs(prediction, target)
+        z = F.normalize(torch.cat([a, b]), dim=-1)
         n = len(a)
         logits = z @ z.T / self.temperature
         rows = torch.arange(2 * n, device=z.device)
         positive = rows.roll(n)
         hidden = torch.eye(2 * n, dtype=torch.bool, device=z.device)
         if self.exclude:
-            subject = gather_rows(batch.subject).repeat(2)
-            alike = (subject.unsqueeze(0) == subject.unsqueeze(1)) & (subject >= 0).unsqueeze(0)
+            who = gather_rows(subject[target.valid]).repeat(2)
+            alike = (who.unsqueeze(0) == who.unsqueeze(1)) & (who >= 0).unsqueeze(0)
             alike[rows, positive] = False
             hidden = hidden | alike
         values = F.cross_entropy(logits.masked_fill(hidden, -torch.inf), positive, reduction="none")
-        valid = gather_rows(target.valid).repeat(2)
-        return values, valid.to(values.dtype)
+        return values, torch.ones_like(values)
 
 
 @register("loss", "barlow")
@@ -61,15 +60,19 @@ class BarlowTwins(Loss):
         super().__init__()
         self.off_diagonal, self.scale = off_diagonal, scale
 
-    def forward(self, prediction: Tensor, target: Target, batch: PatchSequence) -> tuple[Tensor, Tensor]:
-        a, b = _standardize(gather_rows(prediction)), _standardize(gather_rows(target.values))
-        c = a.T @ b / len(a)
+    def forward(self, prediction: Tensor, target: Target, subject: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = (_standardize(z) for z in _pairs(prediction, target))
+        c = a.T @ b / max(1, len(a))
         on = (c.diagonal() - 1.0).square().sum()
         off = c.square().sum() - c.diagonal().square().sum()
         value = self.scale * (on + self.off_diagonal * off)
         return value.unsqueeze(0), torch.ones_like(value).unsqueeze(0)
 
 
+def _pairs(prediction: Tensor, target: Target) -> tuple[Tensor, Tensor]:
+    """Both sides of the valid rows of all ranks, [n, out] in float32."""
+    return gather_rows(prediction[target.valid].float()), gather_rows(target.values[target.valid].float())
+
+
 def _standardize(z: Tensor, eps: float = 1e-5) -> Tensor:
-    z = z.float()
     return (z - z.mean(dim=0)) / (z.var(dim=0, unbiased=False) + eps).sqrt()

@@ -13,8 +13,8 @@ from ..sequence import SequenceSpec
 class PatchEmbedding(nn.Module):
     """[row, patch, value] (or ids [row, patch, k]) -> [row, patch, width].
 
-    A NaN inside a valid patch is a missing measurement: it counts as zero, and the share of present numbers of each
-    sensor row of the patch is embedded beside the values, so that "missing" and "zero" stay different things.
+    A NaN inside a valid patch is a missing measurement: it counts as zero, and the share of missing numbers of each
+    sensor of the patch is embedded beside the values, so that "missing" and "zero" stay different things.
     """
 
     def __init__(self, spec: SequenceSpec, width: int) -> None:
@@ -27,7 +27,7 @@ class PatchEmbedding(nn.Module):
         else:
             self.project = nn.Linear(spec.patch_size, width)
             self.sensors = math.prod(spec.patch_shape[:-1])
-            self.presence = nn.Linear(self.sensors, width, bias=False)
+            self.absence = nn.Linear(self.sensors, width, bias=False)
         self.kinds = nn.Embedding(len(spec.kinds), width) if len(spec.kinds) > 1 else None
         if self.kinds is not None:
             nn.init.normal_(self.kinds.weight, std=0.02)
@@ -35,10 +35,11 @@ class PatchEmbedding(nn.Module):
     def forward(self, values: Tensor | None, ids: Tensor | None, kind: Tensor, valid: Tensor) -> Tensor:
         if values is not None:
             missing = ~torch.isfinite(values)
-            filled = values.masked_fill(missing | ~valid.unsqueeze(-1), 0.0)
+            filled = values.masked_fill(missing | ~valid.unsqueeze(-1), 0.0).to(self.project.weight.dtype)
             absent = missing.view(*valid.shape, self.sensors, -1).to(filled.dtype).mean(-1)
-            x = self.project(filled) + self.presence(absent)
+            x = self.project(filled) + self.absence(absent)
         else:
             assert ids is not None
+            ids = ids.masked_fill(~valid.unsqueeze(-1), 0)
             x = torch.stack([table(ids[..., i]) for i, table in enumerate(self.tables)]).sum(0)
-        return x if self.kinds is None else x + self.kinds(kind)
+        return x if self.kinds is None else x + self.kinds(kind.masked_fill(~valid, 0))

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from ..sequence import PatchSequence, SequenceSpec
 from .attention import Block, init_weights, key_bias
 from .embed import PatchEmbedding
-from .masks import select
 from .positions import FourierPositions, RotaryPositions
 from .registry import register
-from .views import IndexSet
+from .views import IndexSet, select
 
 
 @dataclass(frozen=True)
@@ -79,9 +78,9 @@ class Encoder(nn.Module):
 
 def masked_mean(tokens: Tensor, valid: Tensor) -> Tensor:
     """[row, patch, width] -> [row, width] mean over valid patches in float32; rows without any give zero."""
-    weight = valid.to(torch.float32)
-    weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1.0)
-    return torch.einsum("rp,rpw->rw", weight, tokens.float())
+    weight = valid.unsqueeze(-1).to(torch.float32)
+    total = (tokens * weight).sum(dim=1)  # not a matrix product: autocast would run it in half precision
+    return total / weight.sum(dim=1).clamp(min=1.0)
 
 
 @register("encoder", "transformer")
@@ -119,7 +118,7 @@ class TransformerEncoder(Encoder):
 
     def encode(self, batch: PatchSequence, index: Tensor | None, keep_layers: int) -> Encoded:
         valid = batch.valid
-        coords = batch.coords.masked_fill(~valid.unsqueeze(-1), 0.0)
+        coords = batch.coords.float().masked_fill(~valid.unsqueeze(-1), 0.0)
         embedding = x = self.embed(batch.values, batch.ids, batch.kind, valid)
         if self.positions is not None:
             x = x + self.positions(coords)

@@ -53,8 +53,10 @@ class _CoordinateTransformer(QueryHead):
 
     def forward(self, encoded: Encoded, query: Query) -> Tensor:
         context = self.enter(encoded.tokens)
-        coords = torch.cat([encoded.coords, query.coords.masked_fill(~query.valid.unsqueeze(-1), 0.0)], dim=1)
-        asked = self.ask[query.kind] if len(self.ask) > 1 else self.ask.expand(*query.kind.shape, -1)
+        places = query.coords.to(encoded.coords.dtype).masked_fill(~query.valid.unsqueeze(-1), 0.0)
+        coords = torch.cat([encoded.coords, places], dim=1)
+        kind = query.kind.masked_fill(~query.valid, 0)
+        asked = self.ask[kind] if len(self.ask) > 1 else self.ask.expand(*kind.shape, -1)
         x = torch.cat([context, asked.to(context.dtype)], dim=1) + self.positions(coords)
         bias = key_bias(torch.cat([encoded.valid, query.valid], dim=1))
         for block in self.blocks:

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from ..distributed import gather_rows
 from ..sequence import SequenceSpec
 from .encoder import Encoder
+from .projections import project
 from .registry import register
 from .schedules import schedule
 from .targets import Request, Target, TargetProvider, normalize_tokens
 
 
-def chain(heads: Mapping[str, nn.Module], names: str | Sequence[str] | None) -> list[nn.Module]:
+def chain(heads: Mapping[str, nn.Module] | nn.ModuleDict, names: str | Sequence[str] | None) -> list[nn.Module]:
     """The named heads in order."""
     names = [] if names is None else [names] if isinstance(names, str) else names
     return [heads[name] for name in names]
@@ -26,23 +27,26 @@ def chain(heads: Mapping[str, nn.Module], names: str | Sequence[str] | None) -> 
 class _Latent(TargetProvider):
     """Shared by both: token targets from the last layers, pooled targets through optional heads."""
 
-    def __init__(self, layers: int, normalize: str) -> None:
+    def __init__(self, encoder: Encoder, layers: int, normalize: str) -> None:
         super().__init__()
+        if not 1 <= layers <= encoder.depth:
+            raise ValueError(f"layers must lie between 1 and the encoder's depth {encoder.depth}, got {layers}")
+        if normalize not in ("layer", "instance", "none"):
+            raise ValueError(f"normalize must be 'layer', 'instance' or 'none', got {normalize!r}")
         self.layers, self.normalize = layers, normalize
 
     def embed(self, request: Request, encoder: Encoder, heads: Sequence[nn.Module]) -> Target:
         if request.index is None:
             encoded = request.encode(encoder, request.view, True, 0)
-            z = encoded.pooled
-            for head in heads:
-                z = head(z)
-            return Target(z.float(), encoded.valid.any(dim=1))
+            z, valid = encoded.pooled, encoded.valid.any(dim=1)
+            if request.rows is not None and request.view.rows is None:
+                z, valid = z[request.rows], valid[request.rows]
+            return Target(project(heads, z, valid).float(), valid)
         encoded = request.encode(encoder, request.view, False, self.layers if self.layers > 1 else 0)
         states = encoded.layers if self.layers > 1 else (encoded.tokens,)
         tokens = torch.stack([normalize_tokens(s, encoded.valid, self.normalize) for s in states]).mean(dim=0)
-        for head in heads:
-            tokens = head(tokens)
-        return request.take(tokens, encoded.valid)
+        target = request.take(tokens, encoded.valid)
+        return Target(project(heads, target.values, target.valid).float(), target.valid)
 
 
 @register("target", "ema")
@@ -64,7 +68,7 @@ class EMATarget(_Latent):
         normalize: str = "layer",
         head: str | list[str] | None = None,
     ) -> None:
-        super().__init__(layers, normalize)
+        super().__init__(encoder, layers, normalize)
         self.momentum = schedule(momentum, "momentum")
         self._online = [encoder, *chain(heads, head)]  # a plain list: the online weights are not ours to save
         self.average = nn.ModuleList(copy.deepcopy(m) for m in self._online)
@@ -84,9 +88,10 @@ class EMATarget(_Latent):
         for average, online in zip(self.average, self._online, strict=True):
             ours = [p.data for p in average.parameters()]
             if ours:
-                torch._foreach_lerp_(ours, [p.data for p in online.parameters()], share)
-            for mine, theirs in zip(average.buffers(), online.buffers(), strict=True):
-                mine.copy_(theirs)
+                theirs = [p.data for p in online.parameters()]
+                torch._foreach_lerp_(ours, theirs, share)  # pyright: ignore[reportPrivateImportUsage]
+            for mine, other in zip(average.buffers(), online.buffers(), strict=True):
+                mine.copy_(other)
 
 
 @register("target", "centred")
@@ -97,6 +102,7 @@ class CentredPrototypes(EMATarget):
     """
 
     centre: Tensor
+    progress: Tensor  # (step, total) of the last update, so that the temperature's schedule survives a resume
 
     def __init__(
         self,
@@ -120,7 +126,9 @@ class CentredPrototypes(EMATarget):
     def forward(self, request: Request) -> Target:
         scores = super().forward(request)
         if self.training:
-            self._seen.append(gather_rows(scores.values.flatten(0, -2)).mean(dim=0))
+            seen = gather_rows(scores.values[scores.valid])
+            if len(seen):
+                self._seen.append(seen.mean(dim=0))
         step, total = self.progress.tolist()
         values = torch.softmax((scores.values - self.centre) / self.temperature(step, total), dim=-1)
         return Target(values, scores.valid)
@@ -150,7 +158,7 @@ class SelfTarget(_Latent):
         normalize: str = "none",
         head: str | list[str] | None = None,
     ) -> None:
-        super().__init__(layers, normalize)
+        super().__init__(encoder, layers, normalize)
         self.stop_gradient = stop_gradient
         self._online: list[nn.Module] = [encoder, *chain(heads, head)]  # shared, not owned
 

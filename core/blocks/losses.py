@@ -1,7 +1,7 @@
 """Losses that compare item by item: (prediction, target) -> a value and a weight for each item.
 
 A target number that is NaN was not measured: it counts neither in the value nor in the weight. Reduction over items
-and ranks happens in one place, `objective.reduce`.
+and ranks happens in one place, `objective.reduce`; so does turning autocast off, so that losses are float32.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..sequence import PatchSequence
 from .registry import register
 from .targets import Target
 
@@ -20,14 +19,19 @@ class Loss(nn.Module):
 
     gathered = False
 
-    def forward(self, prediction: Tensor, target: Target, batch: PatchSequence) -> tuple[Tensor, Tensor]:
-        """-> (values, weights), both [item ...]. `batch` gives the origin of rows (subject)."""
+    def forward(self, prediction: Tensor, target: Target, subject: Tensor) -> tuple[Tensor, Tensor]:
+        """-> (values, weights), both [item ...]. subject: [row] code of who each row came from, -1 = unknown."""
         raise NotImplementedError
 
 
+def _known(target: Target) -> Tensor:
+    """[item ..., out] bool: numbers that were measured and may count."""
+    return torch.isfinite(target.values) & target.valid.unsqueeze(-1)
+
+
 class _Elementwise(Loss):
-    def forward(self, prediction: Tensor, target: Target, batch: PatchSequence) -> tuple[Tensor, Tensor]:
-        known = torch.isfinite(target.values) & target.valid.unsqueeze(-1)
+    def forward(self, prediction: Tensor, target: Target, subject: Tensor) -> tuple[Tensor, Tensor]:
+        known = _known(target)
         goal = torch.where(known, target.values, 0.0)
         error = self.error(torch.where(known, prediction.float(), 0.0), goal)
         count = known.sum(dim=-1)
@@ -69,10 +73,11 @@ class SmoothL1(_Elementwise):
 class Cosine(Loss):
     """2 - 2 cos (BYOL, SimSiam)."""
 
-    def forward(self, prediction: Tensor, target: Target, batch: PatchSequence) -> tuple[Tensor, Tensor]:
-        goal = torch.where(target.valid.unsqueeze(-1), target.values, 0.0)
-        value = 2.0 - 2.0 * F.cosine_similarity(prediction.float(), goal, dim=-1)
-        return value, target.valid.to(value.dtype)
+    def forward(self, prediction: Tensor, target: Target, subject: Tensor) -> tuple[Tensor, Tensor]:
+        known = _known(target)
+        guess, goal = torch.where(known, prediction.float(), 0.0), torch.where(known, target.values, 0.0)
+        value = 2.0 - 2.0 * F.cosine_similarity(guess, goal, dim=-1)
+        return value, known.any(dim=-1).to(value.dtype)
 
 
 @register("loss", "soft_cross_entropy")
@@ -83,7 +88,7 @@ class SoftCrossEntropy(Loss):
         super().__init__()
         self.temperature = temperature
 
-    def forward(self, prediction: Tensor, target: Target, batch: PatchSequence) -> tuple[Tensor, Tensor]:
+    def forward(self, prediction: Tensor, target: Target, subject: Tensor) -> tuple[Tensor, Tensor]:
         log_p = F.log_softmax(prediction.float() / self.temperature, dim=-1)
         goal = torch.where(target.valid.unsqueeze(-1), target.values, 0.0)
         return -(goal * log_p).sum(dim=-1), target.valid.to(log_p.dtype)

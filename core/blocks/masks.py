@@ -2,7 +2,7 @@
 
 All samplers are one algorithm. A patch belongs to a *cell* (itself; a span of time; a box in coordinate space; a
 structural group), each cell draws a priority, and patches are hidden in order of their cell's priority until exactly
-the wanted share of the valid patches is reached. What is surplus in the last cell is kept at random.
+the wanted share of the row's valid patches is reached. What is surplus in the last cell is kept at random.
 
 Why this way
 - The reference block samplers cut every row to the batch's smallest count *in raster order*, so the end of the grid
@@ -10,6 +10,7 @@ Why this way
 - Spans and boxes are laid on a torus with a random origin, so every position on a regular grid is hidden equally often
   (tests/test_blocks_masks.py holds this with a chi-square test).
 - Draws are vectorised over the batch and depend on the window only, never on padding or batch position.
+- A row with one valid patch hides nothing; a longer one hides at least one patch and keeps at least one.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
+from ..errors import InputError, nearest
 from ..rng import RowRandom
-from ..sequence import PatchSequence, gather_patches
+from ..sequence import PatchSequence
 from .registry import register
-from .views import IndexSet, View, repeat_rows
+from .views import IndexSet, View, patch_uniform, repeat_rows
 
 
 class MaskSampler:
@@ -30,8 +32,8 @@ class MaskSampler:
 
     ratio: share of the valid patches that is hidden, or [low, high] drawn uniformly for each step.
     repeats: masks drawn for each window; they share one target pass.
-    disjoint: the masks of one window hide different patches where ratio * repeats <= 1 (DMJD, Ma et al. 2022,
-        https://arxiv.org/abs/2212.10413).
+    disjoint: the masks of one window hide different patches where ratio * repeats <= 1, all of them at 1 (DMJD, Ma et
+        al. 2022, https://arxiv.org/abs/2212.10413).
     """
 
     def __init__(self, *, ratio: float | tuple[float, float] = 0.6, repeats: int = 1, disjoint: bool = False) -> None:
@@ -53,7 +55,7 @@ class MaskSampler:
         for i in range(self.repeats):
             if i and not self.disjoint:
                 order = self._order(batch, rng.fork(str(i)))
-            views.append(_split(batch, order, share, shift=i if self.disjoint else 0))
+            views.append(_split(order, batch.lengths, share, turn=i if self.disjoint else 0))
         visible, targets = (_stack([v[side] for v in views]) for side in (0, 1))
         return View(batch, repeat_rows(batch, self.repeats), visible, targets)
 
@@ -68,19 +70,19 @@ class MaskSampler:
         """[row, patch] positions in the order in which they are hidden; invalid patches come last."""
         cell = self.cells(batch, rng.fork("cells"))
         priority = torch.gather(rng.fork("priority").uniform(batch.n_patches), 1, cell)
-        tie = rng.fork("tie").uniform(batch.n_patches)
         # lexicographic: cell priority first, then a random order inside the cell
-        by_tie = tie.argsort(dim=1)
+        by_tie = patch_uniform(rng.fork("tie"), batch.valid).argsort(dim=1, stable=True)
         key = torch.gather(priority.masked_fill(~batch.valid, 2.0), 1, by_tie)
         return torch.gather(by_tie, 1, key.argsort(dim=1, stable=True))
 
 
-def _split(batch: PatchSequence, order: Tensor, share: float, shift: int) -> tuple[IndexSet, IndexSet]:
-    """Visible and hidden index sets of one mask; `shift` moves the hidden stretch along the order (disjoint masks)."""
-    length = batch.lengths
-    hidden = (length * share).round().long().clamp(min=1)
-    hidden = torch.minimum(hidden, (length - 1).clamp(min=0))
-    start = (shift * hidden) % length.clamp(min=1)
+def _split(order: Tensor, length: Tensor, share: float, turn: int) -> tuple[IndexSet, IndexSet]:
+    """Visible and hidden index sets of one mask: it hides the `turn`-th stretch of `share` along the order.
+
+    Stretches end at rounded multiples of the exact share, so that they never overlap by rounding.
+    """
+    start, stop = ((i * share * length.double() + 0.5).floor().long() for i in (turn, turn + 1))
+    hidden = torch.minimum((stop - start).clamp(min=1), (length - 1).clamp(min=0))
     width = int(hidden.max()) if len(hidden) else 0
     rest = int((length - hidden).max()) if len(hidden) else 0
     targets = _take(order, start, hidden, length, width)
@@ -112,7 +114,7 @@ class RandomMask(MaskSampler):
     """Each patch for itself (MAE, He et al. 2021, https://arxiv.org/abs/2111.06377)."""
 
     def cells(self, batch: PatchSequence, rng: RowRandom) -> Tensor:
-        return torch.arange(batch.n_patches, device=batch.device).expand(len(batch), -1)
+        return (batch.valid.cumsum(dim=1) - 1).clamp(min=0)
 
 
 @register("mask", "group")
@@ -144,22 +146,12 @@ class BoxMask(MaskSampler):
         self.size = dict(size)
 
     def cells(self, batch: PatchSequence, rng: RowRandom) -> Tensor:
-        return self._boxes(batch, rng, self.size)
-
-    def _boxes(self, batch: PatchSequence, rng: RowRandom, size: dict[str, float]) -> Tensor:
-        unknown = set(size) - set(batch.spec.axes)
-        if unknown:
-            raise ValueError(f"mask box names axes {sorted(unknown)}, the sequence has {batch.spec.axes}")
-        code = torch.zeros_like(batch.group)
-        for axis, edge in size.items():
-            i = batch.spec.axes.index(axis)
-            code = code * 4096 + _torus_cell(batch.coords[..., i], batch.valid, edge, batch.spec.axis_scales[i], rng)
-        return _dense(code, batch.valid)
+        return _box_cells(batch, rng, self.size)
 
 
 @register("mask", "span")
-class SpanMask(BoxMask):
-    """Spans along the first axis (time), all sensors together.
+class SpanMask(MaskSampler):
+    """Spans along the first axis (time), all sensors together: boxes that divide no other axis.
 
     span: length of a hidden stretch in the unit of the first axis.
     """
@@ -172,11 +164,29 @@ class SpanMask(BoxMask):
         repeats: int = 1,
         disjoint: bool = False,
     ) -> None:
-        super().__init__(size={"first": span}, ratio=ratio, repeats=repeats, disjoint=disjoint)
+        super().__init__(ratio=ratio, repeats=repeats, disjoint=disjoint)
+        if span <= 0:
+            raise ValueError(f"span must be positive, got {span}")
         self.span = span
 
     def cells(self, batch: PatchSequence, rng: RowRandom) -> Tensor:
-        return self._boxes(batch, rng, {batch.spec.axes[0]: self.span})
+        return _box_cells(batch, rng, {batch.spec.axes[0]: self.span})
+
+
+# most cells along one axis, so that the cells of five axes fit one 64-bit code
+_MOST_CELLS = 4096
+
+
+def _box_cells(batch: PatchSequence, rng: RowRandom, size: dict[str, float]) -> Tensor:
+    """[row, patch] number of the box each patch lies in."""
+    code = torch.zeros_like(batch.group)
+    for axis, edge in size.items():
+        if axis not in batch.spec.axes:
+            raise InputError(f"a box mask names axis {axis!r}", fix=nearest(axis, batch.spec.axes))
+        i = batch.spec.axes.index(axis)
+        cell = _torus_cell(batch.coords[..., i], batch.valid, edge, batch.spec.axis_scales[i], rng)
+        code = code * _MOST_CELLS + cell
+    return _dense(code, batch.valid)
 
 
 def _torus_cell(x: Tensor, valid: Tensor, edge: float, step: float, rng: RowRandom) -> Tensor:
@@ -186,7 +196,7 @@ def _torus_cell(x: Tensor, valid: Tensor, edge: float, step: float, rng: RowRand
     low = torch.where(torch.isfinite(low), low, 0.0)
     # patches occupy one step each, so the circle is one step longer than the distance between the outer centres
     extent = torch.where(torch.isfinite(high), high - low, 0.0) + step
-    arcs = (extent / edge).round().clamp(min=1)
+    arcs = (extent / edge).round().clamp(min=1, max=_MOST_CELLS)
     turn = ((x - low) / extent + rng.uniform(1)) % 1.0
     cell = torch.where(valid, (turn * arcs).floor(), 0.0).long()
     return torch.minimum(cell, arcs.long() - 1)
@@ -199,10 +209,3 @@ def _dense(code: Tensor, valid: Tensor) -> Tensor:
     fresh = torch.zeros_like(ordered)
     fresh[:, 1:] = (ordered[:, 1:] != ordered[:, :-1]).long()
     return torch.zeros_like(code).scatter(1, order, fresh.cumsum(dim=1))
-
-
-def select(batch: PatchSequence, rows: Tensor | None, chosen: IndexSet) -> PatchSequence:
-    """The patches of an index set as a batch of their own; fillers are invalid."""
-    source = batch if rows is None else batch.rows(rows)
-    part = source.patches(chosen.index)
-    return part.replace(valid=chosen.valid & gather_patches(source.valid, chosen.index))

@@ -41,7 +41,8 @@ def mean_cosine(z: Tensor) -> float:
 def knn_accuracy(z: Tensor, label: Tensor, group: Tensor, k: int = 20) -> float | None:
     """Balanced leave-one-group-out accuracy of a cosine kNN on [n, D]; None when there is nothing to vote with.
 
-    group: [n] subject; neighbours of the row's own subject never vote.
+    label: [n] class, -1 = none. group: [n] subject; neighbours of the row's own subject never vote, and all rows of
+    unknown subject (-1) count as one. Rows without any voter are left out.
     """
     known = label >= 0
     z, label, group = z[known], label[known], group[known]
@@ -52,7 +53,10 @@ def knn_accuracy(z: Tensor, label: Tensor, group: Tensor, k: int = 20) -> float 
     top, index = similarity.topk(min(k, len(z) - 1), dim=1)
     weight = torch.exp(top / 0.07) * (top > -1.5)
     votes = torch.zeros(len(z), int(label.max()) + 1, device=z.device).scatter_add_(1, label[index], weight)
-    hit = (votes.argmax(dim=1) == label).float()
+    heard = weight.any(dim=1)
+    if not bool(heard.any()):
+        return None
+    hit, label = (votes.argmax(dim=1) == label)[heard].float(), label[heard]
     return float(torch.stack([hit[label == c].mean() for c in label.unique()]).mean())
 
 

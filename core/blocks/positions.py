@@ -48,8 +48,9 @@ class RotaryPositions(nn.Module):
 
     def __init__(self, spec: SequenceSpec, head_dim: int, octaves: int = 10) -> None:
         super().__init__()
-        planes = head_dim // 2
-        axes = len(spec.axes)
+        planes, axes = head_dim // 2, len(spec.axes)
+        if head_dim % 2 or planes < axes:
+            raise ValueError(f"rotary positions over {axes} axes need an even head size >= {2 * axes}, got {head_dim}")
         plane = torch.arange(planes)
         self.register_buffer("axis", plane % axes, persistent=False)
         rank = (plane // axes).float() / max(1, math.ceil(planes / axes) - 1)

@@ -1,6 +1,13 @@
-"""Pointwise heads: each vector for itself, [..., in] -> [..., out]."""
+"""Pointwise heads: each vector for itself, [..., in] -> [..., out].
+
+A head is told which vectors are real (`valid`), because statistics over vectors (batch norm, DirectPred's
+correlation) must not see padding.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +23,19 @@ class PointHead(nn.Module):
 
     out: int
 
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """x: [..., in]; valid: [...] bool, None = all real."""
+        raise NotImplementedError
+
     def after_step(self, step: int, total: int) -> None:
         """Update state that is not learned by gradient."""
+
+
+def project(heads: Iterable[nn.Module], x: Tensor, valid: Tensor | None) -> Tensor:
+    """`x` through a chain of point heads."""
+    for head in heads:
+        x = head(x, valid)
+    return x
 
 
 @register("head", "projector")
@@ -45,12 +63,14 @@ class Projector(PointHead):
         widths = [in_width, *[hidden] * (layers - 1)]
         self.out = out or in_width
         steps: list[nn.Module] = []
-        for a, b in zip(widths[:-1], widths[1:], strict=True):
+        for a, b in pairwise(widths):
             steps += [nn.Linear(a, b, bias=norm == "none"), kinds[norm](b), nn.GELU()]
         self.mlp = nn.Sequential(*steps, nn.Linear(widths[-1], self.out))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.mlp(x)
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        for step in self.mlp:
+            x = step(x, valid) if isinstance(step, BatchNorm) else step(x)
+        return x
 
 
 @register("head", "linear")
@@ -62,21 +82,23 @@ class LinearHead(PointHead):
         self.out = out or spec.patch_size
         self.map = nn.Linear(in_width, self.out)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         return self.map(x)
 
 
 @register("head", "prototypes")
 class Prototypes(PointHead):
-    """Cosine scores against `count` learned unit vectors (SwAV, DINO)."""
+    """Cosine scores against `count` learned unit vectors (SwAV, DINO), in float32: they are divided by small
+    temperatures."""
 
     def __init__(self, spec: SequenceSpec, in_width: int, *, count: int = 512) -> None:
         super().__init__()
         self.out = count
         self.weight = nn.Parameter(torch.randn(count, in_width))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(F.normalize(x.float(), dim=-1), F.normalize(self.weight, dim=-1))
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return F.linear(F.normalize(x.float(), dim=-1), F.normalize(self.weight, dim=-1))
 
 
 @register("head", "direct")
@@ -84,7 +106,8 @@ class DirectPredictor(PointHead):
     """DirectPred (Tian et al. 2021, https://arxiv.org/abs/2102.06810): a linear predictor that is set, not learned.
 
     F is a moving average of the correlation E[f f'] of the predictor's input; with eigenvalues s of F the weight is
-    U diag(sqrt(s) + eps * max s) U'. `every`: steps between eigen-decompositions; `rho`: memory of F.
+    U diag(sqrt(s) + eps * max s) U'. `every`: steps between eigen-decompositions; `rho`: memory of F. All uses of the
+    head since the last step count alike.
     """
 
     weight: Tensor
@@ -97,21 +120,24 @@ class DirectPredictor(PointHead):
         self.out, self.rho, self.eps, self.every = in_width, rho, eps, every
         self.register_buffer("weight", torch.eye(in_width))
         self.register_buffer("correlation", torch.zeros(in_width, in_width))
-        self._seen: Tensor | None = None
+        self._seen: list[Tensor] = []
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.float()
-        if self.training:
-            f = gather_rows(x.detach())
-            self._seen = f.T @ f / len(f)
-        return F.linear(x, self.weight)
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.float()
+            if self.training:
+                f = gather_rows(x.detach() if valid is None else x.detach()[valid]).flatten(0, -2)
+                self._seen.append(f.T @ f / max(1, len(f)))
+            return F.linear(x, self.weight)
 
+    @torch.no_grad()
     def after_step(self, step: int, total: int) -> None:
-        if self._seen is None:
+        if not self._seen:
             return
+        seen = torch.stack(self._seen).mean(dim=0)
+        self._seen.clear()
         rho = self.rho if bool(self.correlation.any()) else 0.0
-        self.correlation.mul_(rho).add_(self._seen, alpha=1.0 - rho)
-        self._seen = None
+        self.correlation.mul_(rho).add_(seen, alpha=1.0 - rho)
         if step % self.every == 0:
             s, u = torch.linalg.eigh(self.correlation)
             s = s.clamp(min=0.0)

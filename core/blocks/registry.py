@@ -46,6 +46,11 @@ def names(kind: str) -> list[str]:
     return sorted(_load(kind))
 
 
+def block(kind: str, name: str) -> type:
+    """The class registered under (kind, name), which must exist (see `check`)."""
+    return _load(kind)[name]
+
+
 def describe(kind: str) -> dict[str, dict[str, Any]]:
     """{name: {option: default}} for every block of a kind (`inspect.Parameter.empty` = required)."""
     return {name: _options(cls) for name, cls in _load(kind).items()}

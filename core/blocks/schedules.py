@@ -86,6 +86,8 @@ class Infinite:
     ) -> None:
         if not 0 < final <= constant <= peak:
             raise ValueError(f"need 0 < final <= constant <= peak, got {final}, {constant}, {peak}")
+        if warmup + cooldown + anneal > 1:
+            raise ValueError(f"the shares of the phases add up to more than 1: {warmup} + {cooldown} + {anneal}")
         self.peak, self.constant, self.final = float(peak), float(constant), float(final)
         self.warmup, self.cooldown, self.anneal = warmup, cooldown, anneal
 

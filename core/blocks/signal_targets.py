@@ -46,8 +46,8 @@ class RawPatches(_SignalTarget):
     def transform(self, patches: Tensor) -> Tensor:
         if not self.normalize:
             return patches
-        mean = patches.mean(dim=-1, keepdim=True)
-        var = (patches - mean).square().mean(dim=-1, keepdim=True)
+        mean = patches.nanmean(dim=-1, keepdim=True)
+        var = (patches - mean).square().nanmean(dim=-1, keepdim=True)
         return (patches - mean) / (var + self.eps).sqrt()
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..sequence import PatchSequence, gather_patches
+from ..sequence import PatchSequence
 from .encoder import Encoded, Encoder
-from .views import IndexSet, View
+from .views import IndexSet, View, gather, select
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,13 @@ class Request:
     def source(self) -> PatchSequence:
         """The wanted patches as a batch of their own, content included."""
         assert self.index is not None
-        batch = self.view.batch if self.rows is None else self.view.batch.rows(self.rows)
-        part = batch.patches(self.index.index)
-        return part.replace(valid=self.index.valid & part.valid)
+        return select(self.view.batch, self.rows, self.index)
 
     def take(self, tokens: Tensor, valid: Tensor) -> Target:
         """The wanted patches of a full encoding [batch row, patch, width]."""
         assert self.index is not None
-        if self.rows is not None:
-            tokens, valid = tokens[self.rows], valid[self.rows]
-        seen = gather_patches(valid, self.index.index)
-        return Target(gather_patches(tokens, self.index.index), self.index.valid & seen)
+        index = self.index.index
+        return Target(gather(tokens, self.rows, index), self.index.valid & gather(valid, self.rows, index))
 
 
 class TargetProvider(nn.Module):

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..rng import RowRandom
-from ..sequence import PatchSequence
+from ..sequence import PatchSequence, gather_patches
 from .registry import build
 
 
@@ -47,6 +48,8 @@ class ViewSampler:
 
     augment: draw a label-safe random version of each window.
     mask: options of a registered mask sampler, or None.
+
+    Raises InputError when it is to augment and nobody said how: two equal views would teach nothing.
     """
 
     def __init__(self, name: str, *, augment: bool = False, mask: dict[str, Any] | None = None) -> None:
@@ -55,7 +58,9 @@ class ViewSampler:
 
     def __call__(self, batch: PatchSequence, rng: RowRandom, augment: Augment | None) -> View:
         rng = rng.fork(self.name)
-        if self.augment and augment is not None:
+        if self.augment:
+            if augment is None:
+                raise InputError(f"objective.views.{self.name} augments, but no augmentation is set")
             batch = augment(batch, rng.fork("augment"))
         if self.mask is None:
             return View(batch)
@@ -67,3 +72,25 @@ def repeat_rows(batch: PatchSequence, repeats: int) -> Tensor | None:
     if repeats == 1:
         return None
     return torch.arange(len(batch), device=batch.device).repeat(repeats)
+
+
+def gather(field: Tensor, rows: Tensor | None, index: Tensor) -> Tensor:
+    """Patches `index` [row, k] of the batch rows `rows` (None = one to one) of `field` [batch, patch, ...]."""
+    owner = torch.arange(len(field), device=field.device) if rows is None else rows
+    flat = (owner.unsqueeze(1) * field.shape[1] + index).flatten()
+    # one flat index: the backward of index_select is several times faster than that of two-index gathering
+    return field.flatten(0, 1).index_select(0, flat).view(*index.shape, *field.shape[2:])
+
+
+def select(batch: PatchSequence, rows: Tensor | None, chosen: IndexSet) -> PatchSequence:
+    """The patches of an index set as a batch of their own; fillers are invalid."""
+    source = batch if rows is None else batch.rows(rows)
+    part = source.patches(chosen.index)
+    return part.replace(valid=chosen.valid & gather_patches(source.valid, chosen.index))
+
+
+def patch_uniform(rng: RowRandom, valid: Tensor) -> Tensor:
+    """[row, patch] uniform numbers. A patch draws by its rank among the row's valid ones, so that invalid patches
+    change nothing wherever they stand."""
+    rank = (valid.cumsum(dim=1) - 1).clamp(min=0)
+    return torch.gather(rng.uniform(valid.shape[1]), 1, rank)
