@@ -86,9 +86,8 @@ def _download(url: str, sha256: str, target: Path, retries: int) -> None:
         part = target.with_name(f".{target.name}.part")
         for attempt in range(retries + 1):
             try:
-                pooch.retrieve(
-                    url, f"sha256:{sha256}", fname=target.name, path=target.parent, downloader=_Resuming(part)
-                )
+                resuming: Any = _Resuming(part)  # pooch's protocol asks for an argument it never passes
+                pooch.retrieve(url, f"sha256:{sha256}", fname=target.name, path=target.parent, downloader=resuming)
                 return
             except (requests.RequestException, ValueError) as error:  # ValueError: pooch found another hash
                 if attempt == retries or _is_final(error):
@@ -96,8 +95,8 @@ def _download(url: str, sha256: str, target: Path, retries: int) -> None:
                 time.sleep(_PAUSE_S * 2**attempt)
     except (requests.RequestException, ValueError) as error:
         raise OmnipatchError(
-            f"{url}: download failed after {retries} retries ({_plain(error)}); try again later or get the file by hand "
-            f"as {target}"
+            f"{url}: download failed after {retries} retries ({_plain(error)}); try again later, or get the file "
+            f"by hand as {target}"
         ) from error
     except OSError as error:
         raise InputError("cannot write", source=target.parent, got=error.strerror, fix="check --data.root") from error

@@ -122,7 +122,7 @@ def make_splits(store: WindowStore, config: SplitConfig) -> list[Split]:
                 fold=fold,
                 stamp=_stamp(config),
                 pretrain_on_test=config.pretrain_on_test,
-            )  # fmt: skip
+            )
         )
     return splits
 
