@@ -7,7 +7,6 @@ gives on the whole batch.
 from __future__ import annotations
 
 import os
-import socket
 from datetime import timedelta
 
 import pytest
@@ -17,6 +16,7 @@ import torch.multiprocessing as mp
 from omnipatch.core.distributed import BatchNorm, gather_rows, global_mean, rank, sum_across, world_size
 from torch import nn
 from torch.nn import functional as F
+from train_kit import free_ports
 
 ROWS, WIDTH = 10, 6
 CUT = 4  # rank 0 holds 4 rows, rank 1 holds 6
@@ -86,9 +86,7 @@ def _worker(index, port, folder):
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gloo")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_ports(1)[0]
     mp.start_processes(_worker, args=(port, folder), nprocs=2, start_method="fork")
     return [torch.load(folder / f"{i}.pt", weights_only=True) for i in range(2)]
 

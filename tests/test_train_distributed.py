@@ -8,8 +8,9 @@ import dataclasses
 import pytest
 from omnipatch.core.compose import shipped_objectives
 from omnipatch.core.config import OptimizerConfig
+from omnipatch.core.distributed import world_size
 from omnipatch.core.errors import NonFiniteError
-from train_kit import FakeStore, free_port, in_child, recipe, torchrun_environment, train
+from train_kit import FakeStore, free_ports, in_child, recipe, torchrun_environment, train
 
 STEPS = 4
 
@@ -21,10 +22,12 @@ def _made(objective, **changes):
     )
 
 
-def _rank(index, port, folder):
-    torchrun_environment(index, 2, port)
-    for objective in shipped_objectives():
+def _rank(index, ports, folder):
+    for objective, port in zip(shipped_objectives(), ports, strict=False):
+        torchrun_environment(index, 2, port)
         train(folder / objective, _made(objective, devices=2, strategy="ddp"))
+        assert world_size() == 1  # whatever comes after training works alone
+    torchrun_environment(index, 2, ports[-1])
     with pytest.raises(NonFiniteError, match="record3"):
         train(folder / "broken", _made("mae", devices=2, strategy="ddp"), store=_broken_store())
 
@@ -37,8 +40,9 @@ def _broken_store():
 
 @pytest.fixture(scope="module")
 def two_ranks(tmp_path_factory):
-    folder, port = tmp_path_factory.mktemp("two"), free_port()
-    children = [in_child(_rank, index, port, folder) for index in range(2)]
+    folder = tmp_path_factory.mktemp("two")
+    ports = free_ports(len(shipped_objectives()) + 1)
+    children = [in_child(_rank, index, ports, folder) for index in range(2)]
     for child in children:
         child.join(120)
     assert [child.exitcode for child in children] == [0, 0]

@@ -22,7 +22,9 @@ def folder_lock(folder: Path | str) -> Iterator[None]:
     Raises InputError when another process holds it and SaveError when it cannot be written.
     """
     folder = Path(folder)
-    lock = FileLock(folder.resolve() / ".lock", is_singleton=True)  # the process that holds a folder may ask for it again
+    lock = FileLock(
+        folder.resolve() / ".lock", is_singleton=True
+    )  # the process that holds a folder may ask for it again
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)

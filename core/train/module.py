@@ -79,7 +79,7 @@ class PretrainModule(LightningModule):
 
     def training_step(self, batch: PatchSequence, batch_idx: int) -> Tensor:
         step, part = self.global_step, batch_idx % self.recipe.trainer.accumulate_grad_batches
-        torch.manual_seed(_mix(self.recipe.seed, step, part, self.global_rank))
+        _seed_torch(self.device, _mix(self.recipe.seed, step, part, self.global_rank))
         outcome: Outcome = self.objective(batch, self.recipe.seed, step, taps=self.monitor.due(step + 1))
         self._outcome, self._batch = outcome, batch
         self._windows += len(batch) * world_size()
@@ -167,6 +167,13 @@ class PretrainModule(LightningModule):
                 )  # fmt: skip
         self.seconds = own["seconds"]
         self.monitor.guard.strikes.update(own["strikes"])
+
+
+def _seed_torch(device: torch.device, seed: int) -> None:
+    # torch.manual_seed records a stack trace for every absent kind of device: 1 ms and a little memory each step
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
 
 
 def _mix(*parts: int) -> int:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger
 
 from ..blocks.encoder import Encoder
 from ..config import Recipe
 from ..data.loader import StepLoader
-from ..distributed import is_main_process
+from ..distributed import is_main_process, world_size
 from ..errors import InputError, nearest
 from ..modality import Modality
 from ..objective import Objective
@@ -78,7 +79,7 @@ def pretrain(
     windows = np.asarray(windows, dtype=np.int64)
     micro = _micro_batch(recipe, len(windows))
     # only the main process of a distributed run owns the folder
-    with folder_lock(folder) if is_main_process() else nullcontext(), _quiet():
+    with folder_lock(folder) if is_main_process() else nullcontext(), _quiet(), _process_group():
         if is_main_process():
             sweep(folder)
             sweep(folder / "checkpoints")
@@ -202,6 +203,16 @@ def _tensorboard(folder: Path) -> Logger:
         return TensorBoardLogger(folder, name="tensorboard", version="")
     except ModuleNotFoundError as error:
         raise InputError("trainer.tensorboard needs TensorBoard", fix="pip install 'omnipatch[tensorboard]'") from error
+
+
+@contextmanager
+def _process_group() -> Iterator[None]:
+    """Leave the process group that Lightning joins: what runs after training on one rank must not wait for others."""
+    joined = dist.is_available() and dist.is_initialized()
+    yield
+    if not joined and world_size() > 1:
+        dist.barrier()
+        dist.destroy_process_group()
 
 
 @contextmanager
