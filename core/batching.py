@@ -45,8 +45,9 @@ def collate(sequences: Sequence[PatchSequence]) -> PatchSequence:
     for name in (*_PATCH_FIELDS, *_ROW_FIELDS):
         fields = [getattr(s, name) for s in padded]
         changes[name] = None if fields[0] is None else torch.cat(fields)
-    if all(s.events is not None for s in padded):
-        changes["events"] = _collate_events([s.events for s in padded if s.events is not None])
+    known = next((s.events for s in padded if s.events is not None), None)
+    if known is not None:  # sequences without events have none of them in their rows
+        changes["events"] = _collate_events([s.events or _no_events(known, s) for s in padded])
     edges, offset = [], 0
     for s in padded:
         if s.edges is not None:
@@ -83,12 +84,12 @@ def bucket_lengths(lengths: Sequence[int], n_buckets: int) -> list[int]:
 
     Padding a row only to its bucket's length wastes far less than padding to the longest row.
     """
+    if n_buckets < 1:
+        raise ValueError(f"n_buckets must be positive, got {n_buckets}")
     ordered = sorted(int(n) for n in lengths)
-    if not ordered:
-        return []
-    cuts = [ordered[min(len(ordered) - 1, (i + 1) * len(ordered) // n_buckets - 1 if (i + 1) * len(ordered) >= n_buckets else 0)] for i in range(n_buckets)]
-    cuts[-1] = ordered[-1]
-    return sorted(set(cuts))
+    # bucket i ends with the row at rank ceil((i + 1) * rows / buckets), counted from one
+    ends = [-(-(i + 1) * len(ordered) // n_buckets) - 1 for i in range(n_buckets)]
+    return sorted({ordered[end] for end in ends}) if ordered else []
 
 
 def trim(sequence: PatchSequence) -> PatchSequence:
@@ -102,13 +103,19 @@ def trim(sequence: PatchSequence) -> PatchSequence:
     }
     if sequence.edges is not None:
         row = torch.div(sequence.edges, sequence.n_patches, rounding_mode="floor")
-        changes["edges"] = sequence.edges - row * (sequence.n_patches - keep)
+        left = ((sequence.edges - row * sequence.n_patches) < keep).all(dim=0)  # an edge to a cut patch goes with it
+        changes["edges"] = (sequence.edges - row * (sequence.n_patches - keep))[:, left]
     return sequence.replace(**changes)
 
 
 def _extend(field: Tensor, extra: int, filler: Any) -> Tensor:
     block = field.new_full((field.shape[0], extra, *field.shape[2:]), filler)
     return torch.cat([field, block], dim=1)
+
+
+def _no_events(like: Events, sequence: PatchSequence) -> Events:
+    empty = {name: getattr(like, name) for name in _EVENT_FIELDS}
+    return Events(**{name: e.new_empty((len(sequence), 0, *e.shape[2:])) for name, e in empty.items()})
 
 
 def _collate_events(events: list[Events]) -> Events:

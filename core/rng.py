@@ -54,12 +54,15 @@ class RowRandom:
         return bits.reshape(len(self.rows), *shape)
 
     def uniform(self, *shape: int) -> Tensor:
-        """[batch, *shape] float32 in the open interval (0, 1)."""
-        return (self._bits(shape) >> 8).to(torch.float32).add_(0.5).mul_(2.0**-24)
+        """[batch, *shape] float32 in the open interval (0, 1): odd multiples of 2^-24.
+
+        23 bits and not 24: the midpoints of 24-bit cells are no float32 numbers, the last one would round to 1.
+        """
+        return (self._bits(shape) >> 9).to(torch.float32).add_(0.5).mul_(2.0**-23)
 
     def normal(self, *shape: int) -> Tensor:
         """[batch, *shape] standard normal float32."""
-        return math.sqrt(2.0) * torch.erfinv((2.0 * self.uniform(*shape) - 1.0).clamp(-1 + 1e-6, 1 - 1e-6))
+        return math.sqrt(2.0) * torch.erfinv(2.0 * self.uniform(*shape) - 1.0)
 
     def integers(self, low: int, high: int, *shape: int) -> Tensor:
         """[batch, *shape] int64 in [low, high)."""

@@ -124,7 +124,9 @@ class PatchSequence:
         if self.coords.shape[-1] != len(self.spec.axes):
             raise ValueError(f"coords has {self.coords.shape[-1]} axes, the spec names {self.spec.axes}")
         if self.values is not None and self.values.shape[-1] != self.spec.patch_size:
-            raise ValueError(f"values has {self.values.shape[-1]} numbers a patch, the spec says {self.spec.patch_shape}")
+            raise ValueError(
+                f"values has {self.values.shape[-1]} numbers a patch, the spec says {self.spec.patch_shape}"
+            )
 
     # ---- construction -----------------------------------------------------------------------------------------
 
@@ -202,7 +204,11 @@ class PatchSequence:
         return self._map(lambda value: value.pin_memory() if isinstance(value, Tensor) else value)
 
     def _map(self, function) -> PatchSequence:
-        changes = {f.name: function(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name not in ("spec", "events")}
+        changes = {
+            f.name: function(getattr(self, f.name))
+            for f in dataclasses.fields(self)
+            if f.name not in ("spec", "events")
+        }
         if self.events is not None:
             changes["events"] = Events(**{name: function(getattr(self.events, name)) for name in _EVENT_FIELDS})
         return self.replace(**changes)
@@ -213,14 +219,15 @@ class PatchSequence:
         """Select rows (the batch axis) by index, slice or boolean tensor; a repeated index repeats the row."""
         if not isinstance(index, slice):
             index = torch.as_tensor(index, device=self.device)
-            if index.dtype == torch.bool:
-                index = index.nonzero(as_tuple=True)[0]
+            # an empty list becomes a float tensor
+            index = index.nonzero(as_tuple=True)[0] if index.dtype == torch.bool else index.long()
         changes: dict[str, Any] = {}
         for name in (*_PATCH_FIELDS, *_ROW_FIELDS):
             field = getattr(self, name)
             changes[name] = None if field is None else field[index]
         if self.edges is not None:
-            changes["edges"] = _select_edges(self.edges, torch.arange(len(self), device=self.device)[index], self.n_patches)
+            chosen = torch.arange(len(self), device=self.device)[index]
+            changes["edges"] = _select_edges(self.edges, chosen, len(self), self.n_patches)
         if self.events is not None:
             changes["events"] = Events(**{name: getattr(self.events, name)[index] for name in _EVENT_FIELDS})
         return self.replace(**changes)
@@ -244,8 +251,12 @@ def gather_patches(field: Tensor, index: Tensor) -> Tensor:
     return field[rows, index]
 
 
-def _select_edges(edges: Tensor, rows: Tensor, patches: int) -> Tensor:
-    """Edges of the chosen rows, renumbered; each copy of a repeated row gets its own copy of the edges."""
+def _select_edges(edges: Tensor, rows: Tensor, n_rows: int, patches: int) -> Tensor:
+    """Edges of the chosen of `n_rows` rows, renumbered; each copy of a repeated row gets its own copy of the edges."""
     owner = torch.div(edges[0], patches, rounding_mode="floor")
-    parts = [edges[:, owner == row] + (new - int(row)) * patches for new, row in enumerate(rows)]
-    return torch.cat(parts, dim=1) if parts else edges[:, :0]
+    by_owner, counts = owner.argsort(stable=True), owner.bincount(minlength=n_rows)
+    first, wanted = counts.cumsum(0) - counts, counts[rows]
+    copy = torch.arange(len(rows), device=edges.device).repeat_interleave(wanted)
+    nth = torch.arange(len(copy), device=edges.device) - (wanted.cumsum(0) - wanted)[copy]
+    source = rows[copy]
+    return edges[:, by_owner[first[source] + nth]] + (copy - source) * patches

@@ -70,7 +70,7 @@ class Toy(Modality):
                     label,
                     events,
                     hand,
-                )  # fmt: skip
+                )
             )
         return found
 
