@@ -1,0 +1,292 @@
+"""One function a recipe verb: data -> pretraining -> downstream evaluation -> results and report.
+
+Every function takes checked `Settings` and `Options`, works inside one locked run folder and returns it. With k
+folds, pretraining is repeated a fold, because the test subjects of a fold must not be pretrained on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .config import Recipe
+from .console import Voice
+from .errors import InputError
+from .run_folder import run_folder, versions, write_json
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .blocks.encoder import Encoder
+    from .data.sources import SourceList
+    from .data.splits import Split
+    from .data.store import WindowStore
+    from .downstream.rows import Evaluation
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says beside the recipe. `source`: the run or model folder of `--from`."""
+
+    out: str | None = None
+    source: str | None = None
+    resume: bool = False
+    overwrite: bool = False
+    fast_dev_run: bool = False
+    voice: Voice = field(default_factory=Voice)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Windows and splits of a recipe's data."""
+
+    sources: SourceList
+    store: WindowStore
+    splits: list[Split]
+
+
+# ---- verbs ----------------------------------------------------------------------------------------------------
+
+
+def run(settings: Settings, options: Options) -> Path:
+    """Pretrain, evaluate and report."""
+    settings = _shortened(settings, options)
+    with _folder(settings, options) as folder:
+        return _Pipeline(settings, options, folder).everything()
+
+
+def pretrain(settings: Settings, options: Options) -> Path:
+    """Pretrain only; leaves `model/`."""
+    settings = _shortened(settings, options)
+    with _folder(settings, options) as folder:
+        pipeline = _Pipeline(settings, options, folder)
+        for split in pipeline.prepared.splits:
+            pipeline.pretrained(split)
+        return folder
+
+
+def evaluate(settings: Settings, options: Options) -> Path:
+    """All rows of the result table for an encoder that was pretrained before."""
+    return _downstream(settings, options, "evaluate")
+
+
+def finetune(settings: Settings, options: Options) -> Path:
+    """Fine-tune a pretrained encoder, beside the same network trained from scratch."""
+    protocols = replace(settings.recipe.evaluate, protocols=("finetune",))
+    settings = replace(settings, recipe=replace(settings.recipe, evaluate=protocols))
+    return _downstream(settings, options, "finetune")
+
+
+def prepare(settings: Settings, voice: Voice) -> Prepared:
+    """Read, window and split the data of a recipe, through the cache."""
+    from .data.sources import resolve_sources
+    from .data.splits import make_splits
+    from .data.store import WindowStore
+
+    data = settings.recipe.data
+    sources = resolve_sources(settings.modality, data)
+    voice.step(f"data {sources.name}: {len(sources)} recordings")
+    with voice.counting("reading") as progress:
+        store = WindowStore.prepare(settings.modality, sources, sources.task, data.cache, data.jobs, progress)
+    splits = make_splits(store, settings.recipe.split)
+    voice.step(
+        f"{len(store)} windows of {len(store.subjects)} subjects, {splits[0].kind} split by {splits[0].group}"
+        + (f", {len(splits)} folds" if len(splits) > 1 else "")
+        + (f", {len(store.skipped)} recordings skipped" if store.skipped else "")
+    )
+    return Prepared(sources, store, splits)
+
+
+# ---- the pipeline ---------------------------------------------------------------------------------------------
+
+
+class _Pipeline:
+    """One run in its folder."""
+
+    def __init__(self, settings: Settings, options: Options, folder: Path) -> None:
+        self.settings, self.options, self.folder = settings, options, folder
+        self.recipe, self.voice = settings.recipe, options.voice
+        self.start = time.perf_counter()
+        self.seconds = {"pretrain": 0.0, "downstream": 0.0, "total": 0.0}
+        self.prepared = prepare(settings, self.voice)
+        write_json(folder / "split.json", _split_json(self.prepared.splits))
+
+    def everything(self) -> Path:
+        self.refuse_unlabelled()
+        evaluations = [self.evaluated(split, self.pretrained(split)) for split in self.prepared.splits]
+        self.finish(evaluations)
+        return self.folder
+
+    def refuse_unlabelled(self) -> None:
+        """Before hours of pretraining, not after."""
+        if self.prepared.store.task is None:
+            fix = "label them in a manifest, or use `omnipatch pretrain`"
+            raise InputError("there are no labels to evaluate on", source=self.prepared.sources.name, fix=fix)
+        self.prepared.store.items()
+
+    def pretrained(self, split: Split) -> Encoder:
+        """Pretrain on the split's pretraining side and save the model."""
+        from .distributed import is_main_process
+        from .train.model_io import save_model
+        from .train.pretrain import pretrain as train
+
+        store = self.prepared.store
+        folder = self.folder if len(self.prepared.splits) == 1 else self.folder / "folds" / str(split.fold)
+        windows = split.windows(store, "pretrain")
+        self.voice.step(f"pretraining {self.recipe.objective['name']} on {len(windows)} windows")
+        with self.voice.training("pretrain") as progress:
+            done = train(
+                self.recipe, self.settings.modality, store, windows, folder, self.options.resume,
+                split.windows(store, "validation"), progress,
+            )  # fmt: skip
+        if not is_main_process():
+            raise SystemExit(0)  # further processes only train
+        self.seconds["pretrain"] += done.seconds
+        card = {"split": f"{split.kind} by {split.group}", **({"note": split.stamp} if split.stamp else {})}
+        save_model(folder / "model", done.encoder, self.settings.modality, self.recipe, card)
+        return done.encoder
+
+    def evaluated(self, split: Split, encoder: Encoder) -> Evaluation:
+        """All downstream rows of one split."""
+        from .downstream.evaluate import evaluate as rows
+        from .train.model_io import fresh_encoder
+
+        began, store = time.perf_counter(), self.prepared.store
+        found = rows(
+            self.recipe, self.settings.modality, store, split, encoder,
+            lambda seed: fresh_encoder(self.recipe.encoder, store.spec, seed), self.voice.step,
+        )  # fmt: skip
+        self.seconds["downstream"] += time.perf_counter() - began
+        return found
+
+    def finish(self, evaluations: list[Evaluation], stamps: list[str] | None = None) -> None:
+        """Results, report and the table on screen."""
+        from .downstream.rows import merge
+        from .downstream.summary import summarise_all
+        from .report import collect, write_report
+
+        evaluation = merge(evaluations)
+        summary, differences = summarise_all(evaluation, self.recipe.evaluate.bootstrap, self.recipe.seed)
+        self.seconds["total"] = self.seconds["pretrain"] + time.perf_counter() - self.start
+        if not self.options.resume:  # training time of earlier starts is in `pretrain` alone
+            self.seconds["total"] = time.perf_counter() - self.start
+        results = self.results(evaluation, summary)
+        write_json(self.folder / "results.json", results)
+        collect(self.folder, self.settings, self.prepared, evaluation, results, differences, stamps or [])
+        write_report(self.folder)
+        say_results(results, differences, self.voice)
+
+    def results(self, evaluation: Evaluation, summary: list[dict[str, Any]]) -> dict[str, Any]:
+        """Content of `results.json` (its format is fixed)."""
+        splits, recipe = self.prepared.splits, self.recipe
+        return {
+            "recipe": recipe.name,
+            "modality": recipe.modality["name"],
+            "objective": recipe.objective["name"],
+            "dataset": self.prepared.sources.name,
+            "split": {"kind": splits[0].kind, "group": splits[0].group, "folds": len(splits)},
+            "rows": [row.to_json() for row in evaluation.rows],
+            "summary": summary,
+            "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
+            "versions": versions(),
+        }
+
+
+def _downstream(settings: Settings, options: Options, verb: str) -> Path:
+    from .train.model_io import load_model
+
+    if options.source is None:
+        raise InputError(f"{verb} needs a pretrained encoder", fix="add --from RUN")
+    model = load_model(options.source)
+    settings = _with_model(settings, model.recipe)
+    settings = _shortened(settings, options)
+    with _folder(settings, options, verb) as folder:
+        pipeline = _Pipeline(settings, options, folder)
+        pipeline.refuse_unlabelled()
+        stamps = _seen_before(Path(options.source), pipeline.prepared)
+        evaluations = []
+        for split in pipeline.prepared.splits:
+            encoder = _fold_model(Path(options.source), split, len(pipeline.prepared.splits)) or model.encoder
+            evaluations.append(pipeline.evaluated(split, encoder))
+        pipeline.finish(evaluations, stamps)
+        return folder
+
+
+def _with_model(settings: Settings, trained: Recipe) -> Settings:
+    """The recipe with the modality and encoder the weights were made with; they cannot be chosen again."""
+    from .settings import build_modality
+
+    recipe = replace(settings.recipe, modality=trained.modality, encoder=trained.encoder, objective=trained.objective)
+    if settings.recipe.modality["name"] != trained.modality["name"]:
+        raise InputError(
+            "the encoder was trained on another modality", field="modality.name", got=settings.recipe.modality["name"],
+            expected=trained.modality["name"],
+        )  # fmt: skip
+    return Settings(recipe, build_modality(recipe.modality), settings.source)
+
+
+def _fold_model(source: Path, split: Split, folds: int) -> Encoder | None:
+    from .train.model_io import load_model
+
+    folder = source / "folds" / str(split.fold)
+    return load_model(folder).encoder if folds > 1 and folder.is_dir() else None
+
+
+def _seen_before(source: Path, prepared: Prepared) -> list[str]:
+    """A stamp when the encoder was pretrained on test subjects of this evaluation."""
+    import json
+
+    path = source / "split.json"
+    if not path.is_file():
+        return ["it is not known which subjects the encoder was pretrained on"]
+    stamps = []
+    folds = json.loads(path.read_text())["folds"]
+    for split in prepared.splits:
+        before = folds[split.fold] if split.fold < len(folds) else folds[0]
+        seen = {*before["train"], *before["validation"], *(before["test"] if before["pretrain_on_test"] else ())}
+        shared = seen & split.test
+        if shared and before["group"] == split.group:
+            stamps.append(
+                f"the encoder was pretrained on the signals of {len(shared)} of {len(split.test)} test {split.group}s"
+            )
+    return stamps
+
+
+def _folder(settings: Settings, options: Options, verb: str = ""):
+    return run_folder(settings.recipe, options.out, resume=options.resume, overwrite=options.overwrite, verb=verb)
+
+
+def _split_json(splits: list[Split]) -> dict[str, Any]:
+    return {"kind": splits[0].kind, "group": splits[0].group, "folds": [split.to_json() for split in splits]}
+
+
+def _shortened(settings: Settings, options: Options) -> Settings:
+    """`--fast-dev-run`: two steps of everything."""
+    if not options.fast_dev_run:
+        return settings
+    r = settings.recipe
+    short = replace(
+        r,
+        name=f"{r.name}-fast-dev-run",
+        trainer=replace(r.trainer, max_steps=2, log_every=1, monitor_every=1, batch_size=min(8, r.trainer.batch_size)),
+        probe=replace(r.probe, attentive_steps=2),
+        finetune=replace(r.finetune, steps=2, batch_size=8, eval_every=1),
+        evaluate=replace(r.evaluate, seeds=1, bootstrap=20),
+    )
+    return replace(settings, recipe=short)
+
+
+def say_results(results: dict[str, Any], differences: list[dict[str, Any]], voice: Voice) -> None:
+    """The result table on stdout."""
+    from .report.words import headline, metric_label, primary_metric, shown_lines
+
+    metric = primary_metric(results)
+    columns = [m for m in (metric, "auroc", "balanced_accuracy") if m in {e["metric"] for e in results["summary"]}]
+    voice.table(["model", "protocol", "labels", *map(metric_label, columns)], shown_lines(results, columns))
+    voice.result(headline(results, differences).plain)
+
+
+Verb = Callable[[Settings, Options], Path]
+VERBS: dict[str, Verb] = {"run": run, "pretrain": pretrain, "finetune": finetune, "evaluate": evaluate}

@@ -1,0 +1,234 @@
+"""Recipes: find, read, merge with overrides, check, and turn into typed data.
+
+    load("ecg-jepa", ["--encoder.width", "384"]) -> Settings(recipe, modality, source)
+
+A recipe is a shipped name or a YAML path. Overrides are dotted keys; their values are read as YAML. `modality`,
+`encoder` and `objective` may be given as a bare name (`--objective mae`); a section that changes its name drops the
+options of the old one. Every error names key, place ("recipe.yaml:12" or the option) and the nearest known key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .config import Recipe, TrainerConfig
+from .errors import InputError, nearest
+from .settings_check import build_section, check_value, unknown_key
+from .settings_yaml import Located, dump_yaml, parse_value, parse_yaml, read_yaml
+
+if TYPE_CHECKING:
+    from .modality import Modality
+
+NAMED_SECTIONS = ("modality", "encoder", "objective")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A checked recipe, the modality it configures, and where it came from."""
+
+    recipe: Recipe
+    modality: Modality
+    source: str
+
+
+# ---- shipped recipes ------------------------------------------------------------------------------------------
+
+
+def shipped_recipes() -> dict[str, str]:
+    """{name: YAML text} of the recipes that come with the package."""
+    folder = files((__package__ or "").rpartition(".")[0] + ".recipes")
+    found = {f.name: f.read_text(encoding="utf-8") for f in folder.iterdir() if f.name.endswith(".yaml")}
+    return {name.removesuffix(".yaml"): found[name] for name in sorted(found)}
+
+
+def find_recipe(name: str) -> Located:
+    """A shipped recipe by name, or a YAML file by path."""
+    shipped = shipped_recipes()
+    if name in shipped:
+        return parse_yaml(shipped[name], f"{name}.yaml")
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        if path.is_dir():
+            path = path / "config.yaml"
+        return read_yaml(path)
+    raise InputError(f"unknown recipe {name!r}", fix=f"{nearest(name, shipped)} (or give the path of a YAML file)")
+
+
+# ---- overrides and merging ------------------------------------------------------------------------------------
+
+
+def parse_overrides(arguments: Sequence[str]) -> Located:
+    """`--a.b value`, `--a.b=value` and bare `--a.b` (true) as nested data."""
+    located = Located()
+    rest = list(arguments)
+    while rest:
+        option = rest.pop(0)
+        if not option.startswith("--") or len(option) == 2:
+            raise InputError(f"unexpected argument {option!r}", fix="overrides are written --section.key value")
+        key, given, text = option[2:].partition("=")
+        if not given:
+            text = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+        _put(located, key.replace("-", "_"), parse_value(text), f"--{key}")
+    return located
+
+
+def _put(located: Located, key: str, value: Any, place: str) -> None:
+    names = key.split(".")
+    if not all(names):
+        raise InputError(f"malformed key {place}", fix="overrides are written --section.key value")
+    at = located.data
+    for i, name in enumerate(names[:-1]):
+        at = at.setdefault(name, {})
+        if not isinstance(at, dict):
+            at = _named(at, ".".join(names[: i + 1]), located)
+    at[names[-1]] = value
+    located.places[key] = place
+
+
+def _named(old: Any, key: str, located: Located) -> dict[str, Any]:
+    """`--objective mae --objective.x 1`: the bare name becomes a section that can take keys."""
+    if key not in NAMED_SECTIONS:
+        raise InputError(f"{key} is given both as a value and as a section", source=located.where(key))
+    located.data[key] = {"name": old}
+    return located.data[key]
+
+
+def merge_settings(base: Located, over: Located) -> Located:
+    """Deep merge of a recipe and overrides."""
+    from .compose import merge
+
+    data = dict(base.data)
+    for key, value in over.data.items():
+        old = data.get(key)
+        if key in NAMED_SECTIONS:
+            old, value = _as_section(old), _as_section(value)
+            data[key] = merge(old or {}, value)
+        elif isinstance(old, Mapping) and isinstance(value, Mapping):
+            data[key] = {**old, **value}
+        else:
+            data[key] = value
+    return Located(data, {**base.places, **over.places})
+
+
+def _as_section(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+# ---- loading --------------------------------------------------------------------------------------------------
+
+
+def load(name: str, overrides: Sequence[str] = ()) -> Settings:
+    """Find, merge and check a recipe. Raises InputError for anything that is not right."""
+    base = find_recipe(name)
+    if "name" not in base.data:
+        base.data["name"] = Path(name).stem
+    return build(merge_settings(base, parse_overrides(overrides)), name)
+
+
+def load_plain(data: Mapping[str, Any], source: str) -> Settings:
+    """Check a recipe given as plain data (from a saved model or run)."""
+    return build(Located(dict(data)), source)
+
+
+def build(located: Located, source: str) -> Settings:
+    """Typed settings from merged plain data."""
+    data = {k: (_as_section(v) if k in NAMED_SECTIONS else v) for k, v in located.data.items()}
+    if isinstance(data.get("trainer"), Mapping):
+        data["trainer"] = _route_trainer(data["trainer"], located)
+    if isinstance(data.get("data"), Mapping) and data["data"].get("manifest") and "name" not in data["data"]:
+        data["data"] = {**data["data"], "name": "manifest"}
+    for key in NAMED_SECTIONS:
+        if not isinstance(data.get(key, {}), Mapping):
+            raise InputError(f"{key} is a name or a section", source=located.where(key), got=data[key])
+        data[key] = {**getattr(Recipe(), key), **data.get(key, {})}
+    recipe: Recipe = build_section(Recipe, data, "", located)
+    modality = build_modality(recipe.modality, located)
+    _check_encoder(recipe.encoder, located)
+    _check_objective(recipe.objective, located)
+    return Settings(recipe, modality, source)
+
+
+def build_modality(options: Mapping[str, Any], located: Located | None = None) -> Modality:
+    """The modality that `options["name"]` names, configured with the remaining options."""
+    from .registry import load_modality
+
+    located = located or Located()
+    own = {k: v for k, v in options.items() if k != "name"}
+    try:
+        cls = load_modality(str(options["name"]))
+    except InputError as error:
+        raise _placed(error, located, "modality.name", "modality") from error
+    return cls(build_section(cls.Config, own, "modality", located))
+
+
+def to_plain(recipe: Recipe) -> dict[str, Any]:
+    """The whole recipe as plain data (what `config.yaml` holds)."""
+    return dataclasses.asdict(recipe)
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The whole recipe as YAML that `load` reads back."""
+    return dump_yaml(to_plain(recipe))
+
+
+def _route_trainer(section: Mapping[str, Any], located: Located) -> dict[str, Any]:
+    """Keys that are not ours but lightning.Trainer's go to `extra`."""
+    own = {f.name for f in dataclasses.fields(TrainerConfig)}
+    foreign = {k: v for k, v in section.items() if k not in own}
+    routed = {k: v for k, v in section.items() if k in own}
+    if foreign:
+        from lightning import Trainer
+
+        accepted = set(inspect.signature(Trainer.__init__).parameters) - {"self"} - own
+        for key in foreign:
+            if key not in accepted:
+                close = difflib.get_close_matches(key, accepted | own, n=1, cutoff=0.5)
+                raise unknown_key(f"trainer.{key}", close or own, located)
+        routed["extra"] = {**(section.get("extra") or {}), **foreign}
+    return routed
+
+
+def _check_encoder(options: Mapping[str, Any], located: Located) -> None:
+    from .blocks import registry
+
+    try:
+        registry.check("encoder", options, "encoder")
+    except InputError as error:
+        raise _placed(error, located, "encoder") from error
+    hints = typing.get_type_hints(registry.block("encoder", str(options["name"])).__init__)
+    for key, value in options.items():
+        if key in hints:
+            check_value(value, hints[key], f"encoder.{key}", located)
+
+
+def _check_objective(options: Mapping[str, Any], located: Located) -> None:
+    from .compose import resolve_objective
+
+    try:
+        resolve_objective(options)
+    except InputError as error:
+        raise _placed(error, located, "objective.name", "objective") from error
+    except (AttributeError, TypeError, KeyError) as error:  # a number or list where a section belongs
+        raise InputError(
+            "a section of the objective has the wrong form", source=located.where("objective"), got=str(error)
+        ) from error
+
+
+def _placed(error: InputError, located: Located, *fallback: str) -> InputError:
+    """The same error with the place of the key it talks about."""
+    if error.source is not None:
+        return error
+    keys = [*re.findall(r"\b(?:objective|encoder|modality)(?:\.\w+)+", error.what), *fallback]
+    place = next((p for p in map(located.where, keys) if p), None)
+    return InputError(
+        error.what, source=place, field=error.field, got=error.got, expected=error.expected, fix=error.fix
+    )

@@ -1,0 +1,159 @@
+"""Typed checks of a recipe: unknown keys, wrong types and impossible numbers, each with the place it was written.
+
+Types are checked by jsonargparse against the annotations of the dataclass or block. Only plain annotations (numbers,
+text, choices and containers of them) reach it, because it would import code for a callable or a class.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Union, get_args, get_origin
+
+from .errors import InputError, nearest
+from .settings_yaml import Located
+
+_SHARE = ("at least 0 and at most 1", lambda x: 0 <= x <= 1)
+_OPEN_SHARE = ("above 0 and below 1", lambda x: 0 < x < 1)
+_POSITIVE = ("above 0", lambda x: x > 0)
+_NOT_NEGATIVE = ("at least 0", lambda x: x >= 0)
+
+# dotted key -> (words, test); lists are tested entry by entry
+_RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "seed": _NOT_NEGATIVE,
+    "data.limit": _POSITIVE,
+    "data.demo_seed": _NOT_NEGATIVE,
+    "split.test_fraction": _OPEN_SHARE,
+    "split.validation_fraction": _OPEN_SHARE,
+    "split.folds": ("at least 2", lambda x: x >= 2),
+    "optimizer.lr": _POSITIVE,
+    "optimizer.weight_decay": _NOT_NEGATIVE,
+    "optimizer.betas": _SHARE,
+    "optimizer.warmup": _SHARE,
+    "optimizer.final": _SHARE,
+    "optimizer.clip": _NOT_NEGATIVE,
+    "trainer.max_steps": _POSITIVE,
+    "trainer.batch_size": ("at least 2", lambda x: x >= 2),
+    "trainer.accumulate_grad_batches": _POSITIVE,
+    "trainer.checkpoint_every": _POSITIVE,
+    "trainer.keep_checkpoints": _POSITIVE,
+    "trainer.log_every": _POSITIVE,
+    "trainer.monitor_every": _POSITIVE,
+    "probe.layers": _POSITIVE,
+    "probe.knn_k": _POSITIVE,
+    "probe.knn_temperature": _POSITIVE,
+    "probe.linear_c": _POSITIVE,
+    "probe.attentive_steps": _POSITIVE,
+    "probe.attentive_lr": _POSITIVE,
+    "finetune.steps": _POSITIVE,
+    "finetune.batch_size": _POSITIVE,
+    "finetune.lr": _POSITIVE,
+    "finetune.layer_decay": ("above 0 and at most 1", lambda x: 0 < x <= 1),
+    "finetune.dropout": ("at least 0 and below 1", lambda x: 0 <= x < 1),
+    "finetune.weight_average": ("at least 0 and below 1", lambda x: 0 <= x < 1),
+    "finetune.eval_every": _POSITIVE,
+    "evaluate.label_fractions": ("above 0 and at most 1", lambda x: 0 < x <= 1),
+    "evaluate.seeds": _POSITIVE,
+    "evaluate.bootstrap": _NOT_NEGATIVE,
+    "evaluate.batch_size": _POSITIVE,
+}
+
+
+def build_section(cls: type, values: Any, key: str, located: Located) -> Any:
+    """A frozen dataclass from plain data, recursively; every problem is an InputError with key and place."""
+    if not isinstance(values, Mapping):
+        raise InputError("expected a section of keys", source=located.where(key), field=key, got=values)
+    hints = typing.get_type_hints(cls)
+    names = [f.name for f in dataclasses.fields(cls) if f.init]
+    built: dict[str, Any] = {}
+    for name, value in values.items():
+        path = f"{key}.{name}" if key else name
+        if name not in names:
+            raise unknown_key(path, names, located)
+        if dataclasses.is_dataclass(hints[name]):
+            built[name] = build_section(typing.cast(type, hints[name]), value, path, located)
+        else:
+            built[name] = check_value(value, hints[name], path, located)
+    try:
+        return cls(**built)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:  # a dataclass may check its own fields together
+        raise InputError(f"{key or 'recipe'} is not consistent", source=located.where(key), got=str(error)) from error
+
+
+def unknown_key(path: str, names: typing.Iterable[str], located: Located) -> InputError:
+    """The error for a key that does not exist, with the nearest that does."""
+    return InputError(f"unknown key {path}", source=located.where(path), fix=nearest(path.rpartition(".")[2], names))
+
+
+def check_value(value: Any, hint: Any, path: str, located: Located) -> Any:
+    """The value, converted to its annotation. Raises InputError naming key, place, got and expected."""
+    if not _is_plain(hint):
+        return value
+    if _is_sequence(hint) and isinstance(value, str | int | float) and not isinstance(value, bool):
+        value = [v.strip() for v in value.split(",")] if isinstance(value, str) else [value]
+        value = [_number(v) for v in value]
+    try:
+        value = _convert(value, hint)
+    except Exception as error:  # jsonargparse reports a wrong type with several exception classes
+        raise InputError(
+            "wrong type or value", source=located.where(path), field=path, got=value, expected=spell(hint)
+        ) from error
+    words, holds = _RANGES.get(path, ("", lambda _: True))
+    for entry in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(entry, int | float) and not isinstance(entry, bool) and not holds(entry):
+            raise InputError("out of range", source=located.where(path), field=path, got=entry, expected=words)
+    return value
+
+
+def spell(hint: Any) -> str:
+    """An annotation in words for error messages."""
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(str(a) for a in get_args(hint))
+    if _is_union(hint):
+        return " or ".join(spell(a) for a in get_args(hint))
+    if _is_sequence(hint):
+        inner = [spell(a) for a in get_args(hint) if a is not ...]
+        return f"a list of {inner[0]}" if ... in get_args(hint) or len(inner) == 1 else f"[{', '.join(inner)}]"
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+    return words.get(hint, str(hint))
+
+
+def _convert(value: Any, hint: Any) -> Any:
+    from jsonargparse import ArgumentParser
+
+    if isinstance(value, bool) and hint in (int, float):
+        raise TypeError("a boolean is not a number")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--value", type=hint)
+    return parser.parse_object({"value": value}).value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str):
+        for kind in (int, float):
+            try:
+                return kind(value)
+            except ValueError:
+                continue
+    return value
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) in (Union, types.UnionType)
+
+
+def _is_sequence(hint: Any) -> bool:
+    return get_origin(hint) in (tuple, list)
+
+
+def _is_plain(hint: Any) -> bool:
+    """Whether an annotation is made of numbers, text, choices and containers of them only."""
+    if hint in (int, float, str, bool, type(None), ...) or get_origin(hint) is Literal:
+        return True
+    if _is_union(hint) or _is_sequence(hint) or get_origin(hint) is dict:
+        return all(_is_plain(a) for a in get_args(hint))
+    return False

@@ -1,0 +1,100 @@
+"""Verbs that take a trained run: embed, report, export."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .console import Voice
+from .errors import InputError, OmnipatchError
+
+if TYPE_CHECKING:
+    from .train.model_io import Model
+
+
+def embed(given: argparse.Namespace, overrides: list[str]) -> int:
+    """One vector a window of each file; a file that cannot be read is named and left out (exit code 1)."""
+    import numpy as np
+
+    from .train.atomic import replacing
+    from .train.model_io import load_model
+
+    voice, target = Voice(given.quiet), Path(given.out)
+    if target.suffix != ".npz":
+        raise InputError("the vectors are written as .npz", field="--out", got=given.out)
+    if target.exists() and not given.overwrite:
+        raise InputError("the file exists", source=target, fix="choose another --out or add --overwrite")
+    model = load_model(given.source)
+    parts: list[dict[str, Any]] = []
+    problems = 0
+    for i, name in enumerate(given.files):
+        try:
+            parts.append(_embed_file(model, Path(name)))
+        except InputError as error:
+            problems += 1
+            voice.err.print(f"skipped: {error}", markup=False, soft_wrap=True)
+        else:
+            voice.step(f"{i + 1}/{len(given.files)} {name}: {len(parts[-1]['embedding'])} windows")
+    if not parts:
+        raise InputError(f"none of {len(given.files)} files could be read", fix="check their format")
+    arrays: dict[str, Any] = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    with replacing(target) as file:
+        np.savez_compressed(file, **arrays)
+    voice.result(f"{target}: {len(arrays['embedding'])} vectors of {arrays['embedding'].shape[1]} numbers")
+    return 1 if problems else 0
+
+
+def _embed_file(model: Model, path: Path) -> dict[str, Any]:
+    import numpy as np
+    import torch
+
+    from .batching import collate
+
+    recording = model.modality.read(path)
+    windows = model.modality.windows(recording)
+    if not windows:
+        raise InputError("too short for one window", source=path)
+    vectors = []
+    with torch.no_grad():
+        for start in range(0, len(windows), 64):
+            batch = collate([model.modality.patchify(window) for window in windows[start : start + 64]])
+            vectors.append(model.encoder(batch).pooled.float().numpy())
+    return {
+        "embedding": np.concatenate(vectors),
+        "file": np.array([str(path)] * len(windows)),
+        "record": np.array([window.record for window in windows]),
+        "start_s": np.array([window.start_s for window in windows], np.float64),
+    }
+
+
+def report(given: argparse.Namespace, overrides: list[str]) -> None:
+    """Draw the report of a finished run again."""
+    from .report import write_report
+
+    folder = Path(given.run)
+    if not (folder / "results.json").is_file():
+        raise InputError("there is no finished run here", source=folder, expected="a folder with results.json")
+    Voice(given.quiet).result(str(write_report(folder)))
+
+
+def export(given: argparse.Namespace, overrides: list[str]) -> None:
+    """Copy the model folder after checking that it loads."""
+    import shutil
+
+    from .train.atomic import replacing_folder
+    from .train.model_io import load_model
+
+    source = Path(given.run) / "model"
+    target = Path(given.out) if given.out else Path(given.run) / "export"
+    load_model(source)
+    if target.exists() and not given.overwrite:
+        raise InputError("the folder exists", source=target, fix="choose another --out or add --overwrite")
+    if target.exists() and not (target / "weights.safetensors").is_file():
+        raise InputError("--overwrite replaces exported models only", source=target, fix="choose another --out")
+    try:
+        with replacing_folder(target) as part:
+            shutil.copytree(source, part, dirs_exist_ok=True)
+    except OSError as error:
+        raise OmnipatchError(f"{target}: cannot be written ({error.strerror or error})") from error
+    Voice(given.quiet).result(str(target))
