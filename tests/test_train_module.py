@@ -17,7 +17,7 @@ from omnipatch.core.train.module import PretrainModule
 from omnipatch.core.train.optimizer import build_adamw, decay_groups, learning_rate
 from omnipatch.core.train.precision import autocast, cpu_has_fast_bf16, resolve_precision
 from torch import nn
-from train_kit import FakeStore, assert_bit_equal, recipe, train, weights, with_trainer
+from train_kit import FakeStore, assert_bit_equal, in_child, recipe, train, weights, with_trainer
 
 
 def _rows(folder):
@@ -72,6 +72,20 @@ def test_a_collapse_stops_the_run_after_its_row_is_logged(tmp_path, monkeypatch)
 def test_bad_trainer_sections_are_sentences(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         train(tmp_path, with_trainer(recipe(), **changes))
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
+    codes = []
+
+    def meanwhile(step, total, metrics):
+        if step == 2:
+            child = in_child(train, tmp_path)
+            child.join()
+            codes.append(child.exitcode)
+
+    assert train(tmp_path, on_progress=meanwhile).steps == 12
+    assert codes == [1]
+    assert len(_rows(tmp_path)) == 12
 
 
 def test_no_windows_is_a_sentence(tmp_path):
