@@ -76,9 +76,12 @@ class ProbeConfig:
     """Frozen-feature protocols."""
 
     layers: int = 1  # mean of the last layers
+    pool: Literal["mean", "mean_std"] = "mean"  # how the tokens of a whole window become one vector
+    most_items: int = 4000  # items of one class that kNN and the linear probe use; the rest is represented by weight
     knn_k: int = 20
     knn_temperature: float = 0.07
     linear_c: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)  # inverse L2 strengths; chosen on validation subjects
+    token_scale: tuple[float, ...] = (0.1, 0.3)  # weight of encoder features beside side features; chosen likewise
     class_weight: Literal["none", "sqrt", "balanced"] = "sqrt"
     attentive_steps: int = 300
     attentive_lr: float = 1e-3
@@ -92,6 +95,7 @@ class FinetuneConfig:
     batch_size: int = 64
     lr: float = 5e-4
     layer_decay: float = 0.75  # rate multiplier a layer down from the head (pretrained only; scratch uses 1)
+    encoder_rate: float = 0.5  # rate of the encoder's last layer as a share of the head's (pretrained only)
     weight_decay: float = 0.05
     warmup: float = 0.1
     class_weight: Literal["none", "sqrt", "balanced"] = "sqrt"
@@ -99,7 +103,7 @@ class FinetuneConfig:
     dropout: float = 0.1  # in the head
     label_smoothing: float = 0.0
     weight_average: float = 0.99  # EMA of the weights used for prediction, 0 = off
-    eval_every: int = 100  # steps between validation checks; the best step is kept (validation only)
+    eval_every: int = 100  # steps between validation checks; 0 = no check, validation subjects train too
 
 
 @dataclass(frozen=True)

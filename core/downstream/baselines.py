@@ -1,0 +1,79 @@
+"""Controls without an encoder: the class prior and the field's own hand-made features.
+
+Hand features get two learners, the linear one and gradient boosting (the stronger on most tabular data); validation
+subjects decide which becomes the `hand-features` row. Both are returned, so that a report can print them side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.multiclass import OneVsRestClassifier
+
+from ..config import ProbeConfig
+from .linear import item_weights, linear_probe
+from .targets import indicators
+from .trial import Trial, thin
+
+# common classes are thinned to this many items: boosting gains nothing visible from more, and time is linear in it
+MOST_BOOSTED = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """probability: [test item, class]; validation: its score there (-inf = no validation subjects)."""
+
+    learner: str
+    probability: np.ndarray
+    validation: float
+    chosen: dict[str, Any]
+
+
+def prior(trial: Trial) -> np.ndarray:
+    """[test item, class]: the share of each class among the labelled subjects, the same for every item."""
+    share = indicators(trial.items.label[trial.learnable], trial.classes).mean(axis=0)
+    return np.tile(share, (len(trial.test), 1)).astype(np.float32)
+
+
+def hand_learners(trial: Trial, config: ProbeConfig) -> list[Learned]:
+    """Both learners on the hand features, the better one on validation subjects first."""
+    learners = [_logistic(trial, config), _boosting(trial, config)]
+    return sorted(learners, key=lambda learned: -learned.validation)
+
+
+def _logistic(trial: Trial, config: ProbeConfig) -> Learned:
+    # the hand features take the place of the side features: standardised, clipped, penalised alike
+    swapped = replace(trial, items=replace(trial.items, features=trial.items.hand))
+    nothing = np.empty((len(trial.items), 0), np.float32)
+    probability, chosen = linear_probe(swapped, nothing, config)
+    return Learned("logistic regression", probability, chosen.get("validation", -np.inf), {"c": chosen["c"]})
+
+
+def _boosting(trial: Trial, config: ProbeConfig) -> Learned:
+    score = -np.inf
+    if len(trial.validation):
+        score = trial.score(_boost(trial, trial.train, trial.validation, config))
+    return Learned("gradient boosting", _boost(trial, trial.learnable, trial.test, config), score, {})
+
+
+def _boost(trial: Trial, fitted: np.ndarray, asked: np.ndarray, config: ProbeConfig) -> np.ndarray:
+    index, stands_for = thin(trial.items, fitted, MOST_BOOSTED, trial.seed)
+    label, x = trial.items.label[index], trial.items.hand[index]
+    # early stopping would hold out items of the same subjects; a fixed small number of rounds does not
+    model = HistGradientBoostingClassifier(
+        max_iter=80, learning_rate=0.1, max_leaf_nodes=15, l2_regularization=1.0, early_stopping=False,  # type: ignore[arg-type]
+        random_state=trial.seed,
+    )  # fmt: skip
+    if trial.multilabel:
+        return OneVsRestClassifier(model).fit(x, label).predict_proba(trial.items.hand[asked])
+    weight = item_weights(trial, fitted, index, stands_for, config.class_weight).numpy()
+    out = np.zeros((len(asked), trial.classes), np.float32)
+    if len(np.unique(label)) == 1:
+        out[:, label[0]] = 1.0
+        return out
+    model.fit(x, label, sample_weight=weight)
+    out[:, np.asarray(model.classes_, np.int64)] = model.predict_proba(trial.items.hand[asked])
+    return out

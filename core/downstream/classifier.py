@@ -1,0 +1,79 @@
+"""Encoder and head as one model that scores items."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..blocks.encoder import Encoder
+from ..rng import RowRandom
+from ..sequence import PatchSequence
+from ..train.precision import autocast
+from .heads import ItemHead
+from .layout import ItemLayout
+from .targets import probabilities
+
+if TYPE_CHECKING:
+    from ..data.store import WindowStore
+
+# side features are measured, so training shakes them: noise in their standard deviations, and a share of them missing
+SIDE_NOISE = 0.1
+SIDE_DROP = 0.1
+
+
+class ItemClassifier(nn.Module):
+    """[row, event, class] logits of the items of a batch.
+
+    frozen: the encoder is used as it is: no gradient, no training mode (attentive probe).
+    """
+
+    def __init__(self, encoder: Encoder, head: ItemHead, *, frozen: bool) -> None:
+        super().__init__()
+        self.encoder, self.head, self.frozen = encoder, head, frozen
+        encoder.requires_grad_(not frozen)
+
+    def train(self, mode: bool = True) -> ItemClassifier:
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+    def forward(self, batch: PatchSequence, jitter: RowRandom | None = None) -> Tensor:
+        """jitter: randomness that shakes the side features while training."""
+        events = batch.events
+        assert events is not None
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            encoded = self.encoder(batch)
+        side = self.head.standardize(events.features)
+        if jitter is not None and side.numel():
+            side = side + SIDE_NOISE * jitter.normal(*side.shape[1:])
+            side = side * (jitter.uniform(*side.shape[1:]) > SIDE_DROP)
+        return self.head(encoded.tokens, encoded.valid, encoded.coords, events.at, side)
+
+
+@torch.no_grad()
+def predict(
+    model: ItemClassifier,
+    store: WindowStore,
+    layout: ItemLayout,
+    asked: np.ndarray,
+    *,
+    multilabel: bool,
+    batch_size: int,
+) -> np.ndarray:
+    """[item of `asked`, class] probabilities. `layout` holds exactly the asked items."""
+    device = next(model.parameters()).device
+    model.eval()
+    items, scores = [], []
+    for laid in layout.batches(store, batch_size):
+        with autocast(device.type):
+            logits = model(laid.batch.to(device))
+        known = laid.item >= 0
+        items.append(laid.item[known])
+        scores.append(probabilities(logits.cpu()[known], multilabel))
+    item = torch.cat(items).numpy()
+    order = np.argsort(item)
+    return torch.cat(scores).numpy()[order][np.searchsorted(item[order], asked)]

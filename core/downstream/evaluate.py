@@ -1,0 +1,224 @@
+"""Downstream evaluation: every model under every protocol, on one split, with the same items, seeds and rules.
+
+The order of things keeps it honest: labels of the test side are erased before any protocol runs (`trial`), each
+protocol returns probabilities of the test items, and only then the labels come back, once, to score the row.
+Pretraining differs between folds, so this is called once a fold and the results are joined by `rows.merge`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..blocks.encoder import Encoder
+from ..config import FinetuneConfig, Recipe
+from ..errors import InputError, SplitError, nearest
+from ..modality import Modality
+from .baselines import hand_learners, prior
+from .features import frozen_features
+from .finetune import train_classifier
+from .knn import knn_probe
+from .linear import linear_probe
+from .metrics import classification_metrics
+from .readout import Readout
+from .records import per_decision
+from .rows import SUPPORTED, Evaluation, Prediction, Row
+from .trial import Trial, hide_labels, label_subset
+
+if TYPE_CHECKING:
+    from ..data.items import Items
+    from ..data.splits import Split
+    from ..data.store import WindowStore
+
+OnProgress = Callable[[str], None]
+# enough points for an embedding map
+MAP_ITEMS = 3000
+
+
+def evaluate(
+    recipe: Recipe,
+    modality: Modality,
+    store: WindowStore,
+    split: Split,
+    encoder: Encoder,
+    fresh_encoder: Callable[[int], Encoder],
+    on_progress: OnProgress | None = None,
+) -> Evaluation:
+    """All rows of one split.
+
+    encoder: the pretrained one. fresh_encoder: seed -> an untrained encoder of the same shape.
+    on_progress: called with a short sentence when a stage starts.
+
+    Raises InputError for unknown models or protocols and when a side has no labelled items.
+    """
+    wanted = _wanted(recipe)
+    items = store.items()
+    sides = {side: split.items(items, store, side) for side in ("train", "validation", "test")}
+    _check(items, sides)
+    session = _Session(recipe, modality, store, items, sides, split.fold, on_progress or (lambda text: None))
+    session.run(wanted, encoder, fresh_encoder)
+    return session.result
+
+
+class _Session:
+    """The loops of one evaluation and what they collect."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        modality: Modality,
+        store: WindowStore,
+        items: Items,
+        sides: dict[str, np.ndarray],
+        fold: int,
+        say: OnProgress,
+    ) -> None:
+        self.recipe, self.modality, self.store, self.items, self.sides = recipe, modality, store, items, sides
+        self.fold, self.say = fold, say
+        self.blind = hide_labels(items, sides["test"])
+        assert store.task is not None
+        self.readout = Readout.of(store.task, recipe.probe.pool)
+        self.result = Evaluation([], {}, {}, items.classes, store.subjects, store.records)
+
+    def run(self, wanted: dict[str, list[str]], encoder: Encoder, fresh_encoder: Callable[[int], Encoder]) -> None:
+        """Models outermost: frozen features of one encoder are in memory at a time."""
+        if "hand-features" in wanted and not self.items.hand.shape[1]:
+            self.result.notes.append(f"modality {self.modality.name} has no hand-made features for this task")
+            del wanted["hand-features"]
+        first = self.recipe.seed
+        for model, protocols in wanted.items():
+            fixed = model == "pretrained"  # one encoder for all seeds; controls draw a new one each
+            probed = model in ("pretrained", "random-init") and bool({"knn", "linear"} & set(protocols))
+            used, features = encoder, None
+            for seed in range(first, first + self.recipe.evaluate.seeds):
+                if not fixed:
+                    used, features = fresh_encoder(seed), None
+                if probed and features is None:
+                    features = self._features(model, used, keep=seed == first)
+                for trial, fraction in self._trials(seed):
+                    for protocol in protocols:
+                        self._row(model, protocol, fraction, trial, used, features)
+
+    def _trials(self, seed: int) -> Iterator[tuple[Trial, float]]:
+        for fraction in self.recipe.evaluate.label_fractions:
+            train, validation = (
+                label_subset(self.items, self.sides[side], fraction, seed) for side in ("train", "validation")
+            )
+            yield Trial(self.blind, train, validation, self.sides["test"], seed), fraction
+
+    def _features(self, model: str, encoder: Encoder, *, keep: bool) -> np.ndarray:
+        probe = self.recipe.probe
+        with self._clock(f"{model}: frozen features"):
+            chosen = np.concatenate(list(self.sides.values()))
+            features = frozen_features(
+                encoder, self.store, self.items, chosen, self.readout,
+                layers=probe.layers, batch_size=self.recipe.evaluate.batch_size,
+            )  # fmt: skip
+        if keep:
+            test = self.sides["test"]
+            shown = np.random.default_rng(0).permutation(test)[:MAP_ITEMS]
+            self.result.embedding[model] = (features[shown].astype(np.float32), shown)
+        return features
+
+    def _row(
+        self, model: str, protocol: str, fraction: float, trial: Trial, encoder: Encoder, features: np.ndarray | None
+    ) -> None:
+        row = Row(model, protocol, fraction, trial.seed, self.fold, {})
+        with self._clock(f"{model}: {protocol}, seed {trial.seed}, {fraction:.0%} of the labels"):
+            if model == "prior":
+                probability, chosen = prior(trial), {}
+            elif model == "hand-features":
+                probability, chosen = self._hand(row, trial)
+            elif protocol in ("knn", "linear"):
+                assert features is not None
+                probability, chosen = self._probe(protocol, trial, features)
+            else:
+                probability, chosen = self._train(row, trial, encoder)
+        self.result.choices[row.key] = chosen
+        prediction = self._prediction(probability)
+        self.result.predictions[row.key] = prediction
+        self.result.rows.append(replace(row, metrics=self._score(prediction)))
+
+    def _probe(self, protocol: str, trial: Trial, features: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+        if protocol == "knn":
+            return knn_probe(trial, features, self.recipe.probe), {}
+        return linear_probe(trial, features, self.recipe.probe)
+
+    def _hand(self, row: Row, trial: Trial) -> tuple[np.ndarray, dict[str, Any]]:
+        best, *others = hand_learners(trial, self.recipe.probe)
+        for other in others:
+            metrics = self._score(self._prediction(other.probability))
+            self.result.also.append((other.learner, replace(row, metrics=metrics)))
+        return best.probability, {"learner": best.learner, "validation": best.validation, **best.chosen}
+
+    def _train(self, row: Row, trial: Trial, encoder: Encoder) -> tuple[np.ndarray, dict[str, Any]]:
+        curve: list[tuple[int, float]] = []
+        trained = train_classifier(
+            trial, self.modality, self.store, encoder, self._schedule(row.protocol),
+            frozen=row.protocol == "attentive", pretrained=row.model == "pretrained",
+            batch_size=self.recipe.evaluate.batch_size, on_step=lambda step, loss: curve.append((step, loss)),
+        )  # fmt: skip
+        self.result.histories[row.key] = curve
+        return trained.probability, trained.chosen
+
+    def _schedule(self, protocol: str) -> FinetuneConfig:
+        probe, finetune = self.recipe.probe, self.recipe.finetune
+        if protocol == "finetune":
+            return finetune
+        return replace(finetune, steps=probe.attentive_steps, lr=probe.attentive_lr, class_weight=probe.class_weight)
+
+    def _prediction(self, probability: np.ndarray) -> Prediction:
+        label, probability, item = per_decision(self.items, self.sides["test"], probability)
+        return Prediction(label, probability, self.items.subject[item], self.items.record[item], item)
+
+    def _score(self, prediction: Prediction) -> dict[str, float]:
+        return classification_metrics(prediction.label, prediction.probability, self.items.classes)
+
+    def _clock(self, stage: str) -> _Clock:
+        self.say(stage)
+        return _Clock(self.result.seconds, stage.split(",")[0])
+
+
+class _Clock:
+    """Adds the time of a `with` block to `seconds[stage]`."""
+
+    def __init__(self, seconds: dict[str, float], stage: str) -> None:
+        self.seconds, self.stage = seconds, stage
+
+    def __enter__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self.seconds[self.stage] = self.seconds.get(self.stage, 0.0) + time.perf_counter() - self.start
+
+
+def _wanted(recipe: Recipe) -> dict[str, list[str]]:
+    """Protocols of each model that a recipe asks for; raises InputError for unknown names."""
+    known = tuple(dict.fromkeys(p for protocols in SUPPORTED.values() for p in protocols))
+    for key, names, allowed in (
+        ("evaluate.models", recipe.evaluate.models, SUPPORTED),
+        ("evaluate.protocols", recipe.evaluate.protocols, known),
+    ):
+        for name in names:
+            if name not in allowed:
+                raise InputError(f"unknown name in {key}", got=name, fix=nearest(name, allowed))
+    wanted = {}
+    for model in recipe.evaluate.models:
+        # controls without an encoder do not depend on the protocols asked for
+        always = model in ("hand-features", "prior")
+        protocols = [p for p in SUPPORTED[model] if always or p in recipe.evaluate.protocols]
+        if protocols:
+            wanted[model] = protocols
+    return wanted
+
+
+def _check(items: Items, sides: dict[str, np.ndarray]) -> None:
+    for side in ("train", "test"):
+        if not len(sides[side]):
+            raise SplitError(
+                f"the {side} side has no labelled items", field="split", fix="use more recordings or another split"
+            )

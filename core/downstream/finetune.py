@@ -1,0 +1,178 @@
+"""Gradient training of a head on an encoder: full fine-tuning, training from scratch, and the attentive probe.
+
+- One loop for all three, so that the controls differ in nothing but the starting weights (scratch) or in which weights
+  move (attentive probe). Windows are augmented by the modality, side features are shaken, classes are weighted.
+- Layer-wise learning rates (Clark et al. 2020, https://arxiv.org/abs/2003.10555): lower layers of a pretrained encoder
+  move less. A fresh encoder moves at one rate.
+- Predictions come from an exponential moving average of the weights; its best step is chosen on validation subjects.
+  With `eval_every: 0` nothing is chosen: validation subjects join the training subjects and the last step is used.
+- Every draw is a function of (seed, step, window), so a run is repeatable.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..blocks.encoder import Encoder
+from ..blocks.schedules import WarmupCosine
+from ..config import FinetuneConfig
+from ..modality import Modality
+from ..rng import RowRandom
+from ..train.optimizer import decay_groups
+from ..train.precision import autocast
+from .classifier import ItemClassifier, predict
+from .heads import ItemHead, neighbourhood
+from .layout import ItemLayout
+from .scaling import Standardizer
+from .targets import loss
+from .trial import Trial
+
+if TYPE_CHECKING:
+    from ..data.store import WindowStore
+
+OnStep = Callable[[int, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """model: averaged weights of the chosen step; probability: [test item, class].
+
+    step: the chosen one. history: (step, validation score).
+    """
+
+    model: ItemClassifier
+    probability: np.ndarray
+    step: int
+    history: list[tuple[int, float]]
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        return {"step": self.step, "history": self.history}
+
+
+def train_classifier(
+    trial: Trial,
+    modality: Modality,
+    store: WindowStore,
+    encoder: Encoder,
+    config: FinetuneConfig,
+    *,
+    frozen: bool = False,
+    pretrained: bool = True,
+    batch_size: int = 256,
+    on_step: OnStep | None = None,
+) -> Trained:
+    """Train a copy of `encoder` (untouched) with a new head on the trial and score its test items.
+
+    frozen: train the head only. pretrained: use layer-wise rates. batch_size: windows at a time when predicting.
+    """
+    assert store.task is not None
+    choose = bool(config.eval_every) and len(trial.validation) > 0
+    fitted = trial.train if choose else trial.learnable
+    with torch.random.fork_rng():
+        torch.manual_seed(trial.seed)
+        side = Standardizer.fit(trial.items.features[fitted])
+        head = ItemHead(encoder.width, neighbourhood(store.task, store.spec), side, trial.classes, config.dropout)
+        device = next(encoder.parameters()).device
+        model = ItemClassifier(copy.deepcopy(encoder), head.to(device), frozen=frozen)
+        run = _Run(trial, modality, store, model, config, fitted, layerwise=pretrained and not frozen)
+        best, kept, history = -np.inf, config.steps, []
+        state = None
+        for step in range(config.steps):
+            value = run.step(step)
+            if on_step is not None:
+                on_step(step, value)
+            last = step + 1 == config.steps
+            if choose and (last or (step + 1) % config.eval_every == 0):
+                score = trial.score(_scores(run.average, trial, store, trial.validation, batch_size))
+                history.append((step + 1, score))
+                if score > best:
+                    best, kept, state = score, step + 1, copy.deepcopy(run.average.state_dict())
+        if state is not None:
+            run.average.load_state_dict(state)
+    return Trained(run.average, _scores(run.average, trial, store, trial.test, batch_size), kept, history)
+
+
+class _Run:
+    """Model, averaged model and optimiser of one training."""
+
+    def __init__(
+        self,
+        trial: Trial,
+        modality: Modality,
+        store: WindowStore,
+        model: ItemClassifier,
+        config: FinetuneConfig,
+        fitted: np.ndarray,
+        *,
+        layerwise: bool,
+    ) -> None:
+        self.trial, self.modality, self.store, self.model, self.config = trial, modality, store, model, config
+        self.device = next(model.parameters()).device
+        self.layout = ItemLayout(trial.items, fitted)
+        self.label = torch.from_numpy(trial.items.label)
+        self.weights = torch.from_numpy(trial.weights(fitted, config.class_weight)).to(self.device)
+        self.optimizer = torch.optim.AdamW(parameter_groups(model, config, layerwise=layerwise), fused=True)
+        self.rate = WarmupCosine(peak=1.0, warmup=config.warmup)
+        self.average = copy.deepcopy(model).requires_grad_(False)
+
+    def step(self, step: int) -> float:
+        """One update; returns the training loss."""
+        laid = self.layout.batch(self.store, self.layout.random_rows(self.config.batch_size, self.trial.seed, step))
+        batch = laid.batch.to(self.device)
+        rng = RowRandom(self.trial.seed, step, batch.window)
+        if self.config.augment:
+            batch = self.modality.augment(batch, rng.fork("augment"))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * self.rate(step, self.config.steps)
+        self.model.train()
+        with autocast(self.device.type):
+            logits = self.model(batch, rng.fork("side"))
+        known = laid.item >= 0
+        label = self.label[laid.item[known]].to(self.device)
+        value = loss(logits[known.to(self.device)], label, self.weights, self.config.label_smoothing)
+        self.optimizer.zero_grad()
+        value.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self._follow(step)
+        return float(value.detach())
+
+    @torch.no_grad()
+    def _follow(self, step: int) -> None:
+        # young averages forget faster, otherwise the fresh head's first weights would stay in the mean
+        keep = min(self.config.weight_average, (step + 1) / (step + 10)) if self.config.weight_average else 0.0
+        torch._foreach_lerp_(  # type: ignore
+            list(self.average.parameters()), list(self.model.parameters()), 1.0 - keep
+        )
+
+
+def parameter_groups(model: ItemClassifier, config: FinetuneConfig, *, layerwise: bool) -> list[dict[str, Any]]:
+    """Optimiser groups by learning rate and weight decay; `peak` is the rate the schedule scales.
+
+    layerwise: the encoder's last group moves at `encoder_rate` times the head's rate and each group below at
+    `layer_decay` times the one above.
+    """
+    rates: dict[int, float] = {}
+    if layerwise:
+        layers = model.encoder.layer_groups()
+        for height, layer in enumerate(reversed(layers)):
+            rates |= {id(p): config.encoder_rate * config.layer_decay**height for p in layer}
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for group in decay_groups(model, config.weight_decay):
+        for parameter in group["params"]:
+            key = (config.lr * rates.get(id(parameter), 1.0), group["weight_decay"])
+            groups.setdefault(key, []).append(parameter)
+    return [{"params": p, "lr": peak, "peak": peak, "weight_decay": decay} for (peak, decay), p in groups.items()]
+
+
+def _scores(model: ItemClassifier, trial: Trial, store: WindowStore, asked: np.ndarray, batch_size: int) -> np.ndarray:
+    layout = ItemLayout(trial.items, asked)
+    return predict(model, store, layout, asked, multilabel=trial.multilabel, batch_size=batch_size)

@@ -1,0 +1,114 @@
+"""The trained head of attentive probing and fine-tuning: learned queries read tokens around an item.
+
+- Attentive probing follows V-JEPA (Bardes et al. 2024, https://arxiv.org/abs/2404.08471): a few learned queries attend
+  over the tokens. For an event the queries see the tokens in its neighbourhood with their time relative to it, so they
+  can learn where in a beat to look; for a window they see all tokens.
+- Relative time enters keys and values additively. So scores split into a part of the token and a part of the time,
+  and all events of a window are read with two small matrix products; no neighbourhood is copied out.
+- Side features join twice: in the hidden layer, and as a direct linear path.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..blocks.attention import init_weights
+from ..modality import Task
+from ..sequence import SequenceSpec
+from .scaling import CLIP, Standardizer
+
+QUERIES = 4
+HIDDEN = 96
+FREQUENCIES = 8
+_HIDDEN_SCORE = -1e4  # finite, so that a row without any valid token stays finite
+
+
+def neighbourhood(task: Task, spec: SequenceSpec) -> float | None:
+    """How far from an event its tokens are read, in the unit of the first axis; None for tasks of whole windows."""
+    if task.unit != "event":
+        return None
+    step = spec.axis_scales[0]
+    return max(max((abs(o) for o in task.offsets), default=0.0), 2 * step) + step
+
+
+class AttentivePool(nn.Module):
+    """[row, patch, width] tokens -> [row, event, queries * width].
+
+    radius: neighbourhood of an event; None = every token counts wherever it is.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, width: int, radius: float | None, queries: int = QUERIES) -> None:
+        super().__init__()
+        self.radius = radius
+        self.norm = nn.LayerNorm(width)
+        self.query = nn.Parameter(torch.randn(queries, width) * width**-0.5)
+        self.key, self.value = nn.Linear(width, width, bias=False), nn.Linear(width, width)
+        self.place = None if radius is None else nn.Linear(2 * FREQUENCIES, width, bias=False)
+        # wavelengths from a quarter of the radius to four times it
+        octaves = math.pi / 2 * 2 ** (torch.arange(FREQUENCIES) / 2)
+        self.register_buffer("frequencies", octaves, persistent=False)
+
+    def forward(self, tokens: Tensor, valid: Tensor, coords: Tensor, at: Tensor) -> Tensor:
+        x = self.norm(tokens.masked_fill(~valid.unsqueeze(-1), 0.0))
+        query = self.key.weight.T @ self.query.T  # [width, query]: keys are never formed
+        scale = x.shape[-1] ** -0.5
+        score = rearrange((x @ query) * scale, "r p q -> r 1 q p").float()
+        score = score.masked_fill(~valid[:, None, None, :], _HIDDEN_SCORE)
+        if self.place is None:
+            mixed = score.softmax(dim=-1).to(x.dtype) @ x.unsqueeze(1)
+            return rearrange(self.value(mixed), "r e q w -> r e (q w)").expand(-1, at.shape[1], -1)
+        assert self.radius is not None
+        distance = (coords[:, None, :, 0] - at.unsqueeze(2)) / self.radius
+        waves = self._waves(distance)
+        score = score + rearrange(waves @ (self.place.weight.T @ query) * scale, "r e p q -> r e q p").float()
+        # outside the neighbourhood the score falls steeply but does not end: a lone event still reads its nearest token
+        score = score - rearrange(50.0 * F.relu(distance.abs() - 1.0), "r e p -> r e 1 p")
+        share = score.softmax(dim=-1).to(x.dtype)
+        mixed = torch.einsum("reqp,rpw->reqw", share, x) + self.place(share @ waves.to(x.dtype))
+        return rearrange(self.value(mixed), "r e q w -> r e (q w)")
+
+    def _waves(self, distance: Tensor) -> Tensor:
+        angle = distance.clamp(-2, 2).unsqueeze(-1) * self.frequencies
+        return torch.cat([angle.sin(), angle.cos()], dim=-1)
+
+
+class ItemHead(nn.Module):
+    """Tokens and side features -> [row, event, class] logits."""
+
+    side_mean: Tensor
+    side_std: Tensor
+
+    def __init__(self, width: int, radius: float | None, side: Standardizer, classes: int, dropout: float) -> None:
+        super().__init__()
+        n_side = len(side.mean)
+        self.pool = AttentivePool(width, radius)
+        self.norm = nn.LayerNorm(QUERIES * width)
+        self.tokens = nn.Linear(QUERIES * width, HIDDEN)
+        self.side = nn.Linear(n_side, HIDDEN) if n_side else None
+        self.direct = nn.Linear(n_side, classes, bias=False) if n_side else None
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(HIDDEN, classes)
+        self.apply(init_weights)
+        if self.direct is not None:
+            nn.init.zeros_(self.direct.weight)
+        self.register_buffer("side_mean", torch.from_numpy(side.mean))
+        self.register_buffer("side_std", torch.from_numpy(side.std))
+
+    def standardize(self, features: Tensor) -> Tensor:
+        """Side features in training standard deviations, clipped; missing ones become the mean."""
+        return ((features - self.side_mean) / self.side_std).nan_to_num(nan=0.0).clamp(-CLIP, CLIP)
+
+    def forward(self, tokens: Tensor, valid: Tensor, coords: Tensor, at: Tensor, side: Tensor) -> Tensor:
+        """side: [row, event, feature], already standardised."""
+        hidden = self.tokens(self.dropout(self.norm(self.pool(tokens, valid, coords, at))))
+        if self.side is None or self.direct is None:
+            return self.out(self.dropout(F.gelu(hidden))).float()
+        hidden = hidden + self.side(side)
+        return self.out(self.dropout(F.gelu(hidden))).float() + self.direct(side).float()

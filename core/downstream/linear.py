@@ -1,0 +1,78 @@
+"""Linear probe: logistic regression on frozen features, its strength chosen on validation subjects only.
+
+- Standardised encoder features and standardised side features are two blocks. One L2 penalty over both would let a
+  thousand token columns drown a few informative side features, so the relative scale of the encoder block is chosen
+  together with the strength. With a weak scale the probe falls back on the side features: then the row says so.
+- What was chosen is fitted again on training and validation subjects together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import ProbeConfig
+from .logistic import Linear, fit_logistic
+from .scaling import Blocks
+from .targets import probabilities
+from .trial import Trial, thin
+
+
+def linear_probe(trial: Trial, features: np.ndarray, config: ProbeConfig) -> tuple[np.ndarray, dict[str, Any]]:
+    """[test item, class] probabilities and what was chosen.
+
+    features: [item, d] encoder features of all items (d = 0: side features only).
+    """
+    scales = config.token_scale if trial.items.features.shape[1] and features.shape[1] else (1.0,)
+    best, chosen = -np.inf, {"c": config.linear_c[len(config.linear_c) // 2], "token_scale": scales[len(scales) // 2]}
+    if len(trial.validation):
+        for scale in scales:
+            fit = _Fit(trial, features, trial.train, scale, config)
+            held_out = fit.inputs(trial.validation)
+            for c in sorted(config.linear_c):
+                score = trial.score(_scores(fit(c), held_out, trial))
+                if score > best:
+                    best, chosen = score, {"c": c, "token_scale": scale, "validation": score}
+    fit = _Fit(trial, features, trial.learnable, chosen["token_scale"], config)
+    return _scores(fit(chosen["c"]), fit.inputs(trial.test), trial), chosen
+
+
+class _Fit:
+    """A path of fits on the same items; each starts from the one before."""
+
+    def __init__(
+        self, trial: Trial, features: np.ndarray, fitted: np.ndarray, scale: float, config: ProbeConfig
+    ) -> None:
+        index, stands_for = thin(trial.items, fitted, config.most_items, trial.seed)
+        self.blocks = Blocks.fit(features, trial.items.features, index)
+        self.scale, self.has_features, self.classes = scale, bool(features.shape[1]), trial.classes
+        self.x = self.inputs(index)
+        self.label = torch.from_numpy(trial.items.label[index])
+        self.weight = item_weights(trial, fitted, index, stands_for, config.class_weight)
+        self.last: Linear | None = None
+
+    def inputs(self, index: np.ndarray) -> Tensor:
+        parts = self.blocks.parts(index)
+        if self.has_features:
+            parts[0] = parts[0] * self.scale
+        return torch.from_numpy(np.concatenate(parts, axis=1))
+
+    def __call__(self, c: float) -> Linear:
+        self.last = fit_logistic(self.x, self.label, self.classes, self.weight, c, self.last)
+        return self.last
+
+
+def item_weights(trial: Trial, fitted: np.ndarray, index: np.ndarray, stands_for: np.ndarray, scheme: str) -> Tensor:
+    """Importance of each item kept by `thin`: [item], or [item, class] for multi-label tasks."""
+    class_weight = trial.weights(fitted, scheme)
+    label = trial.items.label[index]
+    if trial.multilabel:
+        return torch.from_numpy(np.where(label > 0, class_weight, 1.0).astype(np.float32) * stands_for[:, None])
+    return torch.from_numpy(class_weight[label] * stands_for)
+
+
+def _scores(model: Linear, x: Tensor, trial: Trial) -> np.ndarray:
+    return probabilities(model(x), trial.multilabel).numpy()

@@ -1,0 +1,89 @@
+"""Readout: how the tokens of a window become one vector an item, without parameters.
+
+- An event is read at its own place plus each of the task's offsets, by linear interpolation between the nearest
+  tokens before and after along the first axis. Tokens at the same place (one a lead) are averaged.
+- A window (or record) is the mean over its valid tokens, with their standard deviation beside it on request.
+
+Everything is a weighting over valid tokens that depends on coordinates only. So padding and the order of tokens do not
+matter, spacing may be irregular, and beyond the first or last token the nearest one is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from ..blocks.encoder import Encoded, masked_mean
+from ..modality import Task
+
+
+def interpolation_weights(valid: Tensor, place: Tensor, at: Tensor) -> Tensor:
+    """[row, query, patch] float32 weights that interpolate tokens at `at`; each query sums to 1.
+
+    valid: [row, patch] bool. place: [row, patch] coordinate of each token. at: [row, query] in the same unit.
+    A row without valid tokens gets weights of 0.
+    """
+    gap = place.unsqueeze(1) - at.unsqueeze(2)
+    usable = valid.unsqueeze(1)
+    before = gap.masked_fill(~(usable & (gap <= 0)), -torch.inf)
+    after = gap.masked_fill(~(usable & (gap >= 0)), torch.inf)
+    low, high = before.amax(dim=2, keepdim=True), after.amin(dim=2, keepdim=True)
+    share = (-low / (high - low)).nan_to_num(nan=0.0)  # of the later token; 0/0 when a token lies exactly here
+    share = torch.where(low.isinf(), 1.0, share)
+    share = torch.where(high.isinf(), 0.0, share)
+    return (1.0 - share) * _even(before == low, usable) + share * _even(after == high, usable)
+
+
+def _even(nearest: Tensor, usable: Tensor) -> Tensor:
+    """Equal weights over the nearest tokens (several leads share a place)."""
+    chosen = (nearest & usable).float()
+    return chosen / chosen.sum(dim=2, keepdim=True).clamp(min=1.0)
+
+
+def masked_std(tokens: Tensor, valid: Tensor, mean: Tensor) -> Tensor:
+    """[row, patch, width] -> [row, width] standard deviation over valid patches in float32."""
+    return masked_mean((tokens.float() - mean.unsqueeze(1)).square(), valid).clamp(min=1e-12).sqrt()
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Tokens to item vectors under one task.
+
+    offsets: places around an event, in the unit of the first axis; empty = the item is the whole window.
+    spread: give the standard deviation beside the mean (whole windows only).
+    """
+
+    offsets: tuple[float, ...]
+    spread: bool = False
+
+    @classmethod
+    def of(cls, task: Task, pool: str = "mean") -> Readout:
+        """The readout of a task; `pool` is "mean" or "mean_std"."""
+        return cls(task.offsets if task.unit == "event" else (), pool == "mean_std")
+
+    def size(self, width: int) -> int:
+        """Numbers in one item vector."""
+        return width * (len(self.offsets) or 1 + self.spread)
+
+    def __call__(self, tokens: Tensor, valid: Tensor, coords: Tensor, at: Tensor) -> Tensor:
+        """[row, patch, width], [row, patch], [row, patch, axis], [row, event] -> [row, event, size] float32."""
+        tokens = tokens.float().masked_fill(~valid.unsqueeze(-1), 0.0)
+        if not self.offsets:
+            mean = masked_mean(tokens, valid)
+            vector = torch.cat([mean, masked_std(tokens, valid, mean)], dim=-1) if self.spread else mean
+            return vector.unsqueeze(1).expand(-1, at.shape[1], -1)
+        query = at.unsqueeze(2) + at.new_tensor(self.offsets)
+        weights = interpolation_weights(valid, coords[..., 0], rearrange(query, "r e o -> r (e o)"))
+        return rearrange(weights @ tokens, "r (e o) w -> r e (o w)", o=len(self.offsets))
+
+
+def last_layers(encoded: Encoded) -> Tensor:
+    """[row, patch, width]: the mean of the kept layers, each normalised to unit variance, or the final tokens."""
+    if len(encoded.layers) < 2:
+        return encoded.tokens
+    width = encoded.tokens.shape[-1]
+    normed = [torch.nn.functional.layer_norm(layer.float(), (width,)) for layer in encoded.layers]
+    return torch.stack(normed).mean(dim=0)

@@ -1,0 +1,110 @@
+"""Rows of the result table and what they were computed from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+MODELS = ("pretrained", "random-init", "scratch", "hand-features", "prior")
+PROTOCOLS = ("knn", "linear", "attentive", "finetune")
+# which protocols a model can have; controls without an encoder are fits on fixed features, hence "linear"
+SUPPORTED: dict[str, tuple[str, ...]] = {
+    "pretrained": PROTOCOLS,
+    "random-init": ("knn", "linear", "attentive"),
+    "scratch": ("finetune",),
+    "hand-features": ("linear",),
+    "prior": ("linear",),
+}
+
+RowKey = tuple[str, str, float, int, int]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trained and tested model: `metrics` of the test side of one fold."""
+
+    model: str
+    protocol: str
+    label_fraction: float
+    seed: int
+    fold: int
+    metrics: dict[str, float]
+
+    @property
+    def key(self) -> RowKey:
+        return (self.model, self.protocol, self.label_fraction, self.seed, self.fold)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Decisions of one row on its test side.
+
+    label: [n] int64 or [n, class] 0/1. probability: [n, class]. subject, record: [n] codes of the store.
+    item: [n] index into the store's items (the first window's item for "record" tasks).
+    """
+
+    label: np.ndarray
+    probability: np.ndarray
+    subject: np.ndarray
+    record: np.ndarray
+    item: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Everything downstream evaluation found, of one fold or several.
+
+    predictions: by `Row.key`. choices: by `Row.key`, what validation subjects decided (strength, step, learner).
+    also: further rows of learners that validation did not choose, by (name, row key); for the report only.
+    embedding: {model: (features [n, d] float32, item index [n])} of a sample of test items, first seed and fold.
+    histories: training curves by `Row.key`, lists of (step, loss).
+    classes, subjects, records: names of the codes. seconds: {stage: time}. notes: what was left out and why.
+    """
+
+    rows: list[Row]
+    predictions: dict[RowKey, Prediction]
+    choices: dict[RowKey, dict[str, Any]]
+    classes: tuple[str, ...]
+    subjects: tuple[str, ...]
+    records: tuple[str, ...]
+    also: list[tuple[str, Row]] = field(default_factory=list)
+    embedding: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    histories: dict[RowKey, list[tuple[int, float]]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def runs(self, model: str, protocol: str, label_fraction: float) -> list[Row]:
+        """Rows of one line of the summary: all seeds and folds."""
+        wanted = (model, protocol, label_fraction)
+        return [row for row in self.rows if row.key[:3] == wanted]
+
+    def lines(self) -> list[tuple[str, str, float]]:
+        """(model, protocol, label fraction) of each line of the summary, in order of appearance."""
+        return list(dict.fromkeys(row.key[:3] for row in self.rows))
+
+
+def merge(evaluations: list[Evaluation]) -> Evaluation:
+    """Folds together: rows are concatenated, times added; the first fold's embedding is kept."""
+    first = evaluations[0]
+    seconds: dict[str, float] = {}
+    for evaluation in evaluations:
+        for stage, value in evaluation.seconds.items():
+            seconds[stage] = seconds.get(stage, 0.0) + value
+    return Evaluation(
+        rows=[row for e in evaluations for row in e.rows],
+        predictions={key: value for e in evaluations for key, value in e.predictions.items()},
+        choices={key: value for e in evaluations for key, value in e.choices.items()},
+        classes=first.classes,
+        subjects=first.subjects,
+        records=first.records,
+        also=[entry for e in evaluations for entry in e.also],
+        embedding=first.embedding,
+        histories={key: value for e in evaluations for key, value in e.histories.items()},
+        seconds=seconds,
+        notes=list(dict.fromkeys(note for e in evaluations for note in e.notes)),
+    )

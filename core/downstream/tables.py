@@ -1,0 +1,106 @@
+"""Closer looks at a result line: each record on its own, and the result without the subject that dominates a class.
+
+A macro figure over few subjects can be one subject's figure: where one subject holds most of a class, that class's F1
+mostly measures that subject. Both tables make this visible instead of hiding it in a mean.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .metrics import classification_metrics, decide
+from .rows import Evaluation, Prediction
+from .targets import indicators
+
+Line = tuple[str, str, float]
+
+
+def by_record(evaluation: Evaluation, line: Line) -> list[dict[str, Any]]:
+    """One entry a test record: record, subject, n, counts {class: n}, and metrics as means over the line's seeds.
+
+    Metrics: accuracy, macro_f1 over the record's own classes, f1_<class> where the record has the class.
+    """
+    collected: dict[int, dict[str, Any]] = {}
+    for row in evaluation.runs(*line):
+        prediction = evaluation.predictions[row.key]
+        for code in np.unique(prediction.record):
+            here = _part(prediction, prediction.record == code)
+            entry = collected.setdefault(int(code), _head(evaluation, here, int(code)))
+            values = classification_metrics(here.label, here.probability, evaluation.classes)
+            wanted = ("accuracy", "macro_f1")
+            entry["metrics"].append({k: v for k, v in values.items() if k in wanted or k.startswith("f1_")})
+    return [{**entry, "metrics": _average(entry["metrics"])} for _, entry in sorted(collected.items())]
+
+
+def without_largest(evaluation: Evaluation, line: Line, share: float = 0.5) -> list[dict[str, Any]]:
+    """Metrics without the subject that holds more than `share` of a class, for each such class and fold.
+
+    Entries: class, subject, fold, share (of the class's items), metrics as means over seeds.
+    """
+    out = []
+    rows = evaluation.runs(*line)
+    for fold in sorted({row.fold for row in rows}):
+        predictions = [evaluation.predictions[row.key] for row in rows if row.fold == fold]
+        first = predictions[0]
+        truth = indicators(first.label, len(evaluation.classes))
+        for c, name in enumerate(evaluation.classes):
+            held = np.bincount(first.subject + 1, weights=truth[:, c])
+            if not held.sum() or held.max() <= share * held.sum():
+                continue
+            largest = int(held.argmax()) - 1
+            rest = [_part(p, p.subject != largest) for p in predictions]
+            if not len(rest[0].label):
+                continue
+            metrics = _average([classification_metrics(p.label, p.probability, evaluation.classes) for p in rest])
+            subject = _name(evaluation.subjects, largest)
+            out.append(
+                {
+                    "class": name,
+                    "subject": subject,
+                    "fold": fold,
+                    "share": float(held.max() / held.sum()),
+                    "metrics": metrics,
+                }
+            )
+    return out
+
+
+def confusion(evaluation: Evaluation, line: Line) -> np.ndarray:
+    """[true class, predicted class] mean count over the line's rows; for multi-label tasks [class, 2, 2]."""
+    from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix
+
+    total = []
+    for row in evaluation.runs(*line):
+        p = evaluation.predictions[row.key]
+        if p.label.ndim == 2:
+            total.append(multilabel_confusion_matrix(p.label, decide(p.probability, True)))
+        else:
+            codes = np.arange(len(evaluation.classes))
+            total.append(confusion_matrix(p.label, decide(p.probability, False), labels=codes))
+    return np.mean(total, axis=0)
+
+
+def _head(evaluation: Evaluation, part: Prediction, record: int) -> dict[str, Any]:
+    counts = indicators(part.label, len(evaluation.classes)).sum(axis=0).astype(int)
+    return {
+        "record": _name(evaluation.records, record),
+        "subject": _name(evaluation.subjects, int(part.subject[0])),
+        "n": len(part.label),
+        "counts": dict(zip(evaluation.classes, counts.tolist(), strict=True)),
+        "metrics": [],
+    }
+
+
+def _part(p: Prediction, chosen: np.ndarray) -> Prediction:
+    return Prediction(p.label[chosen], p.probability[chosen], p.subject[chosen], p.record[chosen], p.item[chosen])
+
+
+def _average(metrics: list[dict[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for values in metrics for name in values)
+    return {name: float(np.mean([values[name] for values in metrics if name in values])) for name in names}
+
+
+def _name(names: tuple[str, ...], code: int) -> str:
+    return names[code] if code >= 0 else ""

@@ -1,0 +1,69 @@
+"""Labels of a task: one class an item, or several classes that may hold at once.
+
+Codes: [item] int64 with -1 = unlabelled, or [item, class] float32 of 0/1 with NaN = unlabelled.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional as F
+
+# A class rarer than this share is weighted as if it had it: its few items would otherwise drown every other gradient.
+RAREST_SHARE = 1e-3
+
+
+def is_multilabel(label: np.ndarray | Tensor) -> bool:
+    """Whether several classes may hold at once."""
+    return label.ndim == 2
+
+
+def labelled(label: np.ndarray) -> np.ndarray:
+    """[item] bool, True where the label is known."""
+    return np.all(label >= 0, axis=1) if is_multilabel(label) else np.asarray(label >= 0)  # NaN >= 0 is False
+
+
+def class_counts(label: np.ndarray, classes: int) -> np.ndarray:
+    """[class] number of labelled items that carry each class."""
+    label = label[labelled(label)]
+    if is_multilabel(label):
+        return label.sum(axis=0).astype(np.int64)
+    return np.bincount(label, minlength=classes)
+
+
+def indicators(label: np.ndarray, classes: int) -> np.ndarray:
+    """[item, class] float32 of 0/1."""
+    if is_multilabel(label):
+        return label.astype(np.float32)
+    return np.eye(classes, dtype=np.float32)[label]
+
+
+def class_weights(label: np.ndarray, classes: int, scheme: str) -> np.ndarray:
+    """[class] float32 loss weight: equal ("none"), or inverse to the class's count ("balanced") or its root ("sqrt").
+
+    One class an item: the mean weight over the labelled items is 1. Several: the weight of a class's positives
+    relative to its negatives, 1 where they are equally many.
+    """
+    if scheme == "none":
+        return np.ones(classes, np.float32)
+    power = {"sqrt": 0.5, "balanced": 1.0}[scheme]
+    total = int(labelled(label).sum())
+    counts = class_counts(label, classes)
+    floored = np.maximum(counts, max(1.0, RAREST_SHARE * total))
+    if is_multilabel(label):
+        return (np.maximum(total - counts, 1) / floored).astype(np.float32) ** power
+    weights = (total / floored) ** power
+    return (weights * total / max(1.0, float((weights * counts).sum()))).astype(np.float32)
+
+
+def loss(logits: Tensor, label: Tensor, weights: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Weighted mean cross-entropy of [item, class] logits; binary cross-entropy a class for multi-label tasks."""
+    if is_multilabel(label):
+        soft = label * (1.0 - smoothing) + 0.5 * smoothing
+        return F.binary_cross_entropy_with_logits(logits, soft, pos_weight=weights)
+    return F.cross_entropy(logits, label, weight=weights, label_smoothing=smoothing)
+
+
+def probabilities(logits: Tensor, multilabel: bool) -> Tensor:
+    """[..., class] logits to probabilities."""
+    return logits.float().sigmoid() if multilabel else logits.float().softmax(dim=-1)

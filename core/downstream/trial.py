@@ -1,0 +1,115 @@
+"""One trial: what a protocol may see, and which subjects' labels it may use.
+
+- Labels of the test side are erased before any protocol runs, so no protocol can select on them.
+- A label fraction is a share of *subjects*, of the training and of the validation side alike. The subsets are nested:
+  fewer labels are always a part of more, so a learning curve compares like with like.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .metrics import selection_score
+from .records import per_decision
+from .targets import class_weights, indicators, is_multilabel
+
+if TYPE_CHECKING:
+    from ..data.items import Items
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Items of a fold under one label fraction and seed.
+
+    items: all items, labels of the test side erased (-1 or NaN).
+    train, validation, test: [k] int64 indices of items; disjoint by subject. `validation` may be empty.
+    """
+
+    items: Items
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    seed: int = 0
+
+    @property
+    def classes(self) -> int:
+        return len(self.items.classes)
+
+    @property
+    def multilabel(self) -> bool:
+        return is_multilabel(self.items.label)
+
+    @property
+    def learnable(self) -> np.ndarray:
+        """Training and validation items: what is fitted once every choice is made."""
+        return np.sort(np.concatenate([self.train, self.validation]))
+
+    def score(self, probability: np.ndarray) -> float:
+        """How good [validation item, class] probabilities are, for choosing (larger is better)."""
+        label, probability, _ = per_decision(self.items, self.validation, probability)
+        return selection_score(label, probability, self.items.classes)
+
+    def weights(self, chosen: np.ndarray, scheme: str) -> np.ndarray:
+        """[class] loss weights from the chosen items' labels."""
+        return class_weights(self.items.label[chosen], self.classes, scheme)
+
+
+def hide_labels(items: Items, hidden: np.ndarray) -> Items:
+    """A copy of the items in which `hidden` have no label."""
+    label = items.label.copy()
+    label[hidden] = np.nan if is_multilabel(label) else -1
+    return dataclasses.replace(items, label=label)
+
+
+def subject_order(items: Items, chosen: np.ndarray, seed: int) -> np.ndarray:
+    """The subjects of the chosen items in the order in which they join growing label fractions.
+
+    Random by seed, except that the next subject is always one that brings the most classes not yet seen, so that few
+    subjects hold as many classes as possible.
+    """
+    subjects = np.unique(items.subject[chosen])
+    truth = indicators(items.label[chosen], len(items.classes)) > 0
+    holds = {s: truth[items.subject[chosen] == s].any(axis=0) for s in subjects}
+    waiting = list(np.random.default_rng(seed).permutation(subjects))
+    seen = np.zeros(len(items.classes), bool)
+    order = []
+    while waiting:
+        new = [int((holds[s] & ~seen).sum()) for s in waiting]
+        order.append(waiting.pop(int(np.argmax(new))))
+        seen |= holds[order[-1]]
+    return np.array(order, dtype=subjects.dtype)
+
+
+def label_subset(items: Items, chosen: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """The chosen items of the first `fraction` of their subjects (at least one); nested in `fraction` for one seed."""
+    if fraction >= 1.0 or not len(chosen):
+        return chosen
+    order = subject_order(items, chosen, seed)
+    kept = order[: max(1, int(fraction * len(order) + 0.5))]
+    return chosen[np.isin(items.subject[chosen], kept)]
+
+
+def thin(items: Items, chosen: np.ndarray, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """At most about `most` items a class, and the number of items each one stands for.
+
+    Common classes have more items than a kNN bank or a convex fit needs. Each subject keeps the same share of a common
+    class, so nobody is lost. Multi-label items are thinned as one class.
+    """
+    label = np.zeros(len(chosen), np.int64) if is_multilabel(items.label) else items.label[chosen]
+    strata = label * (items.subject.max(initial=0) + 2) + items.subject[chosen] + 1
+    rng = np.random.default_rng(seed)
+    kept, stands_for = [], []
+    sizes = np.bincount(label)
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        share = min(1.0, most / sizes[label[members[0]]])
+        take = max(1, int(share * len(members) + 0.5))
+        kept.append(rng.choice(members, take, replace=False))
+        stands_for.append(np.full(take, len(members) / take))
+    index = np.concatenate(kept)
+    order = np.argsort(index)
+    return chosen[index[order]], np.concatenate(stands_for)[order].astype(np.float32)
