@@ -9,7 +9,8 @@ Design decisions
   whatever stands under `valid=False` has no effect at all.
 - Rows know where they came from: `window` (unique id of the window), `record`, `subject`, `site` as integer
   codes, `label` with -1 (or NaN for real-valued labels) = none.
-- `Events` are points on a row's first axis that carry labels and side features of their own (beats, phones, gait cycles).
+- `Events` are points on a row's first axis that carry labels and side features of their own (beats, phones, gait
+  cycles).
 - Axis vocabulary of the project: `batch patch value axis`, and `event feature` for events.
 """
 

@@ -179,9 +179,9 @@ def test_buckets_cover_all_lengths_in_equal_shares(lengths, buckets):
 
 def test_shapes_are_checked():
     sequence = make(2, 3)
-    with pytest.raises(ValueError, match=r"valid|kind"):
+    with pytest.raises(ValueError, match="kind has shape"):
         sequence.replace(kind=sequence.kind[:, :2])
-    with pytest.raises(ValueError, match="6|patch_shape|numbers a patch"):
+    with pytest.raises(ValueError, match="numbers a patch"):
         sequence.replace(values=sequence.values[..., :5])
     with pytest.raises(ValueError, match="axes"):
         sequence.replace(coords=sequence.coords[..., :1])
