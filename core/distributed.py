@@ -73,10 +73,6 @@ class BatchNorm(nn.BatchNorm1d):
     rows in the whole batch are normalised by the running statistics, which stay as they are.
     """
 
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
-        super().__init__(num_features, eps, momentum, affine)
-        self.rate = momentum
-
     def forward(self, input: Tensor, valid: Tensor | None = None) -> Tensor:
         """input: [..., feature]; valid: [...] bool, rows under False do not count (their output is finite, no more)."""
         x = input.flatten(0, -2).float()
@@ -105,7 +101,7 @@ class BatchNorm(nn.BatchNorm1d):
         assert self.num_batches_tracked is not None
         with torch.no_grad():
             unbiased = var * count / (count - 1.0).clamp(min=1.0)
-            step = torch.where(enough, self.rate, 0.0)
+            step = torch.where(enough, self.momentum or 0.0, 0.0)
             old_mean, old_var = self.running_mean.clone(), self.running_var.clone()
             self.running_mean.lerp_(mean.detach(), step)
             self.running_var.lerp_(unbiased.detach(), step)

@@ -1,49 +1,38 @@
-"""Pretraining from a recipe: builds the objective, the data position and the Lightning Trainer, and runs them."""
+"""Pretraining from a recipe: builds the objective, finds the checkpoint to continue from, and runs the Trainer."""
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
-import logging
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import Logger
 
 from ..blocks.encoder import Encoder
 from ..config import Recipe
 from ..data.loader import StepLoader
 from ..distributed import is_main_process, world_size
-from ..errors import InputError, nearest
+from ..errors import InputError
 from ..modality import Modality
 from ..objective import Objective
 from .atomic import sweep
-from .checkpoint import AtomicCheckpointIO, last_checkpoint
+from .checkpoint import last_checkpoint
 from .lock import folder_lock
-from .metrics_log import MetricsCSV
 from .model_io import fresh_encoder
 from .module import OnProgress, PretrainModule
 from .monitor import Monitor
 from .precision import resolve_precision
 from .saving import Interrupted, SaveCheckpoints
+from .trainer import build_trainer, quiet_lightning
 
 if TYPE_CHECKING:
     from ..data.store import WindowStore
-
-# Trainer arguments that belong to the training room itself
-_RESERVED = {
-    "max_epochs", "logger", "callbacks", "plugins", "enable_checkpointing", "enable_progress_bar",
-    "enable_model_summary", "gradient_clip_val", "barebones", "num_sanity_val_steps", "default_root_dir",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,7 +68,7 @@ def pretrain(
     windows = np.asarray(windows, dtype=np.int64)
     micro = _micro_batch(recipe, len(windows))
     # only the main process of a distributed run owns the folder
-    with folder_lock(folder) if is_main_process() else nullcontext(), _quiet(), _process_group():
+    with folder_lock(folder) if is_main_process() else nullcontext(), quiet_lightning(), _process_group():
         if is_main_process():
             sweep(folder)
             sweep(folder / "checkpoints")
@@ -103,7 +92,7 @@ def pretrain(
             recipe.trainer.keep_checkpoints,
             recipe.trainer.log_every,
         )
-        trainer = _trainer(recipe, precision, folder, saving, keep_until=start[0] if start else 0)
+        trainer = build_trainer(recipe.trainer, precision, folder, [saving], keep_until=start[0] if start else 0)
         trainer.fit(module, ckpt_path=start[1] if start else None)
     steps = trainer.global_step
     if saving.signal:
@@ -160,51 +149,6 @@ def _fingerprint(recipe: Recipe, window_ids: np.ndarray) -> dict[str, str]:
     }
 
 
-def _trainer(recipe: Recipe, precision: str, folder: Path, saving: SaveCheckpoints, keep_until: int) -> Trainer:
-    config = recipe.trainer
-    known = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
-    for key in config.extra:
-        if key in _RESERVED or key not in known:
-            raise InputError(f"trainer.{key} cannot be set", fix=nearest(key, known - _RESERVED))
-    loggers: list[Logger] = [MetricsCSV(folder / "metrics.csv", keep_until)]
-    if config.tensorboard:
-        loggers.append(_tensorboard(folder))
-    arguments: dict[str, Any] = {
-        "max_steps": config.max_steps,
-        "max_epochs": -1,
-        "accelerator": config.accelerator,
-        "devices": config.devices,
-        "num_nodes": config.num_nodes,
-        "strategy": config.strategy,
-        "precision": precision,
-        "accumulate_grad_batches": config.accumulate_grad_batches,
-        "log_every_n_steps": config.log_every,
-        "default_root_dir": folder,
-        "logger": loggers,
-        "callbacks": [saving],
-        "plugins": [AtomicCheckpointIO()],
-        "enable_checkpointing": False,  # of Lightning's own kind
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "use_distributed_sampler": False,  # StepLoader deals the windows out
-        "num_sanity_val_steps": 0,
-        **config.extra,
-    }
-    try:
-        return Trainer(**arguments)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise InputError("Lightning refuses the trainer section", got=str(error).replace("\n", " ")) from error
-
-
-def _tensorboard(folder: Path) -> Logger:
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    try:
-        return TensorBoardLogger(folder, name="tensorboard", version="")
-    except ModuleNotFoundError as error:
-        raise InputError("trainer.tensorboard needs TensorBoard", fix="pip install 'omnipatch[tensorboard]'") from error
-
-
 @contextmanager
 def _process_group() -> Iterator[None]:
     """Leave the process group that Lightning joins: what runs after training on one rank must not wait for others."""
@@ -213,19 +157,3 @@ def _process_group() -> Iterator[None]:
     if not joined and world_size() > 1:
         dist.barrier()
         dist.destroy_process_group()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Lightning's notices off: what a user needs to know, this package says itself."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
