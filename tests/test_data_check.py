@@ -1,0 +1,42 @@
+"""`data check`: counts what is there and names what is broken."""
+
+from __future__ import annotations
+
+import numpy as np
+from data_kit import Toy, list_npz, toy_recording, write_corpus, write_toy
+from joblib import parallel_config
+from omnipatch.core.data.check import check_sources
+
+
+def test_report_counts_and_names_problems(tmp_path):
+    sources = write_corpus(tmp_path, 5)
+    sources[1].path.write_bytes(b"broken")
+    np.savez(sources[2].path, other=1)
+    flat = toy_recording(np.random.default_rng(0), 20.0, ("a", "b"))
+    flat.signals[0] = 0
+    write_toy(sources[4].path, flat, subject="")
+    report = check_sources(Toy(), list_npz(tmp_path))
+    assert {record.record for record in report.unreadable} == {"r1", "r2"}
+    assert "not a toy recording" in report.unreadable[0].problem
+    assert "KeyError" in report.unreadable[1].problem
+    table = dict(report.table())
+    assert table["recordings"] == "5"
+    assert table["unreadable"] == "2"
+    assert table["subjects"] == "2 (1 recordings without one)"
+    assert table["sensors"] == "c a (2), a b (1)"
+    assert table["bad sensors"] == "1"
+    assert table["sfreq_hz"] == "16 (3)"
+    beats = sum(len(Toy().read(s.path).annotations) for s in (sources[0], sources[3], sources[4]))
+    assert sum(report.labels()[name] for name in ("N", "V", "~")) == beats
+
+
+def test_jobs_and_all_broken(tmp_path):
+    sources = write_corpus(tmp_path, 4)
+    alone = check_sources(Toy(), sources)
+    seen = []
+    with parallel_config(backend="threading"):
+        assert check_sources(Toy(), sources, jobs=2, progress=lambda *a: seen.append(a)) == alone
+    assert seen[-1] == (4, 4)
+    for source in sources:
+        source.path.write_bytes(b"")
+    assert dict(check_sources(Toy(), sources).table())["unreadable"] == "4"
