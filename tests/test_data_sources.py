@@ -73,7 +73,7 @@ def test_additions_are_unlabelled_and_on_no_side(data, tmp_path):
     ("config", "words"),
     [
         (DataConfig(name="alhpa"), "no data set 'alhpa', field data.name; did you mean 'alpha'"),
-        (DataConfig(name="alpha", root="/nowhere/at/all"), "no such folder.*omnipatch data fetch alpha"),
+        (DataConfig(name="alpha", root="/nowhere/at/all"), "no such file or folder.*omnipatch data fetch alpha"),
         (DataConfig(name="alpha", task="findings"), "no labels for task 'findings'.*beats | rhythm"),
         (DataConfig(name="demo", task="beast"), "no task 'beast'.*did you mean 'beats'"),
         (DataConfig(name="manifest"), "no manifest given; add --data.manifest"),

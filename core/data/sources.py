@@ -87,7 +87,7 @@ def find_dataset(modality: Modality, name: str) -> Dataset:
 
 
 def dataset_root(dataset: Dataset, root: str | Path | None) -> Path:
-    """Folder of a named data set, which must exist."""
+    """Folder (or single file) of a named data set, which must exist."""
     base = os.environ.get("OMNIPATCH_DATA")
     if root is None and not base:
         raise InputError(
@@ -95,9 +95,9 @@ def dataset_root(dataset: Dataset, root: str | Path | None) -> Path:
             fix=f"give --data.root DIR, or set OMNIPATCH_DATA to the folder that holds {dataset.folder}",
         )  # fmt: skip
     folder = Path(root).expanduser() if root is not None else Path(base or "").expanduser() / dataset.folder
-    if not folder.is_dir():
+    if not folder.exists():
         raise InputError(
-            "there is no such folder", source=folder, field="data.root", expected=f"the files of {dataset.name}",
+            "there is no such file or folder", source=folder, field="data.root", expected=f"the files of {dataset.name}",
             fix=f"correct --data.root, or run: omnipatch data fetch {dataset.name}",
         )  # fmt: skip
     return folder
