@@ -96,6 +96,9 @@ def _is_whole(own: Mapping[str, Any]) -> bool:
 
 
 def _check(c: dict[str, Any], base: Mapping[str, Any]) -> None:
+    for section in SECTIONS:
+        for name in c[section]:
+            _check_name(name, f"objective.{section}.{name}")
     if not c["terms"] and not c["regularizers"]:
         raise InputError(f"objective {c['name']!r} has no terms")
     for name, view in c["views"].items():
@@ -115,6 +118,14 @@ def _check(c: dict[str, Any], base: Mapping[str, Any]) -> None:
         _known(name, base, "regularizers", new="name" in reg)
         _check_regularizer(reg, c, f"objective.regularizers.{name}")
     _check_used(c)
+
+
+def _check_name(name: str, where: str) -> None:
+    """Entries become submodules, whose names are attributes: no dots, and none that torch has taken."""
+    from torch import nn
+
+    if not str(name).isidentifier() or hasattr(nn.ModuleDict(), name):
+        raise InputError(f"{where} cannot be called that", fix="choose another name")
 
 
 def _check_term(term: Mapping[str, Any], c: Mapping[str, Any], where: str) -> None:

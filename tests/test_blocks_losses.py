@@ -181,7 +181,7 @@ def regularize(name, z, **options) -> float:
 
 def slow_variance_covariance(z, variance, covariance, gamma):
     z = z.double().numpy()
-    n, width = z.shape
+    width = z.shape[1]
     spread = sum(max(0.0, gamma - math.sqrt(z[:, d].var(ddof=1) + 1e-4)) for d in range(width)) / width
     cov = np.cov(z.T)
     off = sum(cov[i, j] ** 2 for i in range(width) for j in range(width) if i != j) / width

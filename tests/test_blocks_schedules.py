@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -35,7 +36,7 @@ def test_ramps_start_end_stay_and_are_monotone(name, total, start, end):
     assert f(0, total) == pytest.approx(start, abs=1e-9)
     assert f(total, total) == f(10 * total, total) == pytest.approx(end, abs=1e-9)
     steps = [f(i, total) * (1 if end >= start else -1) for i in range(0, total + 1, max(1, total // 20))]
-    assert all(b >= a - 1e-9 for a, b in zip(steps, steps[1:], strict=False))
+    assert all(b >= a - 1e-9 for a, b in pairwise(steps))
 
 
 def test_cosine_is_half_way_in_the_middle():
