@@ -21,6 +21,8 @@ class Voice:
         self.quiet = quiet
         self.err = Console(stderr=True, quiet=quiet, highlight=False)
         self.out = Console(highlight=False)
+        if not self.out.is_terminal:
+            self.out = Console(highlight=False, width=140)  # a pipe or a log has no width to keep to
         self._start = time.monotonic()
 
     def step(self, text: str) -> None:

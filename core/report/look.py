@@ -1,0 +1,95 @@
+"""How figures look: quiet axes, a colour-blind safe palette, and colours that follow the page's light or dark theme.
+
+matplotlib cannot draw with CSS variables, so every colour is drawn as a key colour of its own and replaced by its
+variable in the SVG. The palette is Okabe and Ito's (2008), lightened for dark pages in `style.css`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# key colour -> CSS variable
+_VARIABLES = {
+    "#010101": "--ink", "#020202": "--soft", "#030303": "--grid", "#040404": "--panel", "#050505": "--wash",
+    "#111101": "--c0", "#111102": "--c1", "#111103": "--c2", "#111104": "--c3", "#111105": "--c4", "#111106": "--c5",
+    "#111107": "--c6", "#111108": "--c7", "#121201": "--pretrained", "#121202": "--control", "#121203": "--hand",
+    "#121204": "--prior",
+}  # fmt: skip
+INK, SOFT, GRID, PANEL, WASH = (key for key in list(_VARIABLES)[:5])
+CLASSES = tuple(key for key in _VARIABLES if key.startswith("#1111"))
+MODELS = {
+    "pretrained": "#121201", "random-init": "#121202", "scratch": "#121202", "hand-features": "#121203", "prior": "#121204",
+}  # fmt: skip
+
+_STYLE = {
+    "font.family": "sans-serif", "font.size": 10.0, "axes.titlesize": 10.5, "axes.titleweight": "bold",
+    "axes.titlelocation": "left", "axes.labelsize": 9.5, "axes.labelcolor": SOFT, "axes.edgecolor": GRID,
+    "axes.linewidth": 0.8, "axes.spines.top": False, "axes.spines.right": False, "axes.facecolor": "none",
+    "axes.titlecolor": INK, "text.color": INK, "xtick.color": SOFT, "ytick.color": SOFT, "xtick.labelsize": 9.0,
+    "ytick.labelsize": 9.0, "xtick.major.size": 0, "ytick.major.size": 0, "axes.grid": True, "grid.color": GRID,
+    "grid.linewidth": 0.6, "axes.axisbelow": True, "legend.frameon": False, "legend.fontsize": 9.0,
+    "legend.handlelength": 1.2, "lines.linewidth": 1.6, "lines.solid_capstyle": "round", "figure.facecolor": "none",
+    "svg.fonttype": "none", "figure.constrained_layout.use": True,
+}  # fmt: skip
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """matplotlib with the page's look; the caller's settings come back afterwards."""
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of so many inches that no window system needs to know about."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    FigureCanvasSVG(figure)
+    return figure
+
+
+def class_colour(i: int) -> str:
+    """Key colour of class `i`; after eight classes they repeat."""
+    return CLASSES[i % len(CLASSES)]
+
+
+def to_svg(figure: Figure, label: str) -> str:
+    """Inline SVG that names no address, scales with the page and follows its theme."""
+    import matplotlib
+
+    stream = io.StringIO()
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": label}):
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    text = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", text)
+    text = text.replace("xlink:href", "href")
+    text = re.sub(r'<svg ([^>]*?)height="[^"]*"([^>]*?)width="([\d.]+)pt"', _frame(label), text, count=1)
+    # what is unique in a figure must be unique in the page
+    prefix = re.sub(r"\W+", "-", label.lower())
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
+    text = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
+    for key, variable in _VARIABLES.items():
+        text = text.replace(key, f"var({variable})")
+    return text
+
+
+def _frame(label: str):
+    def replace(match: re.Match[str]) -> str:
+        width = float(match.group(3)) * 4 / 3  # points to pixels
+        return f'<svg role="img" aria-label="{label}" style="max-width:{width:.0f}px" {match.group(1)}{match.group(2)}'
+
+    return replace

@@ -1,0 +1,218 @@
+"""What a page needs of a finished run, in one file: `report.npz` (numbers as arrays, everything else as JSON)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import CorruptFileError
+from . import words
+
+if TYPE_CHECKING:
+    from ..downstream.rows import Evaluation
+    from ..run import Prepared
+    from ..settings import Settings
+
+FILE = "report.npz"
+_MAP_POINTS = 900  # points of an embedding map: each is drawn twice, in vector graphics
+
+
+@dataclass(frozen=True)
+class Material:
+    """facts: plain data (see `collect`); arrays: predictions, maps and the example window."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        from ..train.atomic import replacing
+
+        with replacing(folder / FILE) as file:
+            np.savez_compressed(file, facts=np.array(json.dumps(self.facts, default=str)), **self.arrays)
+
+    @classmethod
+    def load(cls, folder: Path) -> Material:
+        """Read a run's material; an absent file gives an empty one, a damaged file is a CorruptFileError."""
+        path = folder / FILE
+        if not path.is_file():
+            return cls()
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files if name != "facts"}
+                return cls(json.loads(str(stored["facts"])), arrays)
+        except Exception as error:  # zip, JSON and dtype faults all mean the same
+            raise CorruptFileError("cannot be read", source=path, got=str(error)) from error
+
+
+def collect(
+    folder: Path,
+    settings: Settings,
+    prepared: Prepared,
+    evaluation: Evaluation,
+    results: dict[str, Any],
+    differences: list[dict[str, Any]],
+    stamps: list[str],
+) -> None:
+    """Gather facts and arrays of a run and save them in its folder."""
+    store, splits = prepared.store, prepared.splits
+    task = store.task
+    shown = words.featured(results)
+    facts = {
+        "description": settings.recipe.description,
+        "classes": list(evaluation.classes),
+        "multilabel": bool(task and task.multilabel),
+        "unit": task.unit if task else "",
+        "task": task.name if task else "",
+        "differences": differences,
+        "stamps": [
+            *stamps,
+            *(s.stamp for s in splits[:1] if s.stamp),
+            *([prepared.sources.note] if prepared.sources.note else []),
+        ],
+        "notes": evaluation.notes,
+        "data": {
+            "name": prepared.sources.name,
+            "licence": prepared.sources.licence,
+            "recordings": len(prepared.sources),
+            "windows": len(store),
+            "subjects": len(store.subjects),
+            "patches": float(np.median(store.lengths)),
+            "patch_shape": list(store.spec.patch_shape),
+            "sides": _sides(evaluation, prepared),
+            "skipped": [{"record": s.record, "reason": s.reason} for s in store.skipped],
+            "quality": store.quality,
+        },
+        "also": [{"name": name, **row.to_json()} for name, row in evaluation.also],
+        "stages": evaluation.seconds,
+        **_tables(evaluation, shown),
+    }
+    arrays = {**_predictions(evaluation, shown), **_maps(evaluation, prepared), **_window(settings, prepared)}
+    Material(facts, arrays).save(folder)
+
+
+def _sides(evaluation: Evaluation, prepared: Prepared) -> list[dict[str, Any]]:
+    """Groups, windows and labelled items a side of the first fold."""
+    store, split = prepared.store, prepared.splits[0]
+    items = store.items()
+    out = []
+    for side in ("train", "validation", "test"):
+        mine = split.items(items, store, side)
+        label = items.label[mine]
+        counts = label.sum(axis=0) if label.ndim == 2 else np.bincount(label, minlength=len(evaluation.classes))
+        out.append(
+            {
+                "side": side,
+                "groups": len(getattr(split, side)),
+                "windows": len(split.windows(store, side)),
+                "items": len(mine),
+                "counts": dict(zip(evaluation.classes, counts.astype(int).tolist(), strict=True)),
+            }
+        )
+    return out
+
+
+def _tables(evaluation: Evaluation, shown: list[words.Line]) -> dict[str, Any]:
+    from ..downstream.tables import by_record, confusion, without_largest
+
+    if not shown:
+        return {"records": [], "without": [], "confusion": []}
+    return {
+        "records": [{"line": list(line), "entries": by_record(evaluation, line)} for line in shown],
+        "without": without_largest(evaluation, shown[0]),
+        "confusion": confusion(evaluation, shown[0]).tolist(),
+    }
+
+
+def _predictions(evaluation: Evaluation, shown: list[words.Line]) -> dict[str, np.ndarray]:
+    """Labels and probabilities of the first seed of every featured line, folds joined."""
+    arrays: dict[str, np.ndarray] = {}
+    for i, line in enumerate(shown):
+        rows = evaluation.runs(*line)
+        rows = [row for row in rows if row.seed == rows[0].seed]
+        predictions = [evaluation.predictions[row.key] for row in rows]
+        arrays[f"label_{i}"] = np.concatenate([p.label for p in predictions])
+        arrays[f"probability_{i}"] = np.concatenate([p.probability for p in predictions]).astype(np.float32)
+    return arrays
+
+
+def _maps(evaluation: Evaluation, prepared: Prepared) -> dict[str, np.ndarray]:
+    """Two-dimensional maps of frozen features of test items, with class and subject."""
+    arrays: dict[str, np.ndarray] = {}
+    items = prepared.store.items()
+    for model, (features, index) in evaluation.embedding.items():
+        label = items.label[index]
+        label = label.argmax(axis=1) if label.ndim == 2 else label
+        kept = _even(label, _MAP_POINTS)
+        arrays[f"map_{model}"] = _project(features[kept])
+        arrays[f"map_{model}_label"] = label[kept]
+        arrays[f"map_{model}_subject"] = items.subject[index][kept]
+    return arrays
+
+
+def _even(label: np.ndarray, most: int) -> np.ndarray:
+    """Positions of at most `most` items in which no class takes more than it must from the rare ones."""
+    if len(label) <= most:
+        return np.arange(len(label))
+    rng = np.random.default_rng(0)
+    sizes = np.bincount(label)
+    left, open_classes, take = most, [c for c in np.argsort(sizes) if sizes[c]], {}
+    for i, c in enumerate(open_classes):
+        take[c] = min(sizes[c], left // (len(open_classes) - i))
+        left -= take[c]
+    return np.sort(np.concatenate([rng.choice(np.flatnonzero(label == c), n, replace=False) for c, n in take.items()]))
+
+
+def _project(features: np.ndarray) -> np.ndarray:
+    """[n, 2] t-SNE of standardised features after PCA; PCA alone for very few items."""
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    x = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6)
+    n = len(x)
+    if n < 3:
+        return np.zeros((n, 2), np.float32)
+    x = PCA(min(32, n, x.shape[1]), random_state=0).fit_transform(x)
+    if n < 30:
+        return np.pad(x[:, :2], ((0, 0), (0, 2 - min(2, x.shape[1])))).astype(np.float32)
+    return TSNE(perplexity=min(30, n / 4), init="pca", random_state=0, n_jobs=1).fit_transform(x).astype(np.float32)
+
+
+def _window(settings: Settings, prepared: Prepared) -> dict[str, np.ndarray]:
+    """One training window as the objective sees it: the signal where patches can be undone, and what is hidden."""
+    from ..blocks.views import ViewSampler
+    from ..compose import resolve_objective
+    from ..rng import RowRandom
+
+    store = prepared.store
+    windows = prepared.splits[0].windows(store, "train")
+    if not len(windows):
+        return {}
+    batch = store.batch(windows[[len(windows) // 2]])
+    rng = RowRandom(settings.recipe.seed, 0, batch.window)
+    shown = [batch]
+    arrays: dict[str, np.ndarray] = {
+        "window_spec": np.array(json.dumps({"axes": batch.spec.axes, "scales": batch.spec.axis_scales}))
+    }
+    for name, options in resolve_objective(settings.recipe.objective)["views"].items():
+        view = ViewSampler(name, **(options or {}))(batch, rng, settings.modality.augment)
+        if view.targets is not None:
+            arrays["window_hidden"] = view.targets.index[0][view.targets.valid[0]].numpy()
+            break
+        if options and options.get("augment"):
+            shown.append(view.batch)
+    arrays["window_coords"] = batch.coords[0].numpy()
+    arrays["window_valid"] = batch.valid[0].numpy()
+    for i, version in enumerate(shown[:3]):
+        try:
+            signal = settings.modality.unpatchify(version)[0]
+        except NotImplementedError:
+            break
+        if np.ndim(signal) == 2:
+            arrays[f"window_signal_{i}"] = np.asarray(signal, np.float32)
+    if "window_signal_0" not in arrays and batch.values is not None:
+        arrays["window_values"] = batch.values[0].numpy()
+    return arrays

@@ -1,0 +1,140 @@
+"""Tables of the page as HTML. Every text that comes from data or configuration is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from . import words
+
+_ALWAYS = ("macro_f1", "auroc", "balanced_accuracy", "auprc", "accuracy", "ece")
+_MOST_ROWS = 60
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: int = 1, caption: str = "") -> str:
+    """Cells are HTML already. `numbers`: the first column that holds numbers; they are set to the right."""
+
+    def cell(tag: str, i: int, text: str) -> str:
+        return f'<{tag} class="n">{text}</{tag}>' if i >= numbers else f"<{tag}>{text}</{tag}>"
+
+    header = "".join(cell("th", i, escape(text)) for i, text in enumerate(head))
+    body = "".join(
+        "<tr>" + "".join(cell("td", i, text) for i, text in enumerate(row)) + "</tr>" for row in rows[:_MOST_ROWS]
+    )
+    left = len(rows) - _MOST_ROWS
+    more = f'<p class="note">{left} more rows are in results.json.</p>' if left > 0 else ""
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return (
+        f'<div class="scroll"><table>{title}<thead><tr>{header}</tr></thead><tbody>{body}</tbody></table></div>{more}'
+    )
+
+
+def facts(pairs: Sequence[tuple[str, object]]) -> str:
+    """Name and value pairs."""
+    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(str(value))}</dd></div>" for name, value in pairs)
+    return f'<dl class="facts">{items}</dl>'
+
+
+def results_table(results: dict[str, Any]) -> str:
+    """All lines with means and intervals; the best mean of a column is bold."""
+    lines = words.lines(results)
+    present = {e["metric"] for e in results["summary"]}
+    metrics = [m for m in _ALWAYS if m in present]
+    metrics += sorted(m for m in present if m not in _ALWAYS and not m.startswith("f1_"))
+    best = {m: _best(results, lines, m) for m in metrics}
+    rows = []
+    for line in lines:
+        model, protocol, share = line
+        name = f'<span class="dot {model}"></span>{escape(words.MODEL_LABELS[model])}'
+        how = "" if model in ("hand-features", "prior") else words.PROTOCOL_LABELS[protocol]
+        cells = [_mean(words.entry(results, line, m), line == best[m]) for m in metrics]
+        found = words.entry(results, line, metrics[0]) if metrics else None
+        rows.append([name, escape(how), f"{share:.0%}", *cells, str(found["n"]) if found else ""])
+    return table(["model", "protocol", "labels", *map(words.metric_label, metrics), "runs"], rows, numbers=2)
+
+
+def class_table(results: dict[str, Any]) -> str:
+    """F1 of each class for every line."""
+    lines = words.lines(results)
+    metrics = list(dict.fromkeys(e["metric"] for e in results["summary"] if e["metric"].startswith("f1_")))
+    if not metrics:
+        return ""
+    rows = []
+    for line in lines:
+        name = f'<span class="dot {line[0]}"></span>{escape(words.line_label(line))}'
+        share = f"{line[2]:.0%}"
+        rows.append([name, share, *(_shaded(words.entry(results, line, m)) for m in metrics)])
+    return table(["model", "labels", *(m.removeprefix("f1_") for m in metrics)], rows)
+
+
+def record_table(tables: Sequence[dict[str, Any]], classes: Sequence[str]) -> str:
+    """Each test record: how many items of each class, and F1 of every featured line."""
+    if not tables or not tables[0]["entries"]:
+        return ""
+    others = [{e["record"]: e for e in t["entries"]} for t in tables]
+    head = ["record", "subject", *(f"n {c}" for c in classes)]
+    for t in tables:
+        head += [f"{words.line_label(tuple(t['line']))}: macro F1"]
+    rows = []
+    for e in tables[0]["entries"]:
+        counts = [str(e["counts"].get(c, 0) or "·") for c in classes]
+        scores = [_share(o.get(e["record"], {}).get("metrics", {}).get("macro_f1")) for o in others]
+        rows.append([escape(e["record"]), escape(e["subject"]), *counts, *scores])
+    return table(head, rows, numbers=2)
+
+
+def without_table(entries: Sequence[dict[str, Any]], metric: str) -> str:
+    """The featured line without the subject that holds most of a class."""
+    rows = [
+        [escape(e["class"]), escape(e["subject"]), f"{e['share']:.0%}", _plain(e["metrics"].get(metric)),
+         _plain(e["metrics"].get(f"f1_{e['class']}"))]
+        for e in entries
+    ]  # fmt: skip
+    label = words.metric_label(metric)
+    return table(["class", "held by", "share", f"{label} without", "F1 of the class without"], rows, numbers=2)
+
+
+def skipped_table(skipped: Sequence[dict[str, str]]) -> str:
+    """Recordings that could not be used, with the reason."""
+    return table(["record", "reason"], [[escape(s["record"]), escape(s["reason"])] for s in skipped], numbers=9)
+
+
+def quality_table(quality: dict[str, dict[str, str]]) -> str:
+    """Sensors that should not be trusted."""
+    rows = [[escape(r), escape(s), escape(why)] for r, sensors in quality.items() for s, why in sensors.items()]
+    return table(["record", "sensor", "reason"], rows, numbers=9)
+
+
+def _mean(found: dict[str, Any] | None, best: bool) -> str:
+    if found is None:
+        return ""
+    text = f"<b>{found['mean']:.3f}</b>" if best else f"{found['mean']:.3f}"
+    if found["ci_low"] is None:
+        return text
+    return f'{text}<span class="ci">{found["ci_low"]:.2f}–{found["ci_high"]:.2f}</span>'
+
+
+def _best(results: dict[str, Any], lines: Sequence[words.Line], metric: str) -> words.Line | None:
+    means = [(words.entry(results, line, metric), line) for line in lines]
+    known = [(e["mean"], line) for e, line in means if e is not None and e["mean"] is not None]
+    if not known:
+        return None
+    choose = min if metric in ("ece", "mae") else max
+    return choose(known, key=lambda pair: pair[0])[1]
+
+
+def _shaded(found: dict[str, Any] | None) -> str:
+    if found is None or found["mean"] is None:
+        return ""
+    return f'<span class="shade" style="--v:{max(0.0, min(1.0, found["mean"])):.3f}">{found["mean"]:.2f}</span>'
+
+
+def _share(value: float | None) -> str:
+    return (
+        "" if value is None else f'<span class="shade" style="--v:{max(0.0, min(1.0, value)):.3f}">{value:.2f}</span>'
+    )
+
+
+def _plain(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

@@ -1,0 +1,195 @@
+"""Numbers in plain words: did pretraining help, by how much, how sure is that.
+
+Decisions
+- The verdict compares like with like only: the pretrained encoder against the same network untrained under the same
+  frozen protocol, and against the same schedule from scratch. Intervals are of paired differences over subjects.
+- "Helped" needs an interval above zero; an interval that holds zero is "no clear difference", whatever the mean says.
+- Which protocol speaks is fixed in advance (`_ORDER`), never chosen by its test score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+_METRICS = ("macro_f1", "auroc", "balanced_accuracy", "accuracy", "mae", "spearman", "ndcg@10", "recall@10")
+_LABELS = {
+    "macro_f1": "macro F1", "auroc": "AUROC", "auprc": "AUPRC", "ece": "ECE", "mae": "MAE", "spearman": "Spearman",
+    "balanced_accuracy": "balanced accuracy", "accuracy": "accuracy",
+}  # fmt: skip
+_LOWER_IS_BETTER = {"ece", "mae"}
+# protocols that train the encoder first, then frozen ones
+_ORDER = ("finetune", "lora", "attentive", "linear", "knn", "semi", "ranking")
+MODEL_LABELS = {
+    "pretrained": "pretrained", "random-init": "random init", "scratch": "from scratch",
+    "hand-features": "hand features", "prior": "class prior",
+}  # fmt: skip
+PROTOCOL_LABELS = {
+    "finetune": "fine-tuning", "lora": "low-rank fine-tuning", "attentive": "attentive probe", "linear": "linear probe",
+    "knn": "nearest neighbours", "semi": "semi-supervised", "ranking": "ranking",
+}  # fmt: skip
+_CONTROL_LABELS = {"random-init": "the same network without pretraining", "scratch": "training from scratch"}
+
+Line = tuple[str, str, float]
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The answer. verdict: helped, mixed, unclear, hurt or none; details: one sentence a comparison."""
+
+    verdict: str
+    title: str
+    details: tuple[str, ...]
+
+    @property
+    def plain(self) -> str:
+        """For the terminal."""
+        return "\n".join([self.title, *(f"  {detail}" for detail in self.details)])
+
+    @property
+    def html(self) -> str:
+        """For the page."""
+        return f"<h1>{escape(self.title)}</h1>" + "".join(f"<p>{escape(detail)}</p>" for detail in self.details)
+
+
+def metric_label(name: str) -> str:
+    """A metric's name as it is read."""
+    return f"F1 {name[3:]}" if name.startswith("f1_") else _LABELS.get(name, name)
+
+
+def primary_metric(results: dict[str, Any]) -> str:
+    """The metric the headline speaks of."""
+    present = {entry["metric"] for entry in results["summary"]}
+    return next((name for name in _METRICS if name in present), next(iter(sorted(present)), "macro_f1"))
+
+
+def lines(results: dict[str, Any]) -> list[Line]:
+    """(model, protocol, label fraction) of the summary, in a fixed reading order."""
+    models, protocols = list(MODEL_LABELS), list(_ORDER)
+    found = {(e["model"], e["protocol"], e["label_fraction"]) for e in results["summary"]}
+    return sorted(found, key=lambda line: (-line[2], models.index(line[0]), protocols.index(line[1])))
+
+
+def entry(results: dict[str, Any], line: Line, metric: str) -> dict[str, Any] | None:
+    """The summary entry of a line and metric."""
+    for e in results["summary"]:
+        if (e["model"], e["protocol"], e["label_fraction"], e["metric"]) == (*line, metric):
+            return e
+    return None
+
+
+def line_label(line: Line, *, fraction: bool = False) -> str:
+    """A line of the table as it is read; controls without an encoder have no protocol worth naming."""
+    model, protocol, share = line
+    text = MODEL_LABELS[model]
+    if model not in ("hand-features", "prior"):
+        text += f", {PROTOCOL_LABELS[protocol]}"
+    return f"{text}, {share:.0%} of labels" if fraction else text
+
+
+def shown_lines(results: dict[str, Any], metrics: Sequence[str]) -> list[tuple[str, ...]]:
+    """Rows of the terminal's table."""
+    from ..console import interval
+
+    rows = []
+    for line in lines(results):
+        cells = [entry(results, line, metric) for metric in metrics]
+        protocol = "" if line[0] in ("hand-features", "prior") else PROTOCOL_LABELS[line[1]]
+        rows.append((MODEL_LABELS[line[0]], protocol, f"{line[2]:.0%}", *(interval(c) if c else "" for c in cells)))
+    return rows
+
+
+def featured(results: dict[str, Any]) -> list[Line]:
+    """The lines the figures compare: the pretrained encoder, its control, and hand-made features."""
+    found = lines(results)
+    chosen: list[Line] = []
+    for protocol in _ORDER:
+        line = next((line for line in found if line[:2] == ("pretrained", protocol)), None)
+        if line is not None:
+            control = "scratch" if protocol in ("finetune", "lora", "semi") else "random-init"
+            chosen = [line, (control, protocol, line[2])]
+            break
+    return [line for line in [*chosen, ("hand-features", "linear", found[0][2])] if line in found] if found else []
+
+
+def headline(results: dict[str, Any], differences: Sequence[dict[str, Any]]) -> Headline:
+    """The verdict over one frozen and one trained comparison at the largest label fraction."""
+    metric = primary_metric(results)
+    told = _told(differences, metric)
+    if not told:
+        best = featured(results)
+        details = (_alone(results, best[0], metric),) if best else ()
+        return Headline("none", "No control was evaluated, so nothing can be said about pretraining.", details)
+    signs = [_sign(d, metric) for d in told]
+    details = [_compared(results, d, metric) for d in told]
+    hand = entry(results, ("hand-features", "linear", told[0]["label_fraction"]), metric)
+    if hand is not None:
+        details.append(f"Hand-made features reach {metric_label(metric)} {_range(hand)}.")
+    verdict, title = _verdict(signs, told)
+    return Headline(verdict, title, tuple(details))
+
+
+def _told(differences: Sequence[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
+    """One comparison with the encoder trained on, one with it frozen, in that order."""
+    usable = [d for d in differences if d["metric"] == metric and d["mean"] is not None]
+    if not usable:
+        return []
+    most = max(d["label_fraction"] for d in usable)
+    usable = [d for d in usable if d["label_fraction"] == most]
+    told = []
+    for control in ("scratch", "random-init"):
+        mine = sorted((d for d in usable if d["control"] == control), key=lambda d: _ORDER.index(d["protocol"]))
+        linear = next((d for d in mine if d["protocol"] == "linear"), None)
+        told += [linear or mine[0]] if mine else []
+    return told
+
+
+def _sign(difference: dict[str, Any], metric: str) -> int:
+    low, high = difference["ci_low"], difference["ci_high"]
+    if low is None or high is None or low <= 0 <= high:
+        return 0
+    return (1 if low > 0 else -1) * (-1 if metric in _LOWER_IS_BETTER else 1)
+
+
+def _verdict(signs: list[int], told: list[dict[str, Any]]) -> tuple[str, str]:
+    if all(s > 0 for s in signs):
+        return "helped", "Pretraining helped."
+    if all(s < 0 for s in signs):
+        return "hurt", "Pretraining made things worse."
+    if all(s == 0 for s in signs):
+        return "unclear", "Pretraining made no clear difference."
+    where = {1: [], 0: [], -1: []}
+    for sign, difference in zip(signs, told, strict=True):
+        where[sign].append(PROTOCOL_LABELS[difference["protocol"]])
+    words = {1: "helped {}", 0: "made no clear difference to {}", -1: "made {} worse"}
+    parts = [
+        words[sign].format(f"the {names[0]}" if "probe" in names[0] else names[0])
+        for sign, names in where.items()
+        if names
+    ]
+    return "mixed", f"Pretraining {' but '.join(parts)}."
+
+
+def _compared(results: dict[str, Any], difference: dict[str, Any], metric: str) -> str:
+    protocol, share = difference["protocol"], difference["label_fraction"]
+    mine = entry(results, ("pretrained", protocol, share), metric)
+    other = entry(results, (difference["control"], protocol, share), metric)
+    means = "" if mine is None or other is None else f"{mine['mean']:.3f} against {other['mean']:.3f} for "
+    change = f"a difference of {difference['mean']:+.3f}"
+    if difference["ci_low"] is not None:
+        change += f" (95 % interval {difference['ci_low']:+.3f} to {difference['ci_high']:+.3f}, by subject)"
+    name = PROTOCOL_LABELS[protocol]
+    return f"{name[0].upper()}{name[1:]}: {metric_label(metric)} {means}{_CONTROL_LABELS[difference['control']]}, {change}."
+
+
+def _alone(results: dict[str, Any], line: Line, metric: str) -> str:
+    found = entry(results, line, metric)
+    return f"{line_label(line)}: {metric_label(metric)} {_range(found)}." if found else ""
+
+
+def _range(found: dict[str, Any]) -> str:
+    if found["ci_low"] is None:
+        return f"{found['mean']:.3f}"
+    return f"{found['mean']:.3f} ({found['ci_low']:.3f} to {found['ci_high']:.3f})"
