@@ -45,7 +45,7 @@ def store_key(modality: Modality, sources: Sequence[Source], task: Task | None, 
     content = {
         "format": FORMAT,
         "code": _code(modality),
-        "modality": [modality.name, dataclasses.asdict(modality.config)],
+        "modality": [modality.name, type(modality).__qualname__, dataclasses.asdict(modality.config)],
         "task": dataclasses.asdict(task) if task else None,
         "sources": [
             {
