@@ -97,7 +97,8 @@ def dataset_root(dataset: Dataset, root: str | Path | None) -> Path:
     folder = Path(root).expanduser() if root is not None else Path(base or "").expanduser() / dataset.folder
     if not folder.exists():
         raise InputError(
-            "there is no such file or folder", source=folder, field="data.root", expected=f"the files of {dataset.name}",
+            "there is no such file or folder", source=folder, field="data.root",
+            expected=f"the files of {dataset.name}",
             fix=f"correct --data.root, or run: omnipatch data fetch {dataset.name}",
         )  # fmt: skip
     return folder

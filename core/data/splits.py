@@ -8,26 +8,23 @@ Design decisions
 - Validation groups are cut from the training groups; every choice is made on them.
 - The pretraining side holds training, validation and unlabelled additions (labels are not used there), the test
   groups only when `pretrain_on_test` says so, which is stamped too.
-- K folds are scikit-learn's StratifiedGroupKFold; a holdout is the best balanced of many random draws of groups.
+- Sides are balanced by class as far as whole groups allow (`balance`).
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import KFold, StratifiedGroupKFold
 
 from ..config import SplitConfig
 from ..errors import InputError, SplitError, nearest
+from .balance import class_counts, draw_groups, fold_groups
 from .items import Items
 from .manifest import SIDES
 from .sources import PRETRAIN_SIDE
 from .store import WindowStore
-
-_DRAWS = 256  # random partitions a holdout is chosen from
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,7 @@ def make_splits(store: WindowStore, config: SplitConfig) -> list[Split]:
     used = store.fixed_split != PRETRAIN_SIDE
     _refuse_unknown(store, config, code, used)
     groups = np.unique(code[used])
-    balance = _label_counts(store, code, groups)
+    balance = class_counts(store, code, groups)
     kind = config.kind
     if kind == "auto":
         official = config.group == "subject" and bool(np.isin(store.fixed_split, SIDES).any())
@@ -99,11 +96,11 @@ def make_splits(store: WindowStore, config: SplitConfig) -> list[Split]:
         parts = [_official(store, config, names, code)]
     elif kind == "holdout":
         _refuse_few(config, len(groups), 3)
-        test = _draw(balance, config.test_fraction, config.seed)
+        test = draw_groups(balance, config.test_fraction, config.seed)
         parts = [(groups[~test], groups[:0], groups[test])]
     else:
         _refuse_few(config, len(groups), max(config.folds, 3))
-        parts = [(np.setdiff1d(groups, test), groups[:0], test) for test in _folds(store, config, code, groups)]
+        parts = [(np.setdiff1d(groups, test), groups[:0], test) for test in fold_groups(store, config, code, groups)]
 
     splits = []
     for fold, (train, validation, test) in enumerate(parts):
@@ -180,72 +177,13 @@ def _official(
     return train, validation, test
 
 
-def _folds(store: WindowStore, config: SplitConfig, code: np.ndarray, groups: np.ndarray) -> list[np.ndarray]:
-    """Test groups of each fold, stratified by label; every group is tested once."""
-    item_group, label = _labels(store, code)
-    if config.folds < 2:
-        raise SplitError("a k-fold split needs folds", field="split.folds", got=config.folds, expected="2 or more")
-    splitter = StratifiedGroupKFold(config.folds, shuffle=True, random_state=config.seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class rarer than the folds is usual here
-        try:
-            found = [np.unique(item_group[test]) for _, test in splitter.split(label, label, item_group)]
-        except ValueError:  # every class has fewer items than there are folds
-            found = []
-    if len(found) != config.folds or min(map(len, found)) == 0:
-        # few groups or one label: stratifying may leave a fold empty, plain folds of groups never do
-        plain = KFold(config.folds, shuffle=True, random_state=config.seed)
-        return [groups[test] for _, test in plain.split(groups)]
-    unlabelled = np.setdiff1d(groups, np.concatenate(found))
-    return [np.union1d(test, unlabelled[fold :: config.folds]) for fold, test in enumerate(found)]
-
-
 def _cut_validation(config: SplitConfig, balance: np.ndarray, fold: int) -> np.ndarray:
     if len(balance) < 2:
         raise SplitError(
             "too few training groups to set some aside for validation", field="split.validation_fraction",
             got=f"{len(balance)} training {config.group}s", expected="at least 2", fix="add recordings of other people",
         )  # fmt: skip
-    return _draw(balance, config.validation_fraction, config.seed + 7919 * (fold + 1))
-
-
-def _draw(balance: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """[group] bool: the drawn share of groups, with about the same share of every class.
-
-    balance: [group, class] items. Of many random draws the one whose class shares deviate least is kept.
-    """
-    if not 0 < fraction < 1:
-        raise SplitError("a share must be between 0 and 1", field="split", got=fraction)
-    count = len(balance)
-    size = min(count - 1, max(1, round(count * fraction)))
-    rng = np.random.default_rng(seed)
-    draws = rng.random((_DRAWS, count)).argsort(axis=1) < size
-    total = balance.sum(axis=0)
-    share = (draws @ balance)[:, total > 0] / total[total > 0]
-    return draws[np.abs(share - size / count).mean(axis=1).argmin()] if share.shape[1] else draws[0]
-
-
-def _labels(store: WindowStore, code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Group and class of every labelled item; without labels, of every window (class 0)."""
-    try:
-        items = store.items()
-    except InputError:
-        windows = np.flatnonzero(store.fixed_split != PRETRAIN_SIDE)
-        return code[windows], np.zeros(len(windows), np.int64)
-    if items.label.ndim == 1:
-        return code[items.window], items.label
-    # several classes at once: stratify by the rarest that holds; its balance is the hardest to get
-    rarity = items.label.sum(axis=0)
-    score = np.where(items.label > 0, -rarity, -np.inf)
-    return code[items.window], np.where(items.label.any(axis=1), score.argmax(axis=1), len(rarity))
-
-
-def _label_counts(store: WindowStore, code: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """[group, class] number of items."""
-    item_group, label = _labels(store, code)
-    counts = np.zeros((len(groups), int(label.max(initial=0)) + 1))
-    np.add.at(counts, (np.searchsorted(groups, item_group), label), 1)
-    return counts
+    return draw_groups(balance, config.validation_fraction, config.seed + 7919 * (fold + 1))
 
 
 def _stamp(config: SplitConfig) -> str:
