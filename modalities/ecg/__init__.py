@@ -1,0 +1,9 @@
+"""ECG: WFDB recordings to patches of time (and lead), beats as events.
+
+Rooms: `modality` (the adapter), `reading`, `leads`, `filters`, `tokens`, `augment`, `tasks`, `features` and `beats` (what
+is special to it), `demo`, `datasets`.
+"""
+
+from .modality import ECG, ECGConfig
+
+__all__ = ["ECG", "ECGConfig"]

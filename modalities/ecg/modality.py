@@ -1,0 +1,227 @@
+"""The ECG adapter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from ...core.errors import InputError
+from ...core.modality import Annotation, Dataset, Modality, Recording, Source, Task, Window, WindowEvents
+from ...core.rng import RowRandom
+from ...core.sequence import PatchSequence, SequenceSpec
+from . import tokens
+from .augment import augment_patches
+from .beats import find_beats, hand_features, residual
+from .datasets import DATASETS
+from .demo import make_recording
+from .features import rhythm_features
+from .filters import lead_problems, preprocess
+from .leads import DIRECTIONS, STANDARD_LEADS, derive_limb_leads, parse_aliases, parse_slots
+from .reading import read_wfdb
+from .tasks import AAMI, BEAT_MARKS, TASKS, rhythm_class
+
+# a beat is scored when its wave complex lies inside the recording
+_BEFORE_S, _AFTER_S = 0.25, 0.40
+DEMO_SUBJECTS = 24
+
+
+@dataclass(frozen=True)
+class ECGConfig:
+    """Preprocessing and tokens of the ECG adapter; saved with the weights."""
+
+    leads: tuple[str, ...] = STANDARD_LEADS  # slots of a joint patch; "II|I" = II, or I where there is no II
+    aliases: tuple[str, ...] = ()  # names of your recorder's leads, e.g. "ECG1=II"
+    tokens: Literal["joint", "lead"] = "joint"  # a patch over all leads, or one token a lead
+    residual: bool = False  # also show the difference to the record's normal beat (needs beat marks)
+    sfreq_hz: float = 120.0  # rate after resampling
+    patch_s: float = 0.1  # length of a patch
+    window_s: float = 10.0  # length of a window
+    stride_s: float = 8.0  # distance of windows; a beat is labelled in the window in which it lies most central
+    highpass_hz: float = 0.5  # removes baseline wander
+    lowpass_hz: float = 40.0  # removes muscle noise and powerline
+    powerline_hz: float | None = None  # notch, for a lowpass above the mains frequency
+
+    def __post_init__(self) -> None:
+        for name in ("sfreq_hz", "patch_s", "window_s", "stride_s", "highpass_hz", "lowpass_hz"):
+            if getattr(self, name) <= 0:
+                raise InputError("must be positive", source=f"modality.{name}", got=getattr(self, name))
+        if self.highpass_hz >= self.lowpass_hz:
+            raise InputError("highpass_hz must lie below lowpass_hz", source="modality", got=self.highpass_hz)
+        if not self.patch_s <= self.stride_s <= self.window_s:
+            raise InputError("need patch_s <= stride_s <= window_s", source="modality.stride_s", got=self.stride_s)
+
+
+class ECG(Modality):
+    """Electrocardiograms of any leads, rate and length."""
+
+    name: ClassVar[str] = "ecg"
+    Config: ClassVar[type] = ECGConfig
+    config: ECGConfig
+
+    def __init__(self, config: ECGConfig | None = None) -> None:
+        super().__init__(config)
+        c = self.config
+        self._aliases = parse_aliases(c.aliases)
+        self._slots = tokens.slot_names(parse_slots(c.leads), c.residual)
+        self._patch = max(1, round(c.patch_s * c.sfreq_hz))
+
+    @property
+    def spec(self) -> SequenceSpec:
+        c = self.config
+        return tokens.make_spec(c.tokens, len(self._slots), self._patch, c.patch_s, c.sfreq_hz)
+
+    # ---- files to windows -------------------------------------------------------------------------------------
+
+    def read(self, path: Path | str) -> Recording:
+        return read_wfdb(path, self._aliases)
+
+    def windows(self, recording: Recording, task: str | None = None) -> list[Window]:
+        """Filter, resample, scale to beat heights, and cut; a recording shorter than a window gives one short window."""
+        c = self.config
+        signals, sensors = self._wanted(recording)
+        if signals.shape[1] < self._patch / c.sfreq_hz * recording.sfreq_hz:
+            raise InputError(
+                "recording is shorter than one patch",
+                source=recording.record,
+                got=f"{signals.shape[1] / recording.sfreq_hz:.3f} s",
+                expected=f"at least {c.patch_s} s",
+            )
+        x = preprocess(signals, recording.sfreq_hz, c.sfreq_hz, c.highpass_hz, c.lowpass_hz, c.powerline_hz)
+        marks = [a for a in recording.annotations if a.duration_s == 0 and a.label in BEAT_MARKS]
+        r_s = np.array([a.onset_s for a in marks])
+        beats = find_beats(x, r_s, c.sfreq_hz) if len(marks) and (c.residual or task == "beats") else None
+        if c.residual:
+            rest = np.full_like(x, np.nan) if beats is None else residual(x, beats)
+            x, sensors = np.concatenate([x, rest]), (*sensors, *(s + tokens.RESIDUAL for s in sensors))
+        starts = self._starts(x.shape[1])
+        owner = np.abs(r_s[:, None] - (starts + c.window_s / 2)).argmin(axis=1) if len(r_s) else np.zeros(0, int)
+        labels = self._beat_labels(marks, signals.shape[1] / recording.sfreq_hz)
+        side = rhythm_features(r_s) if task == "beats" else None
+        hand = hand_features(self._slot_beats(x, sensors, r_s)) if task == "beats" else None
+        windows = []
+        for i, start_s in enumerate(starts):
+            first = round(start_s * c.sfreq_hz)
+            events = None
+            if side is not None and hand is not None:
+                own = np.flatnonzero(owner == i)
+                events = WindowEvents(r_s[own] - start_s, tuple(labels[j] for j in own), side[own], hand[own])
+            windows.append(
+                Window(
+                    values=x[:, first : first + round(c.window_s * c.sfreq_hz)],
+                    sensors=sensors,
+                    sfreq_hz=c.sfreq_hz,
+                    start_s=float(start_s),
+                    record=recording.record,
+                    subject=recording.subject,
+                    site=recording.site,
+                    label=self._window_label(recording, task, start_s),
+                    events=events,
+                )
+            )
+        return windows
+
+    def _wanted(self, recording: Recording) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The leads that tokens can use; limb leads that follow from others are derived."""
+        known = [i for i, s in enumerate(recording.sensors) if s in DIRECTIONS]
+        if not known:
+            raise InputError(
+                "no known lead",
+                source=recording.record,
+                got=", ".join(recording.sensors),
+                expected=", ".join(STANDARD_LEADS),
+                fix="map them with modality.aliases, e.g. ECG1=II",
+            )
+        if recording.unit != "mV":
+            raise InputError("wrong unit", source=recording.record, got=recording.unit, expected="mV")
+        signals, sensors = derive_limb_leads(
+            np.asarray(recording.signals)[known], tuple(recording.sensors[i] for i in known)
+        )
+        if self.config.tokens == "joint":
+            slots = parse_slots(self.config.leads)
+            used = sorted({i for i in tokens.fill_slots(slots, sensors) if i is not None})
+            if not used:
+                raise InputError(
+                    "none of its leads fills a slot",
+                    source=recording.record,
+                    got=", ".join(sensors),
+                    expected=", ".join(self.config.leads),
+                    fix="set modality.leads",
+                )
+            return signals[used], tuple(sensors[i] for i in used)
+        return signals, sensors
+
+    def _starts(self, n_samples: int) -> np.ndarray:
+        """Start of each window in seconds; the last one ends with the recording."""
+        c = self.config
+        last = max(0.0, n_samples / c.sfreq_hz - c.window_s)
+        starts = np.arange(0.0, last + 1e-9, c.stride_s)
+        return np.append(starts, last) if last - starts[-1] > 0.5 * c.patch_s else starts
+
+    def _slot_beats(self, x: np.ndarray, sensors: tuple[str, ...], r_s: np.ndarray):
+        """Beats over all slots of the configuration, so that every record has the same hand features."""
+        slots = parse_slots(self.config.leads)
+        full = np.zeros((len(slots), x.shape[1]), np.float32)
+        for slot, source in enumerate(tokens.fill_slots(slots, sensors)):
+            if source is not None:
+                full[slot] = x[source]
+        return find_beats(full, r_s, self.config.sfreq_hz)
+
+    @staticmethod
+    def _beat_labels(marks: list[Annotation], duration_s: float) -> list[str]:
+        return [AAMI.get(a.label, "") if _BEFORE_S <= a.onset_s < duration_s - _AFTER_S else "" for a in marks]
+
+    def _window_label(self, recording: Recording, task: str | None, start_s: float) -> tuple[str, ...]:
+        """The rhythm that covers most of the window."""
+        if task != "rhythm":
+            return recording.label if task is None else ()
+        stop_s, best, most = start_s + self.config.window_s, "", 0.0
+        for a in recording.annotations:
+            overlap = min(stop_s, a.onset_s + a.duration_s) - max(start_s, a.onset_s)
+            if a.duration_s and overlap > most:
+                best, most = rhythm_class(a.label), overlap
+        return (best,) if best else ()
+
+    # ---- windows to patches -----------------------------------------------------------------------------------
+
+    def patchify(self, window: Window) -> PatchSequence:
+        if self.config.tokens == "joint":
+            return tokens.joint_patches(window.values, window.sensors, self._slots, self.spec)
+        return tokens.lead_patches(window.values, window.sensors, self.spec)
+
+    def unpatchify(self, sequence: PatchSequence) -> list[np.ndarray]:
+        return tokens.signals(sequence)
+
+    def augment(self, batch: PatchSequence, rng: RowRandom) -> PatchSequence:
+        sensors = len(self._slots) if self.config.tokens == "joint" else 2 * len(DIRECTIONS)
+        paired = self.config.residual or self.config.tokens == "lead"
+        return augment_patches(batch, rng, sensors, residual=paired)
+
+    def maskers(self) -> dict[str, dict]:
+        spans = {"span": {"name": "span", "span": 0.6}, "random": {"name": "random"}}
+        if self.config.tokens == "lead":
+            spans["leads"] = {"name": "group", "ratio": 0.4}
+            spans["box"] = {"name": "box", "size": {"time_s": 0.6, "x": 0.8}}
+        return spans
+
+    # ---- what it knows ----------------------------------------------------------------------------------------
+
+    def tasks(self) -> dict[str, Task]:
+        return dict(TASKS)
+
+    def datasets(self) -> dict[str, Dataset]:
+        return dict(DATASETS)
+
+    def example(self, rng: np.random.Generator) -> Recording:
+        return make_recording(rng)
+
+    def demo(self, seed: int = 0) -> list[Source]:
+        return [
+            Source(None, f"demo{i:02d}", f"demo{i:02d}", "demo", seed=seed * 1000 + i) for i in range(DEMO_SUBJECTS)
+        ]
+
+    def quality(self, recording: Recording) -> dict[str, str]:
+        problems = lead_problems(np.asarray(recording.signals), recording.sensors)
+        return problems | dict.fromkeys(recording.extras.get("unknown_leads", ()), "unknown lead")

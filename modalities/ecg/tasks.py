@@ -1,0 +1,28 @@
+"""What can be predicted from an ECG here, and how annotation marks become classes."""
+
+from __future__ import annotations
+
+from ...core.modality import Task
+from .features import RHYTHM_FEATURES
+
+# ANSI/AAMI EC57 classes from MIT-BIH beat marks; paced and unclassifiable beats ("/", "f", "Q") carry no class here
+AAMI_CLASSES = ("N", "S", "V", "F")
+_MARKS = {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F"}
+AAMI = {mark: name for name, marks in _MARKS.items() for mark in marks}
+BEAT_MARKS = frozenset(AAMI) | frozenset("/fQ")
+
+RHYTHMS = ("sinus", "atrial fibrillation", "bigeminy", "other")
+_RHYTHM_MARKS = {"(N": "sinus", "(SBR": "sinus", "(AFIB": "atrial fibrillation", "(B": "bigeminy"}
+
+# seconds from the R mark to where a beat's tokens are read: P wave, PR segment, QRS, ST, T wave, end of T
+OFFSETS_S = (-0.20, -0.10, 0.0, 0.10, 0.25, 0.40)
+
+TASKS = {
+    "beats": Task("beats", "event", AAMI_CLASSES, offsets=OFFSETS_S, event_features=RHYTHM_FEATURES),
+    "rhythm": Task("rhythm", "window", RHYTHMS),
+}
+
+
+def rhythm_class(mark: str) -> str:
+    """Class of a MIT-BIH rhythm mark such as "(AFIB"."""
+    return _RHYTHM_MARKS.get(mark, "other")
