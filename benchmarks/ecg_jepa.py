@@ -20,7 +20,6 @@ import sys
 from pathlib import Path
 
 import torch
-
 from bench import Contestant, alternate, serve, table
 
 TOKENS, SAMPLES, LEADS = 200, 25, 12
@@ -28,13 +27,12 @@ TOKENS, SAMPLES, LEADS = 200, 25, 12
 
 def ours(batch: int, precision: str, predictor_depth: int):
     from omnipatch.core.blocks.registry import build
+    from omnipatch.core.config import OptimizerConfig
     from omnipatch.core.objective import Objective
     from omnipatch.core.sequence import PatchSequence, SequenceSpec
-    from omnipatch.core.train.module import build_optimizer
+    from omnipatch.core.train.optimizer import build_adamw
 
-    spec = SequenceSpec(
-        axes=("time_s",), axis_scales=(0.05,), patch_shape=(LEADS, SAMPLES), sfreq_hz=500.0, unit="mV"
-    )
+    spec = SequenceSpec(axes=("time_s",), axis_scales=(0.05,), patch_shape=(LEADS, SAMPLES), sfreq_hz=500.0, unit="mV")
     encoder = build("encoder", {"name": "transformer", "width": 384, "depth": 8, "heads": 6, "registers": 1}, spec)
     options = {
         "name": "jepa",
@@ -44,7 +42,7 @@ def ours(batch: int, precision: str, predictor_depth: int):
     }
     objective = Objective.from_config(options, spec, encoder)
     objective.total_steps = 1000
-    optimizer = build_optimizer(objective, lr=1e-3, weight_decay=0.01, betas=(0.9, 0.99))
+    optimizer = build_adamw(objective, OptimizerConfig(lr=1e-3, weight_decay=0.01, betas=(0.9, 0.99)))
     coords = (torch.arange(TOKENS) * 0.05)[None, :, None].expand(batch, -1, -1)
     data = PatchSequence.build(
         spec, coords, values=torch.randn(batch, TOKENS, LEADS * SAMPLES), window=torch.arange(batch)

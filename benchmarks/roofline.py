@@ -16,13 +16,13 @@ from collections import defaultdict
 from collections.abc import Callable
 
 import torch
+from omnipatch.core.blocks.registry import build
+from omnipatch.core.config import OptimizerConfig
+from omnipatch.core.sequence import PatchSequence, SequenceSpec
+from omnipatch.core.train.optimizer import build_adamw
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
-
-from omnipatch.core.blocks.registry import build
-from omnipatch.core.sequence import PatchSequence, SequenceSpec
-from omnipatch.core.train.module import build_optimizer
 
 GROUPS = {
     "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "mkldnn"),
@@ -83,7 +83,7 @@ def main() -> None:
     ours = training_step(
         encoder,
         lambda: encoder(batch).tokens,
-        build_optimizer(encoder, lr=1e-4, weight_decay=0.05, betas=(0.9, 0.95)),
+        build_adamw(encoder, OptimizerConfig(lr=1e-4, weight_decay=0.05, betas=(0.9, 0.95))),
     )
 
     layers = nn.Sequential(

@@ -66,8 +66,8 @@ def dry_run(settings: Settings, voice: Voice) -> None:
             ("window", f"{int(valid.mean())} patches of {' x '.join(map(str, store.spec.patch_shape))}"),
             ("batch", f"{len(batch)} windows, {int(valid.sum())} tokens before masking"),
             ("encoder", f"{recipe.encoder['name']}, {_millions(encoder)} parameters"),
-            ("objective", f"{recipe.objective['name']}, {_millions(objective)} parameters, {_trained(objective)} trained"),
-            ("loss", f"{float(outcome.loss):.4f}"),
+            ("objective", f"{recipe.objective['name']}, {_millions(objective)} in all ({_trained(objective)} trained)"),
+            ("loss", f"{float(outcome.loss.detach()):.4f}"),
             ("precision", precision),
             ("memory", f"{_peak_gib(device):.2f} GiB at most in this dry run"),
             ("step", f"{seconds[-1]:.2f} s, {recipe.trainer.max_steps} steps take about "

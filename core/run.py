@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 from .config import Recipe
 from .console import Voice
 from .errors import InputError
+from .prepared import Prepared, prepare
 from .run_folder import run_folder, versions, write_json
 from .settings import Settings
 
 if TYPE_CHECKING:
     from .blocks.encoder import Encoder
-    from .data.sources import SourceList
     from .data.splits import Split
-    from .data.store import WindowStore
     from .downstream.rows import Evaluation
 
 
@@ -36,15 +35,6 @@ class Options:
     overwrite: bool = False
     fast_dev_run: bool = False
     voice: Voice = field(default_factory=Voice)
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """Windows and splits of a recipe's data."""
-
-    sources: SourceList
-    store: WindowStore
-    splits: list[Split]
 
 
 # ---- verbs ----------------------------------------------------------------------------------------------------
@@ -77,26 +67,6 @@ def finetune(settings: Settings, options: Options) -> Path:
     protocols = replace(settings.recipe.evaluate, protocols=("finetune",))
     settings = replace(settings, recipe=replace(settings.recipe, evaluate=protocols))
     return _downstream(settings, options, "finetune")
-
-
-def prepare(settings: Settings, voice: Voice) -> Prepared:
-    """Read, window and split the data of a recipe, through the cache."""
-    from .data.sources import resolve_sources
-    from .data.splits import make_splits
-    from .data.store import WindowStore
-
-    data = settings.recipe.data
-    sources = resolve_sources(settings.modality, data)
-    voice.step(f"data {sources.name}: {len(sources)} recordings")
-    with voice.counting("reading") as progress:
-        store = WindowStore.prepare(settings.modality, sources, sources.task, data.cache, data.jobs, progress)
-    splits = make_splits(store, settings.recipe.split)
-    voice.step(
-        f"{len(store)} windows of {len(store.subjects)} subjects, {splits[0].kind} split by {splits[0].group}"
-        + (f", {len(splits)} folds" if len(splits) > 1 else "")
-        + (f", {len(store.skipped)} recordings skipped" if store.skipped else "")
-    )
-    return Prepared(sources, store, splits)
 
 
 # ---- the pipeline ---------------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ def merge_settings(base: Located, over: Located) -> Located:
         old = data.get(key)
         if key in NAMED_SECTIONS:
             old, value = _as_section(old), _as_section(value)
-            data[key] = merge(old or {}, value)
+            data[key] = merge(old or {}, value) if isinstance(value, Mapping) else value
         elif isinstance(old, Mapping) and isinstance(value, Mapping):
             data[key] = {**old, **value}
         else:

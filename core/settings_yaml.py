@@ -46,10 +46,10 @@ class Located:
     def where(self, key: str) -> str | None:
         """Place of a dotted key, else of something inside it, else of the nearest enclosing one that was written."""
         while key:
-            inside = (place for other, place in self.places.items() if other.startswith(f"{key}."))
-            place = self.places.get(key) or next(inside, None)
-            if place is not None:
-                return place
+            found = [self.places[key]] if key in self.places else []
+            found += [place for other, place in self.places.items() if other.startswith(f"{key}.")]
+            if found:  # an override was written after the file
+                return next((place for place in found if place.startswith("--")), found[0])
             key = key.rpartition(".")[0]
         return None
 
@@ -67,30 +67,30 @@ def read_yaml(path: Path) -> Located:
 
 def parse_yaml(text: str, source: str) -> Located:
     """Parse YAML text whose top level is a mapping (or empty)."""
-    loader = _Loader(text)
     try:
-        node = loader.get_single_node()
-        located = Located()
-        if node is None:
-            return located
-        if not isinstance(node, yaml.MappingNode):
-            raise InputError("a recipe is a mapping of keys to values", source=source, got=type(node).__name__)
-        located.data = _Walker(loader, source, located.places).mapping(node, "", 0)
-        return located
+        return _located(_Loader(text), source)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{source}:{mark.line + 1}" if mark else source
         raise InputError("not valid YAML", source=place, got=error.problem or str(error)) from error
+    except InputError:
+        raise
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError("not valid YAML", source=source, got=str(error).splitlines()[0]) from error
-    finally:
-        loader.dispose()
+
+
+def _located(loader: _Loader, source: str) -> Located:
+    located, node = Located(), loader.get_single_node()
+    if node is None:
+        return located
+    if not isinstance(node, yaml.MappingNode):
+        raise InputError("a recipe is a mapping of keys to values", source=source, got=node.value)
+    located.data = _Walker(loader, source, located.places).mapping(node, "", 0)
+    return located
 
 
 def parse_value(text: str) -> Any:
-    """Value of a command-line override, read as YAML (`384`, `true`, `[1, 2]`, `{name: span}`); else the text itself."""
+    """Value of an override, read as YAML (`384`, `true`, `[1, 2]`, `{name: span}`), else as the text itself."""
     try:
         return parse_yaml(f"value: {text}", "command line").data["value"]
     except InputError:

@@ -117,6 +117,6 @@ def _only_modality() -> str:
 
 
 def _prepare(settings: Settings, voice: Voice) -> None:
-    from .run import prepare
+    from .prepared import prepare
 
     voice.result(str(prepare(settings, voice).store.folder))

@@ -30,6 +30,7 @@ from ..train.precision import autocast
 from .classifier import ItemClassifier, predict
 from .heads import ItemHead, neighbourhood
 from .layout import ItemLayout
+from .readout import Readout
 from .scaling import Standardizer
 from .targets import loss
 from .trial import Trial
@@ -79,7 +80,8 @@ def train_classifier(
     with torch.random.fork_rng():
         torch.manual_seed(trial.seed)
         side = Standardizer.fit(trial.items.features[fitted])
-        head = ItemHead(encoder.width, neighbourhood(store.task, store.spec), side, trial.classes, config.dropout)
+        radius = neighbourhood(store.task, store.spec)
+        head = ItemHead(encoder.width, Readout.of(store.task), radius, side, trial.classes, config.dropout)
         device = next(encoder.parameters()).device
         model = ItemClassifier(copy.deepcopy(encoder), head.to(device), frozen=frozen)
         run = _Run(trial, modality, store, model, config, fitted, layerwise=pretrained and not frozen)

@@ -5,6 +5,8 @@
   can learn where in a beat to look; for a window they see all tokens.
 - Relative time enters keys and values additively. So scores split into a part of the token and a part of the time,
   and all events of a window are read with two small matrix products; no neighbourhood is copied out.
+- What the linear probe reads (`readout`) stands beside the queries, so the head starts from a useful vector and the
+  queries only need to find what that misses.
 - Side features join twice: in the hidden layer, and as a direct linear path.
 """
 
@@ -17,15 +19,15 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks.attention import init_weights
 from ..modality import Task
 from ..sequence import SequenceSpec
+from .readout import Readout
 from .scaling import CLIP, Standardizer
 
 QUERIES = 4
 HIDDEN = 96
 FREQUENCIES = 8
-_HIDDEN_SCORE = -1e4  # finite, so that a row without any valid token stays finite
+_HIDDEN_SCORE = -1e9  # finite, so that a row without any valid token stays finite
 
 
 def neighbourhood(task: Task, spec: SequenceSpec) -> float | None:
@@ -80,22 +82,30 @@ class AttentivePool(nn.Module):
 
 
 class ItemHead(nn.Module):
-    """Tokens and side features -> [row, event, class] logits."""
+    """Tokens and side features -> [row, event, class] logits.
+
+    readout: how the task reads an item. radius: see `neighbourhood`. side: scales of the side features.
+    """
 
     side_mean: Tensor
     side_std: Tensor
 
-    def __init__(self, width: int, radius: float | None, side: Standardizer, classes: int, dropout: float) -> None:
+    def __init__(
+        self, width: int, readout: Readout, radius: float | None, side: Standardizer, classes: int, dropout: float
+    ) -> None:
         super().__init__()
         n_side = len(side.mean)
-        self.pool = AttentivePool(width, radius)
-        self.norm = nn.LayerNorm(QUERIES * width)
-        self.tokens = nn.Linear(QUERIES * width, HIDDEN)
+        self.readout, self.pool = readout, AttentivePool(width, radius)
+        size = readout.size(width) + QUERIES * width
+        self.norm = nn.LayerNorm(size)
+        self.tokens = nn.Linear(size, HIDDEN)
         self.side = nn.Linear(n_side, HIDDEN) if n_side else None
         self.direct = nn.Linear(n_side, classes, bias=False) if n_side else None
         self.dropout = nn.Dropout(dropout)
         self.out = nn.Linear(HIDDEN, classes)
-        self.apply(init_weights)
+        # small logits at the start; the readout keeps torch's larger default, for few steps must find its scale
+        nn.init.trunc_normal_(self.out.weight, std=0.02)
+        nn.init.zeros_(self.out.bias)
         if self.direct is not None:
             nn.init.zeros_(self.direct.weight)
         self.register_buffer("side_mean", torch.from_numpy(side.mean))
@@ -107,7 +117,8 @@ class ItemHead(nn.Module):
 
     def forward(self, tokens: Tensor, valid: Tensor, coords: Tensor, at: Tensor, side: Tensor) -> Tensor:
         """side: [row, event, feature], already standardised."""
-        hidden = self.tokens(self.dropout(self.norm(self.pool(tokens, valid, coords, at))))
+        seen = torch.cat([self.readout(tokens, valid, coords, at), self.pool(tokens, valid, coords, at)], dim=-1)
+        hidden = self.tokens(self.dropout(self.norm(seen)))
         if self.side is None or self.direct is None:
             return self.out(self.dropout(F.gelu(hidden))).float()
         hidden = hidden + self.side(side)

@@ -78,8 +78,7 @@ def confusion(matrix: Sequence[Any], classes: Sequence[str]) -> str:
         return ""
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with style():
-        size = min(5.2, 1.7 + 0.72 * len(classes))
-        figure = new_figure(size + 0.3, size)
+        figure = new_figure(4.4, 4.1)
         axes = figure.add_subplot()
         for row in range(len(classes)):
             for column in range(len(classes)):
@@ -116,8 +115,9 @@ def roc(
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=GRID, linewidth=1)
         drawn = 0
+        pairs = [(label, probability, False), *([(*other, True)] if other else [])]
         for c, name in enumerate(classes):
-            for (y, p), dashed in (((label, probability), False), (other, True)):
+            for y, p, dashed in pairs:
                 truth = (y[:, c] > 0.5) if y.ndim == 2 else y == c
                 if not truth.any() or truth.all():
                     continue
@@ -127,8 +127,6 @@ def roc(
                 axes.plot(x[kept], height[kept], color=class_colour(c), linestyle=(0, (3, 2)) if dashed else "-",
                           linewidth=1.0 if dashed else 1.8, label=text)  # fmt: skip
                 drawn += 1
-                if other is None:
-                    break
         if not drawn:
             return ""
         axes.set_xlabel("false positive rate")
@@ -180,7 +178,7 @@ def by_group(tables: Sequence[dict[str, Any]], metric: str = "macro_f1") -> str:
         for e in table["entries"]:
             values.setdefault(e["record"], [np.nan] * len(lines))[i] = e["metrics"].get(metric, np.nan)
     with style():
-        figure = new_figure(1.6 + 1.9 * len(lines), 3.7)
+        figure = new_figure(4.4, 4.1)
         axes = figure.add_subplot()
         for heights in values.values():
             axes.plot(range(len(lines)), heights, color=GRID, linewidth=0.8, zorder=1)

@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,10 +25,14 @@ _VARIABLES = {
 INK, SOFT, GRID, PANEL, WASH = (key for key in list(_VARIABLES)[:5])
 CLASSES = tuple(key for key in _VARIABLES if key.startswith("#1111"))
 MODELS = {
-    "pretrained": "#121201", "random-init": "#121202", "scratch": "#121202", "hand-features": "#121203", "prior": "#121204",
-}  # fmt: skip
+    "pretrained": "#121201",
+    "random-init": "#121202",
+    "scratch": "#121202",
+    "hand-features": "#121203",
+    "prior": "#121204",
+}
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": "sans-serif", "font.size": 10.0, "axes.titlesize": 10.5, "axes.titleweight": "bold",
     "axes.titlelocation": "left", "axes.labelsize": 9.5, "axes.labelcolor": SOFT, "axes.edgecolor": GRID,
     "axes.linewidth": 0.8, "axes.spines.top": False, "axes.spines.right": False, "axes.facecolor": "none",
@@ -76,7 +80,9 @@ def to_svg(figure: Figure, label: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     text = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", text)
     text = text.replace("xlink:href", "href")
-    text = re.sub(r'<svg ([^>]*?)height="[^"]*"([^>]*?)width="([\d.]+)pt"', _frame(label), text, count=1)
+    width = 96 * figure.get_size_inches()[0]
+    text = re.sub(r'(<svg [^>]*?)width="[^"]*" height="[^"]*"', r"\1", text, count=1)
+    text = text.replace("<svg ", f'<svg role="img" aria-label="{label}" style="max-width:{width:.0f}px" ', 1)
     # what is unique in a figure must be unique in the page
     prefix = re.sub(r"\W+", "-", label.lower())
     text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
@@ -85,11 +91,3 @@ def to_svg(figure: Figure, label: str) -> str:
     for key, variable in _VARIABLES.items():
         text = text.replace(key, f"var({variable})")
     return text
-
-
-def _frame(label: str):
-    def replace(match: re.Match[str]) -> str:
-        width = float(match.group(3)) * 4 / 3  # points to pixels
-        return f'<svg role="img" aria-label="{label}" style="max-width:{width:.0f}px" {match.group(1)}{match.group(2)}'
-
-    return replace

@@ -14,7 +14,7 @@ from . import words
 
 if TYPE_CHECKING:
     from ..downstream.rows import Evaluation
-    from ..run import Prepared
+    from ..prepared import Prepared
     from ..settings import Settings
 
 FILE = "report.npz"
@@ -31,8 +31,9 @@ class Material:
     def save(self, folder: Path) -> None:
         from ..train.atomic import replacing
 
+        content: dict[str, Any] = {**self.arrays, "facts": np.array(json.dumps(self.facts, default=str))}
         with replacing(folder / FILE) as file:
-            np.savez_compressed(file, facts=np.array(json.dumps(self.facts, default=str)), **self.arrays)
+            np.savez_compressed(file, **content)
 
     @classmethod
     def load(cls, folder: Path) -> Material:

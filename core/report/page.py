@@ -209,7 +209,8 @@ def _repeat(run: _Run) -> Section:
     pairs = [
         ("time, pretraining", _time(seconds["pretrain"])), ("time, evaluation", _time(seconds["downstream"])),
         ("time, total", _time(seconds["total"])), ("processor", env.get("gpu") or env.get("cpu", "")),
-        ("cores, threads", f"{env.get('cores', '')}, {env.get('threads', '')}"), ("commit", env.get("commit") or "release"),
+        ("cores, threads", f"{env.get('cores', '')}, {env.get('threads', '')}"),
+        ("commit", env.get("commit") or "release"),
     ]  # fmt: skip
     command = env.get("command", "")
     html = tables.facts(pairs) + f"<h3>The same run again</h3><pre>{escape(command)}</pre>"

@@ -9,6 +9,7 @@ Decisions
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -21,7 +22,7 @@ _LABELS = {
 }  # fmt: skip
 _LOWER_IS_BETTER = {"ece", "mae"}
 # protocols that train the encoder first, then frozen ones
-_ORDER = ("finetune", "lora", "attentive", "linear", "knn", "semi", "ranking")
+_ORDER: tuple[str, ...] = ("finetune", "lora", "attentive", "linear", "knn", "semi", "ranking")
 MODEL_LABELS = {
     "pretrained": "pretrained", "random-init": "random init", "scratch": "from scratch",
     "hand-features": "hand features", "prior": "class prior",
@@ -50,8 +51,11 @@ class Headline:
 
     @property
     def html(self) -> str:
-        """For the page."""
-        return f"<h1>{escape(self.title)}</h1>" + "".join(f"<p>{escape(detail)}</p>" for detail in self.details)
+        """For the page, with typographic minus signs and unbroken numbers."""
+        details = (
+            re.sub(r"(?<![\w.])-(?=\d)", "\u2212", detail.replace("95 %", "95\u00a0%")) for detail in self.details
+        )
+        return f"<h1>{escape(self.title)}</h1>" + "".join(f"<p>{escape(detail)}</p>" for detail in details)
 
 
 def metric_label(name: str) -> str:
@@ -67,7 +71,7 @@ def primary_metric(results: dict[str, Any]) -> str:
 
 def lines(results: dict[str, Any]) -> list[Line]:
     """(model, protocol, label fraction) of the summary, in a fixed reading order."""
-    models, protocols = list(MODEL_LABELS), list(_ORDER)
+    models, protocols = list(MODEL_LABELS), _ORDER
     found = {(e["model"], e["protocol"], e["label_fraction"]) for e in results["summary"]}
     return sorted(found, key=lambda line: (-line[2], models.index(line[0]), protocols.index(line[1])))
 
@@ -180,8 +184,8 @@ def _compared(results: dict[str, Any], difference: dict[str, Any], metric: str) 
     change = f"a difference of {difference['mean']:+.3f}"
     if difference["ci_low"] is not None:
         change += f" (95 % interval {difference['ci_low']:+.3f} to {difference['ci_high']:+.3f}, by subject)"
-    name = PROTOCOL_LABELS[protocol]
-    return f"{name[0].upper()}{name[1:]}: {metric_label(metric)} {means}{_CONTROL_LABELS[difference['control']]}, {change}."
+    name, control = PROTOCOL_LABELS[protocol], _CONTROL_LABELS[difference["control"]]
+    return f"{name[0].upper()}{name[1:]}: {metric_label(metric)} {means}{control}, {change}."
 
 
 def _alone(results: dict[str, Any], line: Line, metric: str) -> str:

@@ -1,0 +1,43 @@
+"""The data of a recipe, read, windowed and split: what every later step starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .console import Voice
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .data.sources import SourceList
+    from .data.splits import Split
+    from .data.store import WindowStore
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Windows and splits (one, or one a fold) of a recipe's data."""
+
+    sources: SourceList
+    store: WindowStore
+    splits: list[Split]
+
+
+def prepare(settings: Settings, voice: Voice) -> Prepared:
+    """Read, window and split the data of a recipe, through the cache."""
+    from .data.sources import resolve_sources
+    from .data.splits import make_splits
+    from .data.store import WindowStore
+
+    data = settings.recipe.data
+    sources = resolve_sources(settings.modality, data)
+    voice.step(f"data {sources.name}: {len(sources)} recordings")
+    with voice.counting("reading") as progress:
+        store = WindowStore.prepare(settings.modality, sources, sources.task, data.cache, data.jobs, progress)
+    splits = make_splits(store, settings.recipe.split)
+    voice.step(
+        f"{len(store)} windows of {len(store.subjects)} subjects, {splits[0].kind} split by {splits[0].group}"
+        + (f", {len(splits)} folds" if len(splits) > 1 else "")
+        + (f", {len(store.skipped)} recordings skipped" if store.skipped else "")
+    )
+    return Prepared(sources, store, splits)

@@ -1,0 +1,36 @@
+"""Shared by all tests: one thread, a cache of their own, the toy modality by name, and what is skipped by default."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import EntryPoint, entry_points
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """No test reads or fills the user's window cache; all tests of a session share one."""
+    monkeypatch.setenv("OMNIPATCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def toy_registered(monkeypatch):
+    """`--modality toy` works as if a package had installed it."""
+    from omnipatch.core import registry
+
+    toy = EntryPoint("toy", "data_kit:Toy", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [*entry_points(group=group), toy])
+
+
+def pytest_collection_modifyitems(config, items):
+    """`slow` runs when it is asked for by `-m slow`; `real_data` when OMNIPATCH_DATA is set."""
+    slow = pytest.mark.skip(reason="slow: run with -m slow")
+    absent = pytest.mark.skip(reason="needs OMNIPATCH_DATA")
+    for item in items:
+        if "slow" in item.keywords and "slow" not in config.option.markexpr:
+            item.add_marker(slow)
+        if "real_data" in item.keywords and not os.environ.get("OMNIPATCH_DATA"):
+            item.add_marker(absent)

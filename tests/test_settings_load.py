@@ -1,0 +1,138 @@
+"""From a name and overrides to typed settings: merging, types, ranges, nearest keys, and the place of every error."""
+
+import random
+
+import pytest
+from omnipatch.core.errors import InputError
+from omnipatch.core.settings import load, load_plain, shipped_recipes, to_plain, to_yaml
+
+TOY = """\
+name: toy
+modality:
+  name: toy
+encoder: {name: transformer, width: 16, depth: 1, heads: 2}
+objective: jepa
+trainer:
+  max_steps: 20
+"""
+
+
+@pytest.fixture
+def toy(tmp_path, toy_registered):
+    path = tmp_path / "toy.yaml"
+    path.write_text(TOY)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_every_shipped_recipe_loads_and_comes_back_from_its_own_yaml(name, tmp_path):
+    settings = load(name)
+    assert settings.recipe.name == name
+    assert settings.recipe.description
+    path = tmp_path / "config.yaml"
+    path.write_text(to_yaml(settings.recipe))
+    assert to_plain(load(str(path)).recipe) == to_plain(settings.recipe)
+
+
+def test_overrides_of_every_form(toy):
+    recipe = load(
+        toy,
+        ["--seed", "3", "--optimizer.lr=1e-3", "--evaluate.protocols", "knn,linear", "--evaluate.label_fractions",
+         "[0.1, 1.0]", "--trainer.tensorboard", "--modality.window_s", "2"],
+    )  # fmt: skip
+    assert recipe.recipe.seed == 3
+    assert recipe.recipe.optimizer.lr == 1e-3
+    assert recipe.recipe.evaluate.protocols == ("knn", "linear")
+    assert recipe.recipe.evaluate.label_fractions == (0.1, 1.0)
+    assert recipe.recipe.trainer.tensorboard is True
+    assert recipe.modality.config.window_s == 2.0
+
+
+def test_lists_of_one_and_dashes_in_keys(toy):
+    assert load(toy, ["--evaluate.models", "pretrained"]).recipe.evaluate.models == ("pretrained",)
+    assert load(toy, ["--trainer.max-steps", "4"]).recipe.trainer.max_steps == 4
+
+
+def test_a_new_name_drops_the_options_of_the_old_one(toy):
+    recipe = load(toy, ["--objective", "mae", "--objective.views.context.mask.ratio", "0.5"]).recipe
+    assert recipe.objective == {"name": "mae", "views": {"context": {"mask": {"ratio": 0.5}}}}
+
+
+def test_lightnings_own_keys_go_through(toy):
+    assert load(toy, ["--trainer.detect_anomaly", "true"]).recipe.trainer.extra == {"detect_anomaly": True}
+
+
+def test_a_manifest_implies_its_name(toy):
+    assert load(toy, ["--data.manifest", "my.csv"]).recipe.data.name == "manifest"
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        (["--encoder.widht", "384"], r"--encoder\.widht: .*did you mean 'width'"),
+        (["--encoder.width", "wide"], r"--encoder\.width: .*got wide, expected a whole number"),
+        (["--trainer.max_stepz", "4"], r"--trainer\.max_stepz: unknown key.*did you mean 'max_steps'"),
+        (["--trainer.max_steps", "0"], r"--trainer\.max_steps: out of range.*expected above 0"),
+        (["--trainer.max_steps", "true"], r"expected a whole number"),
+        (["--optimizer.schedule", "cos"], r"expected one of cosine, infinite, constant"),
+        (["--optimzer.lr", "1"], r"unknown key optimzer; did you mean 'optimizer'"),
+        (["--modality.windw_s", "4"], r"unknown key modality\.windw_s; did you mean 'window_s'"),
+        (["--modality", "tooy"], r"unknown modality 'tooy'; did you mean 'toy'"),
+        (["--objective", "jepaa"], r"--objective: unknown objective 'jepaa'; did you mean 'jepa"),
+        (["--objective.views.context.mask.ratoi", "0.4"], r"--objective\.views\.context\.mask\.ratoi.*did you mean 'ratio'"),
+        (["--objective.terms.latent.loss", "l3"], r"--objective\.terms\.latent\.loss: unknown loss 'l3'"),
+        (["--split.test_fraction", "1.5"], r"expected above 0 and below 1"),
+        (["--data", "mitdb"], r"--data: expected a section of keys"),
+        (["--objective", "5"], r"objective is a name or a section"),
+        (["--encoder.width.more", "3"], r"--encoder"),
+        (["--", "3"], r"unexpected argument '--'"),
+        (["--a..b", "3"], r"malformed key --a\.\.b"),
+        (["stray"], r"unexpected argument 'stray'"),
+    ],
+)
+def test_errors_name_key_place_and_nearest(toy, override, words):
+    with pytest.raises(InputError, match=words):
+        load(toy, override)
+
+
+def test_an_error_of_the_file_names_its_line(tmp_path, toy_registered):
+    path = tmp_path / "r.yaml"
+    path.write_text(TOY.replace("max_steps", "max_step"))
+    with pytest.raises(InputError, match=r"r\.yaml:7: unknown key trainer\.max_step; did you mean 'max_steps'"):
+        load(str(path))
+
+
+def test_unknown_recipe_names_the_nearest():
+    with pytest.raises(InputError, match="unknown recipe 'ecg-japa'; did you mean 'ecg-jepa'"):
+        load("ecg-japa")
+
+
+def test_saved_data_is_checked_like_a_file(toy_registered):
+    with pytest.raises(InputError, match="unknown key trainer"):
+        load_plain({"modality": {"name": "toy"}, "trainer": {"nope": 1}}, "config.json")
+
+
+def test_five_hundred_mutated_recipes_give_settings_or_one_sentence(tmp_path, toy_registered):
+    """Bytes are flipped, dropped, doubled and swapped; nothing but InputError may come out."""
+    rng, path, refused = random.Random(0), tmp_path / "m.yaml", 0
+    for _ in range(500):
+        text = list(TOY)
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(text))
+            kind = rng.randrange(4)
+            if kind == 0:
+                text[at] = chr(rng.randrange(32, 127))
+            elif kind == 1:
+                del text[at]
+            elif kind == 2:
+                text.insert(at, text[rng.randrange(len(text))])
+            else:
+                other = rng.randrange(len(text))
+                text[at], text[other] = text[other], text[at]
+        path.write_text("".join(text))
+        try:
+            load(str(path))
+        except InputError as error:
+            refused += 1
+            assert str(error)
+    assert refused > 100
