@@ -36,6 +36,24 @@ _Loader.add_implicit_resolver(
 )
 
 
+class _Dumper(yaml.SafeDumper):
+    """Safe dumper that quotes whatever `_Loader` would not read back as the same text.
+
+    Plain text that looks like `1e-3` is a number to the loader, and PyYAML folds the line breaks beyond ASCII into
+    spaces unless they are escaped, which only double quotes can do.
+    """
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    broken = any(mark in text for mark in "\x85\u2028\u2029")
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if broken else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
 @dataclass
 class Located:
     """Plain data and where each dotted key of it was written ("recipe.yaml:12" or "--encoder.width")."""
@@ -144,7 +162,7 @@ class _Walker:
 
 def dump_yaml(data: Mapping[str, Any]) -> str:
     """Plain data as YAML in the order given (tuples become lists)."""
-    return yaml.safe_dump(_plain(data), sort_keys=False, allow_unicode=True, width=110)
+    return yaml.dump(_plain(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _plain(value: Any) -> Any:
