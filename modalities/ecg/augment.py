@@ -1,4 +1,8 @@
-"""Label-safe views of ECG patches: what a different amplifier, electrode or posture would change, and no more."""
+"""Label-safe views of ECG patches: what a different amplifier, electrode or posture would change, and no more.
+
+Polarity is never changed. It is what tells a sinus from a junctional P wave, ischaemia from a normal T wave and the
+axis of the heart; and leads of one body follow from each other: turning one of them makes an impossible heart.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,11 @@ from ...core.sequence import PatchSequence
 
 GAIN = 0.15  # log-normal spread of a lead's gain
 WANDER, NOISE = 0.05, 0.02  # amplitude in beat heights
-FLIP, DROP = 0.15, 0.15  # probability that a chest lead is inverted, that one lead is lost
+DROP = 0.15  # probability that one lead is lost
 
 
 def augment_patches(batch: PatchSequence, rng: RowRandom, sensors: int, residual: bool) -> PatchSequence:
-    """A random gain for each lead, sometimes an inverted or a lost lead, slow wander and noise.
+    """A random gain for each lead, sometimes a lost lead, slow wander and noise.
 
     sensors: number of slots (joint) or of possible groups (lead). The residual of a lead follows its lead.
     """
@@ -22,10 +26,6 @@ def augment_patches(batch: PatchSequence, rng: RowRandom, sensors: int, residual
     joint = len(batch.spec.axes) == 1
     own = sensors // 2 if residual else sensors
     factor = torch.exp(GAIN * rng.normal(own))
-    if own > 1:
-        flip = rng.uniform(own) < FLIP
-        flip[:, 0] = False  # the first slot is a limb lead, whose polarity means something
-        factor = torch.where(flip, -factor, factor)
     if residual:
         factor = factor.repeat(1, 2)
     shape = batch.flat_value_shape()

@@ -14,7 +14,7 @@ import numpy as np
 from ...core.modality import Annotation, Recording
 from .leads import DIRECTIONS
 
-# wave: time from R (s), width (s), height (mV), direction in degrees from the subject's axis (frontal), towards the back
+# wave: time from R (s), width (s), height (mV), frontal direction in degrees from the subject's axis, towards the back
 _WAVES = {
     "P": (-0.17, 0.022, 0.13, 0.0, 0.0),
     "Q": (-0.026, 0.009, -0.12, -20.0, -0.3),
@@ -22,6 +22,8 @@ _WAVES = {
     "S": (0.028, 0.010, -0.28, 40.0, -0.4),
     "T": (0.24, 0.045, 0.28, -10.0, -0.25),
 }
+# an augmented limb lead is measured against the mean of two electrodes, which makes it shorter than its direction says
+_STRENGTH = dict.fromkeys(("aVR", "aVL", "aVF"), np.sqrt(3) / 2)
 # a ventricular beat starts in the muscle: slow, tall, its T wave opposite
 _VENTRICULAR = {
     "R": (0.01, 0.038, 1.45, 0.0, 0.2),
@@ -48,7 +50,7 @@ def make_recording(
                 _add_beat(dipole, waves, at, sfreq_hz, before, share * sign, mark, rhythm == "(AFIB")
     if rhythm == "(AFIB":
         dipole += _fibrillation(rng, n_samples, sfreq_hz)
-    signals = np.stack([np.asarray(DIRECTIONS[lead]) @ dipole for lead in leads])
+    signals = np.stack([_STRENGTH.get(lead, 1.0) * np.asarray(DIRECTIONS[lead]) @ dipole for lead in leads])
     signals += _noise(rng, len(leads), n_samples, sfreq_hz)
     beats = [Annotation(float(at), str(mark)) for at, mark in zip(r_s, marks, strict=True)]
     return Recording(

@@ -1,13 +1,16 @@
 """Leads: names, aliases and directions.
 
-A lead is known by its name. Its direction (a unit vector in the body: x to the left, y to the feet, z to the back) is
-what token coordinates carry, so that a lead that was never seen in training still has a place. Frontal directions follow
-the hexaxial system, chest directions the usual electrode angles; both are conventions, not measurements of a patient.
+- A lead is known by its name. Its direction (a unit vector in the body: x to the left, y to the feet, z to the back) is
+  what token coordinates carry, so that a lead that was never seen in training still has a place. Frontal directions
+  follow the hexaxial system, chest directions the usual electrode angles; both are conventions, not measurements.
+- Only names that mean one electrode position are understood. `ECG1`, `Lead 1`, `Channel 2` or MIMIC's `V` are numbers
+  of a recorder's inputs: they stay unknown until the user says what they are (`modality.aliases`).
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -33,30 +36,41 @@ def _directions() -> dict[str, tuple[float, float, float]]:
 
 DIRECTIONS = _directions()
 
-_ALIASES = {
-    "mlii": "II", "mli": "I", "mliii": "III", "ml2": "II", "ml1": "I", "ml3": "III", "l1": "I", "l2": "II", "l3": "III",
-    "1": "I", "2": "II", "3": "III", "mv1": "V1", "mv2": "V2", "mv5": "V5", "cm5": "V5", "cm2": "V2", "v": "V1",
+_SYNONYMS = {
     **{name.lower(): name for name in STANDARD_LEADS},
+    # modified limb and chest leads of ambulatory recorders, named after the lead they resemble
+    "mli": "I", "mlii": "II", "mliii": "III", "ml1": "I", "ml2": "II", "ml3": "III",
+    "mv1": "V1", "mv2": "V2", "mv5": "V5", "mcl1": "V1", "cm2": "V2", "cm5": "V5",
+    # derivacion, derivazione, Ableitung
+    "di": "I", "dii": "II", "diii": "III",
 }  # fmt: skip
-_PREFIXES = ("ecg", "ekg", "lead", "channel")
+# words before the name, then a minus that turns the lead round ("-aVR", "ECG -aVR"; the hyphen of "ECG-II" joins)
+_WORDS = re.compile(r"(?:(?:ecg|ekg|lead|channel|ch)(?:[\s:._]+|-(?=\w)|(?=\w)))*", re.IGNORECASE)
+_NAME = re.compile(r"(?P<minus>[-\u2212]?)(?P<lead>\w+(?:[\s_.-]\d)?)[\s:.]*")
 
 
-def canonical_lead(name: str, aliases: Mapping[str, str] | None = None) -> str | None:
-    """The standard name of a lead however it is written ("avr", "ECG II", "MLII"), or None when it is unknown."""
+def canonical_lead(name: str, aliases: Mapping[str, str] | None = None) -> tuple[str, int] | None:
+    """Standard name and sign of a lead however it is written, or None when it is unknown.
+
+    "avr", "EKG aVR" -> ("aVR", 1); "MLII" -> ("II", 1); "-aVR" -> ("aVR", -1); "ECG1" -> None. `aliases` come first.
+    """
     if aliases and name in aliases:
-        return aliases[name]
-    plain = name.strip().lower().replace("_", " ").replace("-", " ")
-    for prefix in _PREFIXES:
-        plain = plain.removeprefix(prefix).strip(" :.")
-    return _ALIASES.get(plain.replace(" ", ""))
+        name = aliases[name]
+    plain = name.strip()
+    words = _WORDS.match(plain)
+    found = _NAME.fullmatch(plain[words.end() :] if words else plain)
+    if found is None:
+        return None
+    lead = _SYNONYMS.get(re.sub(r"[\s_.-]", "", found["lead"]).lower())
+    return None if lead is None else (lead, -1 if found["minus"] else 1)
 
 
 def parse_aliases(pairs: Sequence[str]) -> dict[str, str]:
-    """("ECG1=II", ...) -> {"ECG1": "II"}."""
+    """("ECG1=II", "ECG2=-V1", ...) -> {"ECG1": "II", "ECG2": "-V1"}; a minus says that it is recorded inverted."""
     found = {}
     for pair in pairs:
-        name, equals, lead = pair.partition("=")
-        if not equals or lead not in STANDARD_LEADS:
+        name, equals, lead = pair.rpartition("=")
+        if not equals or not name or lead.removeprefix("-") not in STANDARD_LEADS:
             raise InputError(
                 "bad entry of modality.aliases", got=pair, expected="NAME=LEAD", fix=nearest(lead, STANDARD_LEADS)
             )
@@ -89,17 +103,15 @@ def fill_slots(slots: Sequence[tuple[str, ...]], sensors: Sequence[str]) -> list
 
 
 def derive_limb_leads(signals: np.ndarray, sensors: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Add the limb leads that follow from two recorded ones (Einthoven, Goldberger); recorded leads stay as they are.
+    """Add the limb leads that follow from two of I, II, III (Einthoven, Goldberger); recorded leads stay as they are.
 
     signals: [lead, sample].
     """
     have = {name: signals[i] for i, name in enumerate(sensors)}
-    if not {"I", "II", "III"} & set(have) or len({"I", "II", "III"} & set(have)) < 2:
+    if len({"I", "II", "III"} & set(have)) < 2:
         return signals, tuple(sensors)
-    one = have.get("I", have["II"] - have["III"] if "II" in have and "III" in have else None)
-    two = have.get("II", have["I"] + have["III"] if "I" in have and "III" in have else None)
-    assert one is not None
-    assert two is not None
+    one = have["I"] if "I" in have else have["II"] - have["III"]
+    two = have["II"] if "II" in have else one + have["III"]
     derived = {
         "I": one, "II": two, "III": two - one, "aVR": -(one + two) / 2, "aVL": one - two / 2, "aVF": two - one / 2,
     }  # fmt: skip

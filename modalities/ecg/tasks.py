@@ -9,7 +9,8 @@ from .features import RHYTHM_FEATURES
 AAMI_CLASSES = ("N", "S", "V", "F")
 _MARKS = {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F"}
 AAMI = {mark: name for name, marks in _MARKS.items() for mark in marks}
-BEAT_MARKS = frozenset(AAMI) | frozenset("/fQ")
+UNCLASSED_BEAT = "?"  # a beat that nobody gave a class
+BEAT_MARKS = frozenset(AAMI) | frozenset("/fQ") | {UNCLASSED_BEAT}
 
 RHYTHMS = ("sinus", "atrial fibrillation", "bigeminy", "other")
 _RHYTHM_MARKS = {"(N": "sinus", "(SBR": "sinus", "(AFIB": "atrial fibrillation", "(B": "bigeminy"}
@@ -24,5 +25,5 @@ TASKS = {
 
 
 def rhythm_class(mark: str) -> str:
-    """Class of a MIT-BIH rhythm mark such as "(AFIB"."""
-    return _RHYTHM_MARKS.get(mark, "other")
+    """Class of a MIT-BIH rhythm mark such as "(AFIB"; "" for spans that are no rhythm (a P wave)."""
+    return _RHYTHM_MARKS.get(mark, "other") if mark.startswith("(") else ""

@@ -74,7 +74,7 @@ def lead_patches(values: np.ndarray, sensors: Sequence[str], spec: SequenceSpec)
     valid = np.isfinite(cut).mean(axis=-1) >= 0.5
     return PatchSequence.build(
         spec,
-        torch.from_numpy(rearrange(coords, "lead n axis -> 1 (lead n) axis")),
+        torch.from_numpy(rearrange(coords, "lead n coord -> 1 (lead n) coord")),
         values=torch.from_numpy(rearrange(cut, "lead n sample -> 1 (lead n) sample")),
         valid=torch.from_numpy(rearrange(valid, "lead n -> 1 (lead n)")),
         group=torch.from_numpy(rearrange(group, "lead n -> 1 (lead n)")),
@@ -82,19 +82,23 @@ def lead_patches(values: np.ndarray, sensors: Sequence[str], spec: SequenceSpec)
 
 
 def signals(sequence: PatchSequence) -> list[np.ndarray]:
-    """The inverse of both: [slot or lead, sample] of each row, NaN where a patch is invalid."""
-    values = sequence.values
-    if values is None:
+    """The inverse of both: [slot or lead, sample] of each row; NaN where a patch is invalid or not among the patches.
+
+    Padding is left out: it lies at time 0, the centre of a patch always later.
+    """
+    if sequence.values is None:
         raise InputError("ECG patches carry values, not ids")
-    slots = sequence.spec.patch_shape[0]
-    rows = values.masked_fill(~sequence.valid.unsqueeze(-1), torch.nan).cpu().numpy()
-    if len(sequence.spec.axes) == 1:
-        return [rearrange(row, "n (slot sample) -> slot (n sample)", slot=slots) for row in rows]
+    slots, patch = sequence.spec.patch_shape
+    values = sequence.values.masked_fill(~sequence.valid.unsqueeze(-1), torch.nan).cpu().numpy()
+    time = sequence.coords[..., 0].cpu().numpy()
+    place = np.round(np.nan_to_num(time) * float(sequence.spec.sfreq_hz or 1.0) / patch - 0.5).astype(int)
     found = []
-    for row, group in zip(rows, sequence.group.cpu().numpy(), strict=True):
-        # padding repeats group 0 behind the last lead, so leads are told apart by where their number changes
-        leads = list(dict.fromkeys(group[: sequence.n_patches].tolist()))
-        found.append(np.stack([row[group == lead].reshape(-1) for lead in leads]))
+    for row, real, at, group in zip(values, time > 0, place, sequence.group.cpu().numpy(), strict=True):
+        # joint patches are all of group 0
+        leads, lead = np.unique(group[real], return_inverse=True)
+        grid = np.full((len(leads), at.max(initial=-1) + 1, row.shape[-1]), np.nan, np.float32)
+        grid[lead, at[real]] = row[real]
+        found.append(rearrange(grid, "lead n (slot sample) -> (lead slot) (n sample)", slot=slots))
     return found
 
 

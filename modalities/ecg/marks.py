@@ -1,0 +1,107 @@
+"""Annotation files of a WFDB record as annotations in seconds.
+
+- `.atr` (MIT-BIH and most others): beats are points, a rhythm lasts until the next rhythm mark.
+- one file a lead (`.i` ... `.v6`, LUDB): P, QRS and T waves are spans. The marks of lead II stand for the record, or of
+  the first lead that has any. LUDB writes every QRS as "N" whatever the beat is, so here its peak is "?", a beat
+  without a class.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...core.errors import CorruptFileError, InputError
+from ...core.modality import Annotation
+from .leads import STANDARD_LEADS
+from .tasks import UNCLASSED_BEAT
+
+WAVES = {"p": "P", "N": "QRS", "t": "T"}
+_READ_FIRST = ("II", *STANDARD_LEADS)
+
+
+def wfdb_library() -> Any:
+    """The wfdb package, imported late: it is an extra and slow to load."""
+    try:
+        import wfdb
+    except ImportError as error:
+        raise InputError("reading WFDB files needs wfdb", fix="pip install 'omnipatch[ecg]'") from error
+    return wfdb
+
+
+def unreadable(path: Path, error: Exception) -> CorruptFileError:
+    """wfdb raises anything from KeyError to UnboundLocalError on damaged files; users get one kind of sentence."""
+    return CorruptFileError(
+        "cannot be read as WFDB", source=path, got=f"{type(error).__name__}: {error}", fix="restore or exclude the file"
+    )
+
+
+def read_marks(header: Path, sfreq_hz: float, n_samples: int) -> tuple[Annotation, ...]:
+    """Annotations beside a header, in order of time; none where there is no file. Raises CorruptFileError."""
+    if header.with_suffix(".atr").is_file():
+        return _beats_and_rhythms(*_read(header, "atr", n_samples), sfreq_hz, n_samples)
+    for lead in _READ_FIRST:
+        if header.with_suffix(f".{lead.lower()}").is_file():
+            waves = read_waves(header, lead, sfreq_hz, n_samples)
+            if waves:
+                return waves
+    return ()
+
+
+def read_waves(header: Path, lead: str, sfreq_hz: float, n_samples: int) -> tuple[Annotation, ...]:
+    """P, QRS and T waves marked in one lead: a span where onset and end are marked, and "?" at each QRS peak."""
+    samples, symbols, _ = _read(header, lead.lower(), n_samples)
+    found, onset, wave = [], None, None
+    for sample, symbol in zip(samples, symbols, strict=True):
+        at = float(sample) / sfreq_hz
+        if symbol == "(":
+            onset, wave = at, None
+        elif symbol in WAVES:
+            wave = WAVES[symbol]
+            if wave == "QRS":
+                found.append(Annotation(at, UNCLASSED_BEAT))
+        elif symbol == ")":
+            # strips begin and end inside waves: a bracket without its partner marks nothing
+            if onset is not None and wave is not None:
+                found.append(Annotation(onset, wave, at - onset))
+            onset, wave = None, None
+    return tuple(sorted(found, key=lambda a: a.onset_s))
+
+
+def _read(header: Path, extension: str, n_samples: int) -> tuple[np.ndarray, list[str], list[str]]:
+    """Samples, symbols and notes of an annotation file, inside the record and in order."""
+    file = header.with_suffix(f".{extension}")
+    wfdb = wfdb_library()
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            marks = wfdb.rdann(str(header.with_suffix("")), extension)
+    except Exception as error:
+        raise unreadable(file, error) from error
+    samples = np.asarray(marks.sample)
+    if len(samples) and (samples.min() < 0 or samples.max() >= n_samples or np.any(np.diff(samples) < 0)):
+        raise CorruptFileError(
+            "marks out of order or outside the record",
+            source=file,
+            got=f"{samples.min()} to {samples.max()}",
+            expected=f"0 to {n_samples - 1}, ascending",
+        )
+    return samples, list(marks.symbol), list(marks.aux_note)
+
+
+def _beats_and_rhythms(
+    samples: np.ndarray, symbols: list[str], notes: list[str], sfreq_hz: float, n_samples: int
+) -> tuple[Annotation, ...]:
+    found, rhythms = [], []
+    for sample, symbol, note in zip(samples, symbols, notes, strict=True):
+        at = float(sample) / sfreq_hz
+        if symbol == "+" and note:
+            rhythms.append((at, note.rstrip("\x00").strip()))
+        else:
+            found.append(Annotation(at, symbol))
+    ends = [at for at, _ in rhythms[1:]] + [n_samples / sfreq_hz]
+    found += [Annotation(at, note, end - at) for (at, note), end in zip(rhythms, ends, strict=True)]
+    return tuple(sorted(found, key=lambda a: a.onset_s))
