@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,6 @@ def _beats_and_rhythms(
             rhythms.append((at, note.rstrip("\x00").strip()))
         else:
             found.append(Annotation(at, symbol))
-    ends = [at for at, _ in rhythms[1:]] + [n_samples / sfreq_hz]
-    found += [Annotation(at, note, end - at) for (at, note), end in zip(rhythms, ends, strict=True)]
+    changes = pairwise([*rhythms, (n_samples / sfreq_hz, "")])
+    found += [Annotation(at, note, end - at) for (at, note), (end, _) in changes]
     return tuple(sorted(found, key=lambda a: a.onset_s))
