@@ -29,6 +29,10 @@ class Voice:
         """A line with the time since the start."""
         self.err.print(f"[dim]{_clock(time.monotonic() - self._start)}[/dim]  {text}", soft_wrap=True)
 
+    def problem(self, text: str) -> None:
+        """A line that `quiet` does not silence, on stderr."""
+        Console(stderr=True, highlight=False).print(text, markup=False, soft_wrap=True)
+
     def result(self, text: str) -> None:
         """A line of the answer, on stdout."""
         self.out.print(text, markup=False, soft_wrap=True)

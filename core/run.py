@@ -12,10 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .config import Recipe
 from .console import Voice
 from .errors import InputError
-from .prepared import Prepared, prepare
+from .prepared import prepare
 from .run_folder import run_folder, versions, write_json
 from .settings import Settings
 
@@ -165,63 +164,20 @@ class _Pipeline:
 
 
 def _downstream(settings: Settings, options: Options, verb: str) -> Path:
-    from .train.model_io import load_model
+    from .trained import load_trained
 
     if options.source is None:
         raise InputError(f"{verb} needs a pretrained encoder", fix="add --from RUN")
-    model = load_model(options.source)
-    settings = _with_model(settings, model.recipe)
-    settings = _shortened(settings, options)
+    trained = load_trained(options.source)
+    settings = _shortened(trained.settings(settings), options)
     with _folder(settings, options, verb) as folder:
         pipeline = _Pipeline(settings, options, folder)
         pipeline.refuse_unlabelled()
-        stamps = _seen_before(Path(options.source), pipeline.prepared)
-        evaluations = []
-        for split in pipeline.prepared.splits:
-            encoder = _fold_model(Path(options.source), split, len(pipeline.prepared.splits)) or model.encoder
-            evaluations.append(pipeline.evaluated(split, encoder))
-        pipeline.finish(evaluations, stamps)
+        splits = pipeline.prepared.splits
+        models = [trained.model(split, len(splits)) for split in splits]
+        evaluations = [pipeline.evaluated(split, m.encoder) for split, m in zip(splits, models, strict=True)]
+        pipeline.finish(evaluations, trained.stamps(splits))
         return folder
-
-
-def _with_model(settings: Settings, trained: Recipe) -> Settings:
-    """The recipe with the modality and encoder the weights were made with; they cannot be chosen again."""
-    from .settings import build_modality
-
-    recipe = replace(settings.recipe, modality=trained.modality, encoder=trained.encoder, objective=trained.objective)
-    if settings.recipe.modality["name"] != trained.modality["name"]:
-        raise InputError(
-            "the encoder was trained on another modality", field="modality.name", got=settings.recipe.modality["name"],
-            expected=trained.modality["name"],
-        )  # fmt: skip
-    return Settings(recipe, build_modality(recipe.modality), settings.source)
-
-
-def _fold_model(source: Path, split: Split, folds: int) -> Encoder | None:
-    from .train.model_io import load_model
-
-    folder = source / "folds" / str(split.fold)
-    return load_model(folder).encoder if folds > 1 and folder.is_dir() else None
-
-
-def _seen_before(source: Path, prepared: Prepared) -> list[str]:
-    """A stamp when the encoder was pretrained on test subjects of this evaluation."""
-    import json
-
-    path = source / "split.json"
-    if not path.is_file():
-        return ["it is not known which subjects the encoder was pretrained on"]
-    stamps = []
-    folds = json.loads(path.read_text())["folds"]
-    for split in prepared.splits:
-        before = folds[split.fold] if split.fold < len(folds) else folds[0]
-        seen = {*before["train"], *before["validation"], *(before["test"] if before["pretrain_on_test"] else ())}
-        shared = seen & split.test
-        if shared and before["group"] == split.group:
-            stamps.append(
-                f"the encoder was pretrained on the signals of {len(shared)} of {len(split.test)} test {split.group}s"
-            )
-    return stamps
 
 
 def _folder(settings: Settings, options: Options, verb: str = ""):

@@ -154,7 +154,24 @@ def build(located: Located, source: str) -> Settings:
     modality = build_modality(recipe.modality, located)
     _check_encoder(recipe.encoder, located)
     _check_objective(recipe.objective, located)
-    return Settings(recipe, modality, source)
+    return Settings(_complete(recipe, modality), modality, source)
+
+
+def _complete(recipe: Recipe, modality: Modality) -> Recipe:
+    """The recipe with every default of its modality, encoder and objective, so that later defaults cannot change it."""
+    from .blocks.registry import describe
+    from .compose import resolve_objective
+
+    name, objective = str(recipe.encoder["name"]), resolve_objective(recipe.objective)
+    for section, entries in recipe.objective.items():  # an entry taken out stays out when this is read again
+        if isinstance(entries, Mapping):
+            objective[section] |= {name: None for name, entry in entries.items() if entry is None}
+    return dataclasses.replace(
+        recipe,
+        modality={"name": recipe.modality["name"], **dataclasses.asdict(modality.config)},
+        encoder={"name": name, **describe("encoder")[name], **recipe.encoder},
+        objective=objective,
+    )
 
 
 def build_modality(options: Mapping[str, Any], located: Located | None = None) -> Modality:

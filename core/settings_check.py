@@ -53,7 +53,7 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "finetune.layer_decay": ("above 0 and at most 1", lambda x: 0 < x <= 1),
     "finetune.dropout": ("at least 0 and below 1", lambda x: 0 <= x < 1),
     "finetune.weight_average": ("at least 0 and below 1", lambda x: 0 <= x < 1),
-    "finetune.eval_every": _POSITIVE,
+    "finetune.eval_every": _NOT_NEGATIVE,
     "evaluate.label_fractions": ("above 0 and at most 1", lambda x: 0 < x <= 1),
     "evaluate.seeds": _POSITIVE,
     "evaluate.bootstrap": _NOT_NEGATIVE,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .console import Voice
-from .errors import InputError, OmnipatchError
+from .errors import CorruptFileError, InputError, OmnipatchError
 
 if TYPE_CHECKING:
     from .train.model_io import Model
@@ -33,7 +33,7 @@ def embed(given: argparse.Namespace, overrides: list[str]) -> int:
             parts.append(_embed_file(model, Path(name)))
         except InputError as error:
             problems += 1
-            voice.err.print(f"skipped: {error}", markup=False, soft_wrap=True)
+            voice.problem(f"skipped: {error}")
         else:
             voice.step(f"{i + 1}/{len(given.files)} {name}: {len(parts[-1]['embedding'])} windows")
     if not parts:
@@ -51,8 +51,12 @@ def _embed_file(model: Model, path: Path) -> dict[str, Any]:
 
     from .batching import collate
 
-    recording = model.modality.read(path)
-    windows = model.modality.windows(recording)
+    try:
+        windows = model.modality.windows(model.modality.read(path))
+    except OmnipatchError:
+        raise
+    except Exception as error:  # readers of foreign files fail in any way; the other files go on
+        raise CorruptFileError("cannot be read", source=path, got=f"{type(error).__name__}: {error}") from error
     if not windows:
         raise InputError("too short for one window", source=path)
     vectors = []
@@ -62,7 +66,7 @@ def _embed_file(model: Model, path: Path) -> dict[str, Any]:
             vectors.append(model.encoder(batch).pooled.float().numpy())
     return {
         "embedding": np.concatenate(vectors),
-        "file": np.array([str(path)] * len(windows)),
+        "path": np.array([str(path)] * len(windows)),
         "record": np.array([window.record for window in windows]),
         "start_s": np.array([window.start_s for window in windows], np.float64),
     }

@@ -3,6 +3,8 @@
 import random
 
 import pytest
+from omnipatch.core.blocks.registry import describe
+from omnipatch.core.compose import resolve_objective
 from omnipatch.core.errors import InputError
 from omnipatch.core.settings import load, load_plain, shipped_recipes, to_plain, to_yaml
 
@@ -55,7 +57,26 @@ def test_lists_of_one_and_dashes_in_keys(toy):
 
 def test_a_new_name_drops_the_options_of_the_old_one(toy):
     recipe = load(toy, ["--objective", "mae", "--objective.views.context.mask.ratio", "0.5"]).recipe
-    assert recipe.objective == {"name": "mae", "views": {"context": {"mask": {"ratio": 0.5}}}}
+    assert recipe.objective["name"] == "mae"
+    assert recipe.objective["views"]["context"]["mask"]["ratio"] == 0.5
+    assert "predictor" not in recipe.objective["heads"]
+
+
+def test_a_recipe_is_complete(toy):
+    """Defaults of today are written down, so that a run folder means the same tomorrow."""
+    recipe = load(toy).recipe
+    assert recipe.modality == {"name": "toy", "window_s": 4.0, "gain": 1.0}
+    assert set(describe("encoder")["transformer"]) <= set(recipe.encoder)
+    assert resolve_objective({"name": "jepa"}) == recipe.objective
+
+
+def test_what_an_override_takes_out_of_an_objective_stays_out(toy, tmp_path):
+    first = load(toy, ["--objective.regularizers.guard", "null"]).recipe
+    assert first.objective["regularizers"] == {"guard": None}
+    (tmp_path / "config.yaml").write_text(to_yaml(first))
+    again = load(str(tmp_path / "config.yaml")).recipe
+    assert again == first
+    assert resolve_objective(again.objective)["regularizers"] == {}
 
 
 def test_lightnings_own_keys_go_through(toy):

@@ -1,0 +1,93 @@
+"""What `--from` names: an encoder trained before, and the subjects it was trained on.
+
+A run with k folds holds one encoder a fold; it stands for all of them only where the same folds are evaluated, so
+that no encoder meets its own training subjects.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import CorruptFileError, InputError
+from .settings import Settings, build_modality
+
+if TYPE_CHECKING:
+    from .data.splits import Split
+    from .train.model_io import Model
+
+
+@dataclass(frozen=True)
+class Trained:
+    """models: one, or one a fold. splits: the fold entries of the run's `split.json`, None when it is not known."""
+
+    source: Path
+    models: tuple[Model, ...]
+    splits: tuple[dict[str, Any], ...] | None
+
+    def settings(self, settings: Settings) -> Settings:
+        """The recipe with the modality, encoder and objective of the weights; they cannot be chosen again."""
+        trained, asked = self.models[0].recipe, settings.recipe
+        if asked.modality["name"] != trained.modality["name"]:
+            raise InputError(
+                "the encoder was trained on another modality", source=self.source, field="modality.name",
+                got=asked.modality["name"], expected=trained.modality["name"],
+            )  # fmt: skip
+        recipe = replace(asked, modality=trained.modality, encoder=trained.encoder, objective=trained.objective)
+        return Settings(recipe, build_modality(recipe.modality), settings.source)
+
+    def model(self, split: Split, folds: int) -> Model:
+        """The model to evaluate on a split out of so many."""
+        if len(self.models) == 1:
+            return self.models[0]
+        if len(self.models) != folds:
+            raise InputError(
+                "the run has one encoder a fold", source=self.source, got=f"{len(self.models)} folds",
+                expected=f"{folds} here", fix=f"evaluate the same folds, or name one with --from {self.source}/folds/0",
+            )  # fmt: skip
+        return self.models[split.fold]
+
+    def stamps(self, splits: list[Split]) -> list[str]:
+        """What must be said when the encoder was pretrained on test subjects of this evaluation."""
+        if self.splits is None:
+            return ["it is not known which subjects the encoder was pretrained on"]
+        found = []
+        for split in splits:
+            before = self.splits[split.fold if len(self.splits) == len(splits) else 0]
+            sides = ("train", "validation", "test") if before["pretrain_on_test"] else ("train", "validation")
+            shared = {name for side in sides for name in before[side]} & split.test
+            if shared and before["group"] == split.group:
+                found.append(
+                    f"the encoder was pretrained on the signals of {len(shared)} of {len(split.test)} test "
+                    f"{split.group}s"
+                )
+        return found
+
+
+def load_trained(source: str | Path) -> Trained:
+    """Read the model or models of a run folder, of one of its folds, or a model folder.
+
+    Raises InputError when there is none, CorruptFileError when a file of it is damaged.
+    """
+    from .train.model_io import load_model
+
+    source = Path(source)
+    folds = sorted((source / "folds").glob("*/model"), key=lambda path: int(path.parent.name))
+    if (source / "model").is_dir() or not folds:
+        return Trained(source, (load_model(source),), _splits(source))
+    return Trained(source, tuple(load_model(path) for path in folds), _splits(source))
+
+
+def _splits(source: Path) -> tuple[dict[str, Any], ...] | None:
+    path, fold = source / "split.json", None
+    if source.parent.name == "folds":
+        path, fold = source.parent.parent / "split.json", int(source.name)
+    if not path.is_file():
+        return None
+    try:
+        entries = tuple(json.loads(path.read_text(encoding="utf-8"))["folds"])
+        return entries if fold is None else (entries[fold],)
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise CorruptFileError("cannot be read", source=path, got=str(error)) from error
