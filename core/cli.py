@@ -15,6 +15,7 @@ import argparse
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -91,7 +92,9 @@ def execute(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _dispatch(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return _dispatch(arguments)
     except OmnipatchError as error:
         return _fail(error, error.exit_code, debug)
     except KeyboardInterrupt as error:
@@ -140,6 +143,11 @@ def _fail(error: BaseException, code: int, debug: bool, sentence: str | None = N
     text = " ".join((sentence or str(error)).split())
     print(f"omnipatch: {text}", file=sys.stderr)
     return code
+
+
+def _show_warning(message: Warning | str, *context: object) -> None:
+    """What goes on in spite of something is one line too, without the place in our code."""
+    print(f"omnipatch warns: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 class _Terminated(KeyboardInterrupt):

@@ -42,6 +42,7 @@ class Options:
 def run(settings: Settings, options: Options) -> Path:
     """Pretrain, evaluate and report."""
     settings = _shortened(settings, options)
+    _refuse_early(settings, evaluates=True)
     with _folder(settings, options) as folder:
         return _Pipeline(settings, options, folder).everything()
 
@@ -49,6 +50,7 @@ def run(settings: Settings, options: Options) -> Path:
 def pretrain(settings: Settings, options: Options) -> Path:
     """Pretrain only; leaves `model/`."""
     settings = _shortened(settings, options)
+    _refuse_early(settings, evaluates=False)
     with _folder(settings, options) as folder:
         pipeline = _Pipeline(settings, options, folder)
         for split in pipeline.prepared.splits:
@@ -170,6 +172,7 @@ def _downstream(settings: Settings, options: Options, verb: str) -> Path:
         raise InputError(f"{verb} needs a pretrained encoder", fix="add --from RUN")
     trained = load_trained(options.source)
     settings = _shortened(trained.settings(settings), options)
+    _refuse_early(settings, evaluates=True)
     with _folder(settings, options, verb) as folder:
         pipeline = _Pipeline(settings, options, folder)
         pipeline.refuse_unlabelled()
@@ -178,6 +181,16 @@ def _downstream(settings: Settings, options: Options, verb: str) -> Path:
         evaluations = [pipeline.evaluated(split, m.encoder) for split, m in zip(splits, models, strict=True)]
         pipeline.finish(evaluations, trained.stamps(splits))
         return folder
+
+
+def _refuse_early(settings: Settings, *, evaluates: bool) -> None:
+    """Find what is wrong with data and rows before a folder is made or an old run deleted."""
+    from .data.sources import resolve_sources
+    from .downstream.evaluate import wanted_rows
+
+    resolve_sources(settings.modality, settings.recipe.data)
+    if evaluates:
+        wanted_rows(settings.recipe)
 
 
 def _folder(settings: Settings, options: Options, verb: str = ""):

@@ -72,8 +72,18 @@ def run_folder(recipe: Recipe, out: str | None, *, resume: bool, overwrite: bool
             write_text(folder / "config.yaml", to_yaml(recipe))
             write_json(folder / "env.json", environment())
             yield folder
+        except InputError:
+            if not resume:
+                _remove_refused(folder)
+            raise
         finally:
             os.environ.pop(_HANDED_DOWN, None)
+
+
+def _remove_refused(folder: Path) -> None:
+    """A run that was refused before it did anything leaves no folder in the way of the next try."""
+    if set(_content(folder)) <= {"config.yaml", "env.json", "split.json"}:
+        shutil.rmtree(folder)
 
 
 def clear(folder: Path) -> None:

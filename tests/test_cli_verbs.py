@@ -227,7 +227,8 @@ def test_folds_pretrain_once_each_and_never_on_their_test_subjects(home, tmp_pat
     folds = json.loads((out / "split.json").read_text())["folds"]
     assert sorted(s for fold in folds for s in fold["test"]) == sorted({s for f in folds for s in f["train"]})
     assert (out / "report.html").exists()
-    again = omni("evaluate", home / "toy-jepa.yaml", "--from", out, "--out", tmp_path / "again", "--split.kind", "kfold",
+    again = omni("evaluate", home / "toy-jepa.yaml", "--from", out, "--out", tmp_path / "again",
+                 "--split.kind", "kfold",
                  "--split.folds", 3, "--evaluate.protocols", "linear", "--evaluate.seeds", 1)  # fmt: skip
     assert again.code == 0, again.err
     assert json.loads((tmp_path / "again/results.json").read_text())["rows"] == results["rows"]

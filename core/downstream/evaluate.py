@@ -55,7 +55,7 @@ def evaluate(
 
     Raises InputError for unknown models or protocols and when a side has no labelled items.
     """
-    wanted = _wanted(recipe)
+    wanted = wanted_rows(recipe)
     items = store.items()
     sides = {side: split.items(items, store, side) for side in ("train", "validation", "test")}
     _check(items, sides)
@@ -196,8 +196,8 @@ class _Clock:
         self.seconds[self.stage] = self.seconds.get(self.stage, 0.0) + time.perf_counter() - self.start
 
 
-def _wanted(recipe: Recipe) -> dict[str, list[str]]:
-    """Protocols of each model that a recipe asks for; raises InputError for unknown names."""
+def wanted_rows(recipe: Recipe) -> dict[str, list[str]]:
+    """Protocols of each model that a recipe asks for; raises InputError for unknown names and when none is left."""
     known = tuple(dict.fromkeys(p for protocols in SUPPORTED.values() for p in protocols))
     for key, names, allowed in (
         ("evaluate.models", recipe.evaluate.models, SUPPORTED),
@@ -213,6 +213,11 @@ def _wanted(recipe: Recipe) -> dict[str, list[str]]:
         protocols = [p for p in SUPPORTED[model] if always or p in recipe.evaluate.protocols]
         if protocols:
             wanted[model] = protocols
+    if not wanted:
+        asked = f"{', '.join(recipe.evaluate.models) or 'none'} by {', '.join(recipe.evaluate.protocols) or 'none'}"
+        raise InputError(
+            "no model has any of the protocols", field="evaluate", got=asked, fix="add models or protocols"
+        )
     return wanted
 
 

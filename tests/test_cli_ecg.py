@@ -1,0 +1,28 @@
+"""The shipped recipes through the command line: short, but with nothing replaced."""
+
+import json
+
+import pytest
+from cli_kit import omni
+from omnipatch.core.settings import shipped_recipes
+
+SHORT = ("--fast-dev-run", "--data.limit", 6, "--encoder.width", 16, "--encoder.depth", 1, "--encoder.heads", 2,
+         "--evaluate.protocols", "linear", "--evaluate.models", "pretrained,random-init")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_a_shipped_recipe_runs(name, tmp_path):
+    done = omni("run", name, "--out", tmp_path / "run", *SHORT)
+    assert done.code == 0, done.err
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert results["recipe"] == f"{name}-fast-dev-run"
+    assert results["dataset"] == "demo"
+    assert {row["model"] for row in results["rows"]} == {"pretrained", "random-init"}
+    assert "synthetic demo data" in (tmp_path / "run/report.html").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_a_dry_run_of_a_shipped_recipe(name):
+    done = omni("run", name, "--dry-run", "--trainer.batch_size", 4)
+    assert done.code == 0, done.err
+    assert "parameters" in done.out
