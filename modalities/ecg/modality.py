@@ -79,7 +79,7 @@ class ECG(Modality):
         return read_wfdb(path, self._aliases)
 
     def windows(self, recording: Recording, task: str | None = None) -> list[Window]:
-        """Filter, resample, scale to beat heights, and cut; a recording shorter than a window gives one short window."""
+        """Filter, resample, scale to beat heights, cut; a recording shorter than a window gives one short window."""
         c = self.config
         signals, sensors = self._wanted(recording)
         if signals.shape[1] < self._patch / c.sfreq_hz * recording.sfreq_hz:
