@@ -55,6 +55,7 @@ def pretrain(settings: Settings, options: Options) -> Path:
         pipeline = _Pipeline(settings, options, folder)
         for split in pipeline.prepared.splits:
             pipeline.pretrained(split)
+        pipeline.finish_pretraining()
         return folder
 
 
@@ -132,6 +133,14 @@ class _Pipeline:
         self.seconds["downstream"] += time.perf_counter() - began
         return found
 
+    def finish_pretraining(self) -> None:
+        """The report of a run that ends here: curves, a window, the data."""
+        from .report import collect, write_report
+
+        self.seconds["total"] = time.perf_counter() - self.start
+        collect(self.folder, self.settings, self.prepared, self.results([], []))
+        write_report(self.folder)
+
     def finish(self, evaluations: list[Evaluation], stamps: list[str] | None = None) -> None:
         """Results, report and the table on screen."""
         from .downstream.rows import merge
@@ -143,13 +152,13 @@ class _Pipeline:
         self.seconds["total"] = self.seconds["pretrain"] + time.perf_counter() - self.start
         if not self.options.resume:  # training time of earlier starts is in `pretrain` alone
             self.seconds["total"] = time.perf_counter() - self.start
-        results = self.results(evaluation, summary)
+        results = self.results([row.to_json() for row in evaluation.rows], summary)
         write_json(self.folder / "results.json", results)
-        collect(self.folder, self.settings, self.prepared, evaluation, results, differences, stamps or [])
+        collect(self.folder, self.settings, self.prepared, results, evaluation, differences, stamps or [])
         write_report(self.folder)
         say_results(results, differences, self.voice)
 
-    def results(self, evaluation: Evaluation, summary: list[dict[str, Any]]) -> dict[str, Any]:
+    def results(self, rows: list[dict[str, Any]], summary: list[dict[str, Any]]) -> dict[str, Any]:
         """Content of `results.json` (its format is fixed)."""
         splits, recipe = self.prepared.splits, self.recipe
         return {
@@ -158,7 +167,7 @@ class _Pipeline:
             "objective": recipe.objective["name"],
             "dataset": self.prepared.sources.name,
             "split": {"kind": splits[0].kind, "group": splits[0].group, "folds": len(splits)},
-            "rows": [row.to_json() for row in evaluation.rows],
+            "rows": rows,
             "summary": summary,
             "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
             "versions": versions(),

@@ -77,8 +77,8 @@ def report(given: argparse.Namespace, overrides: list[str]) -> None:
     from .report import write_report
 
     folder = Path(given.run)
-    if not (folder / "results.json").is_file():
-        raise InputError("there is no finished run here", source=folder, expected="a folder with results.json")
+    if not any((folder / name).is_file() for name in ("results.json", "report.npz")):
+        raise InputError("there is no finished run here", source=folder, expected="a folder with report.npz")
     Voice(given.quiet).result(str(write_report(folder)))
 
 

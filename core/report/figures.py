@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import words
-from .look import GRID, INK, MODELS, SOFT, WASH, class_colour, new_figure, style, to_svg
+from .look import GRID, INK, MODELS, SOFT, WASH, WIDE, class_colour, new_figure, style, to_svg
 
 _BINS = 10
 
@@ -20,11 +20,11 @@ def forest(results: dict[str, Any], metric: str) -> str:
         return ""
     several = len({line[2] for line in lines}) > 1
     with style():
-        figure = new_figure(7.6, 0.62 + 0.32 * len(lines))
+        figure = new_figure(WIDE, 0.62 + 0.32 * len(lines))
         axes = figure.add_subplot()
         for y, line in enumerate(lines):
             found = words.entry(results, line, metric)
-            if found is None:
+            if found is None or found["mean"] is None:
                 continue
             colour = MODELS[line[0]]
             if found["ci_low"] is not None:
@@ -49,7 +49,7 @@ def effects(differences: Sequence[dict[str, Any]], metric: str) -> str:
         return ""
     several = len({d["label_fraction"] for d in shown}) > 1
     with style():
-        figure = new_figure(7.6, 0.72 + 0.34 * len(shown))
+        figure = new_figure(WIDE, 0.72 + 0.34 * len(shown))
         axes = figure.add_subplot()
         axes.axvline(0, color=SOFT, linewidth=1)
         for y, d in enumerate(shown):
@@ -203,7 +203,7 @@ def share_bars(sides: Sequence[dict[str, Any]], classes: Sequence[str]) -> str:
     if not sides:
         return ""
     with style():
-        figure = new_figure(7.6, 0.6 + 0.36 * len(sides))
+        figure = new_figure(WIDE, 0.6 + 0.36 * len(sides))
         axes = figure.add_subplot()
         for y, side in enumerate(sides):
             left, total = 0.0, max(1, sum(side["counts"].values()))

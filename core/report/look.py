@@ -32,6 +32,8 @@ MODELS = {
     "prior": "#121204",
 }
 
+WIDE = 9.7  # inches of a figure as wide as the page's column
+
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif", "font.size": 10.0, "axes.titlesize": 10.5, "axes.titleweight": "bold",
     "axes.titlelocation": "left", "axes.labelsize": 9.5, "axes.labelcolor": SOFT, "axes.edgecolor": GRID,

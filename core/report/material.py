@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from ..errors import CorruptFileError
 from . import words
+from .window import window_arrays
 
 if TYPE_CHECKING:
     from ..downstream.rows import Evaluation
@@ -53,28 +55,23 @@ def collect(
     folder: Path,
     settings: Settings,
     prepared: Prepared,
-    evaluation: Evaluation,
     results: dict[str, Any],
-    differences: list[dict[str, Any]],
-    stamps: list[str],
+    evaluation: Evaluation | None = None,
+    differences: Sequence[dict[str, Any]] = (),
+    stamps: Sequence[str] = (),
 ) -> None:
-    """Gather facts and arrays of a run and save them in its folder."""
-    store, splits = prepared.store, prepared.splits
-    task = store.task
+    """Gather facts and arrays of a run and save them in its folder. `evaluation` None: it was only pretrained."""
+    store, splits, recipe = prepared.store, prepared.splits, settings.recipe
     shown = words.featured(results)
-    facts = {
-        "description": settings.recipe.description,
-        "classes": list(evaluation.classes),
-        "multilabel": bool(task and task.multilabel),
-        "unit": task.unit if task else "",
-        "task": task.name if task else "",
-        "differences": differences,
-        "stamps": [
-            *stamps,
-            *(s.stamp for s in splits[:1] if s.stamp),
-            *([prepared.sources.note] if prepared.sources.note else []),
-        ],
-        "notes": evaluation.notes,
+    notes = [splits[0].stamp, prepared.sources.note]
+    facts: dict[str, Any] = {
+        "run": {key: value for key, value in results.items() if key not in ("rows", "summary")},
+        "description": recipe.description,
+        "classes": list(evaluation.classes) if evaluation else [],
+        "task": store.task.name if store.task else "",
+        "differences": list(differences),
+        "stamps": [*stamps, *(note for note in notes if note)],
+        "notes": evaluation.notes if evaluation else [],
         "data": {
             "name": prepared.sources.name,
             "licence": prepared.sources.licence,
@@ -83,36 +80,35 @@ def collect(
             "subjects": len(store.subjects),
             "patches": float(np.median(store.lengths)),
             "patch_shape": list(store.spec.patch_shape),
-            "sides": _sides(evaluation, prepared),
+            "sides": _sides(prepared, evaluation),
             "skipped": [{"record": s.record, "reason": s.reason} for s in store.skipped],
             "quality": store.quality,
         },
-        "also": [{"name": name, **row.to_json()} for name, row in evaluation.also],
-        "stages": evaluation.seconds,
-        **_tables(evaluation, shown),
     }
-    arrays = {**_predictions(evaluation, shown), **_maps(evaluation, prepared), **_window(settings, prepared)}
+    first = folder if len(splits) == 1 else folder / "folds" / "0"
+    arrays = window_arrays(settings, prepared, first / "checkpoints")
+    if evaluation is not None:
+        facts |= {"also": [{"name": name, **row.to_json()} for name, row in evaluation.also]}
+        facts |= _tables(evaluation, shown)
+        arrays |= {**_predictions(evaluation, shown), **_maps(evaluation, prepared)}
     Material(facts, arrays).save(folder)
 
 
-def _sides(evaluation: Evaluation, prepared: Prepared) -> list[dict[str, Any]]:
-    """Groups, windows and labelled items a side of the first fold."""
+def _sides(prepared: Prepared, evaluation: Evaluation | None) -> list[dict[str, Any]]:
+    """Groups and windows a side of the first fold, and its labelled items where they were evaluated."""
     store, split = prepared.store, prepared.splits[0]
-    items = store.items()
     out = []
     for side in ("train", "validation", "test"):
-        mine = split.items(items, store, side)
-        label = items.label[mine]
-        counts = label.sum(axis=0) if label.ndim == 2 else np.bincount(label, minlength=len(evaluation.classes))
-        out.append(
-            {
-                "side": side,
-                "groups": len(getattr(split, side)),
-                "windows": len(split.windows(store, side)),
-                "items": len(mine),
-                "counts": dict(zip(evaluation.classes, counts.astype(int).tolist(), strict=True)),
-            }
-        )
+        entry: dict[str, Any] = {
+            "side": side, "groups": len(getattr(split, side)), "windows": len(split.windows(store, side)),
+        }  # fmt: skip
+        if evaluation is not None:
+            items = store.items()
+            label = items.label[split.items(items, store, side)]
+            counts = label.sum(axis=0) if label.ndim == 2 else np.bincount(label, minlength=len(evaluation.classes))
+            named = dict(zip(evaluation.classes, counts.astype(int).tolist(), strict=True))
+            entry |= {"items": len(label), "counts": named}
+        out.append(entry)
     return out
 
 
@@ -180,40 +176,3 @@ def _project(features: np.ndarray) -> np.ndarray:
     if n < 30:
         return np.pad(x[:, :2], ((0, 0), (0, 2 - min(2, x.shape[1])))).astype(np.float32)
     return TSNE(perplexity=min(30, n / 4), init="pca", random_state=0, n_jobs=1).fit_transform(x).astype(np.float32)
-
-
-def _window(settings: Settings, prepared: Prepared) -> dict[str, np.ndarray]:
-    """One training window as the objective sees it: the signal where patches can be undone, and what is hidden."""
-    from ..blocks.views import ViewSampler
-    from ..compose import resolve_objective
-    from ..rng import RowRandom
-
-    store = prepared.store
-    windows = prepared.splits[0].windows(store, "train")
-    if not len(windows):
-        return {}
-    batch = store.batch(windows[[len(windows) // 2]])
-    rng = RowRandom(settings.recipe.seed, 0, batch.window)
-    shown = [batch]
-    arrays: dict[str, np.ndarray] = {
-        "window_spec": np.array(json.dumps({"axes": batch.spec.axes, "scales": batch.spec.axis_scales}))
-    }
-    for name, options in resolve_objective(settings.recipe.objective)["views"].items():
-        view = ViewSampler(name, **(options or {}))(batch, rng, settings.modality.augment)
-        if view.targets is not None:
-            arrays["window_hidden"] = view.targets.index[0][view.targets.valid[0]].numpy()
-            break
-        if options and options.get("augment"):
-            shown.append(view.batch)
-    arrays["window_coords"] = batch.coords[0].numpy()
-    arrays["window_valid"] = batch.valid[0].numpy()
-    for i, version in enumerate(shown[:3]):
-        try:
-            signal = settings.modality.unpatchify(version)[0]
-        except NotImplementedError:
-            break
-        if np.ndim(signal) == 2:
-            arrays[f"window_signal_{i}"] = np.asarray(signal, np.float32)
-    if "window_signal_0" not in arrays and batch.values is not None:
-        arrays["window_values"] = batch.values[0].numpy()
-    return arrays

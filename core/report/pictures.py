@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .look import INK, MODELS, WASH, class_colour, new_figure, style, to_svg
+from .look import INK, MODELS, WASH, WIDE, class_colour, new_figure, style, to_svg
 from .words import MODEL_LABELS
 
 _SERIES = 5  # curves in one panel; more cannot be told apart
+# panel -> suffix of the columns of `metrics.csv` it shows
+_WATCHED = {"spread between windows": "/std", "effective rank": "/rankme", "mean cosine": "/cosine"}
 
 
 def embedding_map(arrays: Mapping[str, np.ndarray], classes: Sequence[str]) -> str:
@@ -20,7 +22,7 @@ def embedding_map(arrays: Mapping[str, np.ndarray], classes: Sequence[str]) -> s
     if not models:
         return ""
     with style():
-        figure = new_figure(7.8, 3.5 * len(models))
+        figure = new_figure(WIDE, 4.0 * len(models))
         panels = figure.subplots(len(models), 2, squeeze=False)
         for row, model in zip(panels, models, strict=True):
             points, label = arrays[f"map_{model}"], arrays[f"map_{model}_label"]
@@ -49,11 +51,7 @@ def training(rows: Sequence[Mapping[str, str]]) -> str:
         return ""
     terms = {k.removeprefix("term/"): v for k, v in curves.items() if k.startswith("term/")}
     panels: list[tuple[str, dict[str, Any]]] = [("loss", {"loss": curves["loss"], **(terms if len(terms) > 1 else {})})]
-    for suffix, title in (
-        ("/std", "spread between windows"),
-        ("/rankme", "effective rank"),
-        ("/cosine", "mean cosine"),
-    ):
+    for title, suffix in _WATCHED.items():
         found = {k.removesuffix(suffix): v for k, v in curves.items() if k.endswith(suffix)}
         if found:
             panels.append((title, found))
@@ -61,18 +59,26 @@ def training(rows: Sequence[Mapping[str, str]]) -> str:
         panels.append(("kNN balanced accuracy", {"validation subjects": curves["knn/balanced_accuracy"]}))
     panels.append(("learning rate", {"": curves["lr"]} if "lr" in curves else {}))
     panels = [panel for panel in panels if panel[1]]
+    # one colour a place where vectors are watched, the same in every panel
+    watched = list(dict.fromkeys(name for title, series in panels if title in _WATCHED for name in series))[:_SERIES]
     with style():
-        figure = new_figure(7.8, 2.3 * ((len(panels) + 2) // 3))
+        figure = new_figure(WIDE, 2.5 * ((len(panels) + 2) // 3) + (0.3 if watched else 0))
         grid = figure.subplots((len(panels) + 2) // 3, 3, squeeze=False).ravel()
         for axes, (title, series) in zip(grid, panels, strict=False):
-            for i, (name, (x, y)) in enumerate(list(series.items())[:_SERIES]):
-                axes.plot(x, y, color=MODELS["pretrained"] if i == 0 else class_colour(i), linewidth=1.4, label=name)
+            names = watched if title in _WATCHED else list(series)[:_SERIES]
+            for i, name in enumerate(names):
+                if name in series:
+                    colour = MODELS["pretrained"] if i == 0 else class_colour(i)
+                    axes.plot(*series[name], color=colour, linewidth=1.4, label=name)
             axes.set_title(title)
             axes.set_xlabel("step")
-            if len(series) > 1:
-                axes.legend(fontsize=7.5, labelspacing=0.2)
+            if len(names) > 1 and title not in _WATCHED:
+                axes.legend(fontsize=8, labelspacing=0.2)
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
+        if watched:
+            panel = next(axes for axes, (title, _) in zip(grid, panels, strict=False) if title in _WATCHED)
+            figure.legend(*panel.get_legend_handles_labels(), loc="outside lower left", ncols=_SERIES)
         return to_svg(figure, "pretraining")
 
 
@@ -97,7 +103,7 @@ def _signal(arrays: Mapping[str, np.ndarray]) -> str:
     valid = arrays["window_valid"].astype(bool)
     start, stop = float(time[valid].min() - step / 2), float(time[valid].max() + step / 2)
     with style():
-        figure = new_figure(7.8, 0.5 + 1.05 * len(rows))
+        figure = new_figure(WIDE, 0.5 + 1.05 * len(rows))
         panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False).ravel()
         for axes, row in zip(panels, rows, strict=True):
             for centre in _hidden(arrays, row, len(signals[0])):
@@ -105,6 +111,10 @@ def _signal(arrays: Mapping[str, np.ndarray]) -> str:
             for i, signal in enumerate(signals):
                 x = np.linspace(start, stop, signal.shape[1], endpoint=False)
                 axes.plot(x, signal[row], color=INK if i == 0 else class_colour(i), linewidth=0.9)
+            if "window_reconstruction" in arrays:
+                rebuilt = arrays["window_reconstruction"][row]
+                x = np.linspace(start, stop, len(rebuilt), endpoint=False)
+                axes.plot(x, rebuilt, color=class_colour(2), linewidth=1.3)
             axes.set_yticks([])
             axes.grid(visible=False)
             axes.spines["left"].set_visible(False)
@@ -128,7 +138,7 @@ def _values(arrays: Mapping[str, np.ndarray]) -> str:
     values = arrays["window_values"][arrays["window_valid"].astype(bool)]
     limit = float(np.nanpercentile(np.abs(values), 98)) or 1.0
     with style():
-        figure = new_figure(7.8, 2.6)
+        figure = new_figure(WIDE, 2.6)
         axes = figure.add_subplot()
         axes.imshow(values.T, aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
         for patch in arrays.get("window_hidden", ()):

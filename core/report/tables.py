@@ -37,12 +37,13 @@ def facts(pairs: Sequence[tuple[str, object]]) -> str:
 
 
 def results_table(results: dict[str, Any]) -> str:
-    """All lines with means and intervals; the best mean of a column is bold."""
+    """All lines with means and intervals; the best mean of a column is bold (never the class prior)."""
     lines = words.lines(results)
     present = {e["metric"] for e in results["summary"]}
     metrics = [m for m in _ALWAYS if m in present]
     metrics += sorted(m for m in present if m not in _ALWAYS and not m.startswith("f1_"))
     best = {m: _best(results, lines, m) for m in metrics}
+    several = len({line[2] for line in lines}) > 1
     rows = []
     for line in lines:
         model, protocol, share = line
@@ -50,8 +51,10 @@ def results_table(results: dict[str, Any]) -> str:
         how = "" if model in ("hand-features", "prior") else words.PROTOCOL_LABELS[protocol]
         cells = [_mean(words.entry(results, line, m), line == best[m]) for m in metrics]
         found = words.entry(results, line, metrics[0]) if metrics else None
-        rows.append([name, escape(how), f"{share:.0%}", *cells, str(found["n"]) if found else ""])
-    return table(["model", "protocol", "labels", *map(words.metric_label, metrics), "runs"], rows, numbers=2)
+        shares = [f"{share:.0%}"] if several else []
+        rows.append([name, escape(how), *shares, *cells, str(found["n"]) if found else ""])
+    head = ["model", "protocol", *(["labels"] if several else []), *map(words.metric_label, metrics), "runs"]
+    return table(head, rows, numbers=2)
 
 
 def class_table(results: dict[str, Any]) -> str:
@@ -60,12 +63,13 @@ def class_table(results: dict[str, Any]) -> str:
     metrics = list(dict.fromkeys(e["metric"] for e in results["summary"] if e["metric"].startswith("f1_")))
     if not metrics:
         return ""
-    rows = []
+    several, rows = len({line[2] for line in lines}) > 1, []
     for line in lines:
         name = f'<span class="dot {line[0]}"></span>{escape(words.line_label(line))}'
-        share = f"{line[2]:.0%}"
-        rows.append([name, share, *(_shaded(words.entry(results, line, m)) for m in metrics)])
-    return table(["model", "labels", *(m.removeprefix("f1_") for m in metrics)], rows)
+        rows.append(
+            [name, *([f"{line[2]:.0%}"] if several else []), *(_shaded(words.entry(results, line, m)) for m in metrics)]
+        )
+    return table(["model", *(["labels"] if several else []), *(m.removeprefix("f1_") for m in metrics)], rows)
 
 
 def record_table(tables: Sequence[dict[str, Any]], classes: Sequence[str]) -> str:
@@ -107,7 +111,7 @@ def quality_table(quality: dict[str, dict[str, str]]) -> str:
 
 
 def _mean(found: dict[str, Any] | None, best: bool) -> str:
-    if found is None:
+    if found is None or found["mean"] is None:
         return ""
     text = f"<b>{found['mean']:.3f}</b>" if best else f"{found['mean']:.3f}"
     if found["ci_low"] is None:
@@ -116,7 +120,7 @@ def _mean(found: dict[str, Any] | None, best: bool) -> str:
 
 
 def _best(results: dict[str, Any], lines: Sequence[words.Line], metric: str) -> words.Line | None:
-    means = [(words.entry(results, line, metric), line) for line in lines]
+    means = [(words.entry(results, line, metric), line) for line in lines if line[0] != "prior"]
     known = [(e["mean"], line) for e, line in means if e is not None and e["mean"] is not None]
     if not known:
         return None
@@ -125,15 +129,13 @@ def _best(results: dict[str, Any], lines: Sequence[words.Line], metric: str) -> 
 
 
 def _shaded(found: dict[str, Any] | None) -> str:
-    if found is None or found["mean"] is None:
-        return ""
-    return f'<span class="shade" style="--v:{max(0.0, min(1.0, found["mean"])):.3f}">{found["mean"]:.2f}</span>'
+    return _share(None if found is None else found["mean"])
 
 
 def _share(value: float | None) -> str:
-    return (
-        "" if value is None else f'<span class="shade" style="--v:{max(0.0, min(1.0, value)):.3f}">{value:.2f}</span>'
-    )
+    if value is None:
+        return ""
+    return f'<span class="shade" style="--v:{max(0.0, min(1.0, value)):.3f}">{value:.2f}</span>'
 
 
 def _plain(value: float | None) -> str:

@@ -121,6 +121,8 @@ def featured(results: dict[str, Any]) -> list[Line]:
 def headline(results: dict[str, Any], differences: Sequence[dict[str, Any]]) -> Headline:
     """The verdict over one frozen and one trained comparison at the largest label fraction."""
     metric = primary_metric(results)
+    if not results["rows"]:
+        return Headline("none", "Pretrained, not evaluated yet.", ("`omnipatch evaluate` computes the result table.",))
     told = _told(differences, metric)
     if not told:
         best = featured(results)
@@ -129,7 +131,7 @@ def headline(results: dict[str, Any], differences: Sequence[dict[str, Any]]) -> 
     signs = [_sign(d, metric) for d in told]
     details = [_compared(results, d, metric) for d in told]
     hand = entry(results, ("hand-features", "linear", told[0]["label_fraction"]), metric)
-    if hand is not None:
+    if hand is not None and hand["mean"] is not None:
         details.append(f"Hand-made features reach {metric_label(metric)} {_range(hand)}.")
     verdict, title = _verdict(signs, told)
     return Headline(verdict, title, tuple(details))
@@ -178,19 +180,22 @@ def _verdict(signs: list[int], told: list[dict[str, Any]]) -> tuple[str, str]:
 
 def _compared(results: dict[str, Any], difference: dict[str, Any], metric: str) -> str:
     protocol, share = difference["protocol"], difference["label_fraction"]
+    control = _CONTROL_LABELS[difference["control"]]
     mine = entry(results, ("pretrained", protocol, share), metric)
     other = entry(results, (difference["control"], protocol, share), metric)
-    means = "" if mine is None or other is None else f"{mine['mean']:.3f} against {other['mean']:.3f} for "
+    means = f"against {control}"
+    if mine and other and mine["mean"] is not None and other["mean"] is not None:
+        means = f"{mine['mean']:.3f} against {other['mean']:.3f} for {control}"
     change = f"a difference of {difference['mean']:+.3f}"
     if difference["ci_low"] is not None:
         change += f" (95 % interval {difference['ci_low']:+.3f} to {difference['ci_high']:+.3f}, by subject)"
-    name, control = PROTOCOL_LABELS[protocol], _CONTROL_LABELS[difference["control"]]
-    return f"{name[0].upper()}{name[1:]}: {metric_label(metric)} {means}{control}, {change}."
+    name = PROTOCOL_LABELS[protocol]
+    return f"{name[0].upper()}{name[1:]}: {metric_label(metric)} {means}, {change}."
 
 
 def _alone(results: dict[str, Any], line: Line, metric: str) -> str:
     found = entry(results, line, metric)
-    return f"{line_label(line)}: {metric_label(metric)} {_range(found)}." if found else ""
+    return f"{line_label(line)}: {metric_label(metric)} {_range(found)}." if found and found["mean"] is not None else ""
 
 
 def _range(found: dict[str, Any]) -> str:

@@ -1,0 +1,197 @@
+"""The sections of the page in reading order: each takes the story of a run and gives its HTML, "" = nothing to say."""
+
+from __future__ import annotations
+
+from html import escape
+
+from . import figures, pictures, tables, words
+from .story import Story
+
+Section = tuple[str, str, str]  # anchor, title, HTML
+
+
+def _results(run: Story) -> Section:
+    if not run.results["rows"]:
+        return "results", "Results", ""
+    runs = {(row["seed"], row["fold"]) for row in run.results["rows"]}
+    seeds, folds = len({s for s, _ in runs}), run.folds
+    lead = (
+        f"Test side of the {run.results['split']['kind']} split by {run.results['split']['group']}; means over {seeds} "
+        f"seed{'s' * (seeds > 1)}{f' and {folds} folds' if folds > 1 else ''}. Small figures are 95 % intervals by "
+        "resampling subjects: they say how far another set of people could move a score."
+    )
+    html = _lead(lead) + tables.results_table(run.results)
+    html += _figure(
+        figures.forest(run.results, run.metric),
+        "Dot: mean. Band: 95 % interval over subjects. Ticks: single runs. The controls share the encoder's size, the "
+        "windows, the labels and the schedule.",
+    )
+    return "results", "Results", html + _also(run) + "".join(_note(note) for note in run.facts.get("notes", []))
+
+
+def _also(run: Story) -> str:
+    """Learners on hand features that validation subjects did not choose, with their mean over runs."""
+    scores: dict[str, list[float]] = {}
+    for entry in run.facts.get("also", []):
+        if entry["metrics"].get(run.metric) is not None:
+            scores.setdefault(entry["name"], []).append(entry["metrics"][run.metric])
+    told = [f"{name} ({words.metric_label(run.metric)} {sum(s) / len(s):.3f} over {len(s)} "
+            f"run{'s' * (len(s) > 1)})" for name, s in scores.items()]  # fmt: skip
+    text = "Hand features use the learner that validation subjects prefer. Not chosen: "
+    return _note(f"{text}{', '.join(told)}.") if told else ""
+
+
+def _difference(run: Story) -> Section:
+    svg = figures.effects(run.facts.get("differences", []), run.metric)
+    text = (
+        "Pretrained minus its control on the same subjects and seeds, with 95 % intervals over subjects. An interval "
+        "that touches zero means these data cannot tell the two apart."
+    )
+    return "difference", "Did pretraining help?", _lead(text) + _figure(svg) if svg else ""
+
+
+def _classes(run: Story) -> Section:
+    html = tables.class_table(run.results)
+    if not html:
+        return "classes", "Classes", ""
+    shown = words.featured(run.results)
+    if shown:
+        name = words.line_label(shown[0])
+        matrix = figures.confusion(run.facts.get("confusion", []), run.classes)
+        left = _figure(matrix, f"Confusion of {name}: share of the true class, and mean number of items.")
+        html += f'<div class="pair">{left}{_roc(run)}</div>'
+    return "classes", "Classes", html
+
+
+def _roc(run: Story) -> str:
+    if "label_0" not in run.arrays:
+        return ""
+    shown = words.featured(run.results)
+    other = run.prediction(1) if len(shown) > 1 and shown[1][0] != "hand-features" else None
+    svg = figures.roc(*run.prediction(0), other, run.classes)
+    dashed = f" Dashed: {words.line_label(shown[1])}." if other else ""
+    return _figure(svg, f"One class against the rest, {words.line_label(shown[0])}, first seed.{dashed}")
+
+
+def _trust(run: Story) -> Section:
+    shown = words.featured(run.results)
+    curves = {line: run.prediction(i) for i, line in enumerate(shown) if f"label_{i}" in run.arrays}
+    left = _figure(
+        figures.calibration(curves),
+        "On the diagonal, a model that is 80 % sure is right in 80 % of cases; below it the model is too sure. Lower "
+        "panel: how often it is that sure.",
+    )
+    right = _figure(
+        figures.by_group(run.facts.get("records", [])),
+        "One dot a test record, joined over models; bar: median. A mean hides whom a model fails.",
+    )
+    return "trust", "Calibration and spread", f'<div class="pair">{left}{right}</div>' if left or right else ""
+
+
+def _records(run: Story) -> Section:
+    html = tables.record_table(run.facts.get("records", []), run.classes)
+    if not html:
+        return "records", "Record by record", ""
+    without = run.facts.get("without", [])
+    if without:
+        html += "<h3>Without the subject that holds most of a class</h3>"
+        html += tables.without_table(without, run.metric)
+        html += _note("Where one person holds most of a class, the score of that class is mostly that person's score.")
+    return "records", "Record by record", html
+
+
+def _map(run: Story) -> Section:
+    text = (
+        "Frozen features of test items, unseen in pretraining, laid out by t-SNE. Good features group by class "
+        "(left) and mix subjects (right). Distances between far groups mean nothing."
+    )
+    svg = pictures.embedding_map(run.arrays, run.classes)
+    return "map", "What the encoder sees alike", _lead(text) + _figure(svg) if svg else ""
+
+
+def _pretraining(run: Story) -> Section:
+    curves = _figure(
+        pictures.training(run.metrics),
+        "Spread: standard deviation over windows as a share of their size (0 = collapse). Effective rank: how many "
+        "directions are in use. A falling loss alone says nothing about quality.",
+    )
+    what = "Dark: the window; colour: augmented views."
+    if "window_hidden" in run.arrays:
+        what = "Shaded: hidden from the encoder and to be predicted."
+    if "window_reconstruction" in run.arrays:
+        what += " Colour: what the decoder makes of it, drawn with each patch's own mean and size."
+    window = _figure(pictures.example_window(run.arrays), f"One window as the objective sees it. {what}")
+    return "pretraining", "Pretraining", curves + window
+
+
+def _data(run: Story) -> Section:
+    data = run.facts.get("data")
+    if not data:
+        return "data", "Data", ""
+    pairs = [
+        ("data set", data["name"]), ("licence", data["licence"] or "not stated"),
+        ("task", run.facts["task"] or "none, there are no labels"),
+        ("recordings", data["recordings"]), ("subjects", data["subjects"]), ("windows", data["windows"]),
+        ("patches a window (median)", f"{data['patches']:.0f}"),
+        ("values a patch", " × ".join(map(str, data["patch_shape"]))),
+    ]  # fmt: skip
+    html = tables.facts(pairs)
+    html += _sides(run, data["sides"])
+    html += f"<h3>Skipped recordings: {len(data['skipped'])}</h3>"
+    html += tables.skipped_table(data["skipped"]) if data["skipped"] else _note("Every recording could be read.")
+    bad = sum(len(sensors) for sensors in data["quality"].values())
+    html += f"<h3>Sensors not to be trusted: {bad}</h3>"
+    html += tables.quality_table(data["quality"]) if bad else _note("No flat, clipped or missing sensor was found.")
+    return "data", "Data", html
+
+
+def _sides(run: Story, sides: list[dict]) -> str:
+    head = ["side", f"{run.results['split']['group']}s", "windows", "labelled items"]
+    rows = [[escape(s["side"]), *(str(s[key]) for key in ("groups", "windows", "items") if key in s)] for s in sides]
+    html = tables.table(head[: len(rows[0])], rows)
+    counted = [s for s in sides if "counts" in s]
+    html += _figure(figures.share_bars(counted, run.classes), "Classes of the labelled items on each side.")
+    return html + (_note(f"The first of {run.folds} folds.") if run.folds > 1 else "")
+
+
+def _repeat(run: Story) -> Section:
+    env, seconds = run.environment, run.results["seconds"]
+    pairs = [
+        ("time, pretraining", _time(seconds["pretrain"])), ("time, evaluation", _time(seconds["downstream"])),
+        ("time, total", _time(seconds["total"])), ("processor", env.get("gpu") or env.get("cpu", "")),
+        ("cores, threads", f"{env.get('cores', '')}, {env.get('threads', '')}"),
+        ("commit", env.get("commit") or "release"),
+    ]  # fmt: skip
+    command = env.get("command", "")
+    html = tables.facts(pairs) + f"<h3>The same run again</h3><pre>{escape(command)}</pre>"
+    html += _note("or with the merged configuration below: omnipatch run config.yaml")
+    html += f"<details><summary>Configuration</summary><pre>{escape(run.config)}</pre></details>"
+    versions = "\n".join(f"{name} {version}" for name, version in run.results["versions"].items())
+    return (
+        "repeat",
+        "How to repeat",
+        html + f"<details><summary>Versions</summary><pre>{escape(versions)}</pre></details>",
+    )
+
+
+SECTIONS = (_results, _difference, _classes, _trust, _records, _map, _pretraining, _data, _repeat)
+
+
+# ---- pieces ---------------------------------------------------------------------------------------------------
+
+
+def _figure(svg: str, caption: str = "") -> str:
+    text = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f'<figure><div class="scroll">{svg}</div>{text}</figure>' if svg else ""
+
+
+def _lead(text: str) -> str:
+    return f'<p class="lead">{escape(text)}</p>'
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{escape(text)}</p>'
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"

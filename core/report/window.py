@@ -1,0 +1,132 @@
+"""One window as the objective sees it: what is hidden, its augmented views, what a decoder makes of the hidden part.
+
+The window comes from a validation subject where there is one, because on a training window a decoder may only
+remember. Reconstructions exist for objectives that predict the signal itself (masked autoencoding); they are drawn
+with each patch's own mean and size where the target was standardised, as in He et al. 2021.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import OmnipatchError
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..objective import Objective
+    from ..prepared import Prepared
+    from ..sequence import PatchSequence
+    from ..settings import Settings
+
+_VIEWS = 2  # augmented views drawn over the window
+
+
+def window_arrays(settings: Settings, prepared: Prepared, checkpoints: Path) -> dict[str, np.ndarray]:
+    """Arrays `window_*` of one window; `window_reconstruction` when the last checkpoint's objective can draw it."""
+    from ..blocks.views import ViewSampler
+    from ..compose import resolve_objective
+    from ..rng import RowRandom
+
+    store, split, modality = prepared.store, prepared.splits[0], settings.modality
+    sides = [split.windows(store, side) for side in ("validation", "train")]
+    windows = next((side for side in sides if len(side)), None)
+    if windows is None:
+        return {}
+    batch = store.batch(windows[[len(windows) // 2]])
+    rng = RowRandom(settings.recipe.seed, 0, batch.window)
+    arrays: dict[str, np.ndarray] = {
+        "window_spec": np.array(json.dumps({"axes": batch.spec.axes, "scales": batch.spec.axis_scales})),
+        "window_coords": batch.coords[0].numpy(),
+        "window_valid": batch.valid[0].numpy(),
+    }
+    shown = [batch]
+    for name, options in resolve_objective(settings.recipe.objective)["views"].items():
+        view = ViewSampler(name, **(options or {}))(batch, rng, modality.augment)
+        if view.targets is not None:
+            arrays["window_hidden"] = view.targets.index[0][view.targets.valid[0]].numpy()
+            break
+        if options and options.get("augment"):
+            shown.append(view.batch)
+    for i, version in enumerate(shown[: 1 + _VIEWS]):
+        signal = _signal(settings, version)
+        if signal is not None:
+            arrays[f"window_signal_{i}"] = signal
+    if "window_signal_0" not in arrays and batch.values is not None:
+        arrays["window_values"] = batch.values[0].numpy()
+    objective = _trained_objective(settings, prepared, checkpoints)
+    rebuilt = None if objective is None else _reconstruction(objective, batch, settings.recipe.seed)
+    signal = None if rebuilt is None else _signal(settings, rebuilt)
+    if signal is not None:
+        arrays["window_reconstruction"] = signal
+    return arrays
+
+
+def _signal(settings: Settings, batch: PatchSequence) -> np.ndarray | None:
+    """[sensor, sample] of the first row, where patches can be undone into sensors over time."""
+    try:
+        signal = settings.modality.unpatchify(batch)[0]
+    except NotImplementedError:
+        return None
+    return np.asarray(signal, np.float32) if np.ndim(signal) == 2 else None
+
+
+def _trained_objective(settings: Settings, prepared: Prepared, checkpoints: Path) -> Objective | None:
+    """The last checkpoint's objective; None when there is none that fits, because a picture is no reason to fail."""
+    from ..objective import Objective
+    from ..train.checkpoint import AtomicCheckpointIO, last_checkpoint
+    from ..train.model_io import fresh_encoder, load_strictly
+
+    recipe, spec = settings.recipe, prepared.store.spec
+    try:
+        last = last_checkpoint(checkpoints)
+        if last is None:
+            return None
+        state = AtomicCheckpointIO().load_checkpoint(last[1])["state_dict"]
+        objective = Objective.from_config(recipe.objective, spec, fresh_encoder(recipe.encoder, spec, recipe.seed))
+        own = {key.removeprefix("objective."): value for key, value in state.items() if key.startswith("objective.")}
+        load_strictly(objective, own, last[1])
+    except OmnipatchError:
+        return None
+    objective.augment = settings.modality.augment
+    return objective.eval()
+
+
+def _reconstruction(objective: Objective, batch: PatchSequence, seed: int) -> PatchSequence | None:
+    """The batch with predicted values at hidden patches and NaN elsewhere; None when no term predicts the signal."""
+    import torch
+
+    from ..blocks.signal_targets import RawPatches
+    from ..rng import RowRandom
+    from ..scope import Scope
+
+    assert batch.values is not None
+    for term in objective.terms:
+        target = objective.targets[term.target]
+        if not isinstance(target, RawPatches) or term.site != "target" or term.source != term.target_view:
+            continue
+        scope = Scope(objective, batch, RowRandom(seed, 0, batch.window))
+        with torch.no_grad():
+            predicted = scope.predict(term.source, term.heads, term.site).values[0].float()
+        chosen = scope.index(term.source, term.site)
+        assert chosen is not None
+        kept = chosen.valid[0]
+        place = chosen.index[0][kept]
+        values = torch.full_like(batch.values, torch.nan)
+        values[0, place] = _undo(target, batch.values[0, place], predicted[kept], batch.spec.patch_shape)
+        return batch.replace(values=values)
+    return None
+
+
+def _undo(target, true: torch.Tensor, predicted: torch.Tensor, patch_shape: tuple[int, ...]) -> torch.Tensor:
+    """Predicted values in the signal's unit; not measured stays not measured."""
+    shaped, answer = true.reshape(-1, *patch_shape), predicted.reshape(-1, *patch_shape)
+    if target.normalize:
+        mean = shaped.nanmean(dim=-1, keepdim=True)
+        size = ((shaped - mean).square().nanmean(dim=-1, keepdim=True) + target.eps).sqrt()
+        answer = answer * size + mean
+    return answer.masked_fill(shaped.isnan(), float("nan")).reshape(true.shape)
