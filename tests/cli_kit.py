@@ -22,7 +22,7 @@ objective: jepa
 trainer: {max_steps: 4, batch_size: 8, checkpoint_every: 2, log_every: 1, monitor_every: 2, accelerator: cpu}
 probe: {attentive_steps: 4, knn_k: 3}
 finetune: {steps: 4, batch_size: 8, eval_every: 2}
-evaluate: {seeds: 2, bootstrap: 20}
+evaluate: {seeds: 1, bootstrap: 20}
 """
 
 

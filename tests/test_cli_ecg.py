@@ -18,7 +18,9 @@ def test_a_shipped_recipe_runs(name, tmp_path):
     assert results["recipe"] == f"{name}-fast-dev-run"
     assert results["dataset"] == "demo"
     assert {row["model"] for row in results["rows"]} == {"pretrained", "random-init"}
-    assert "synthetic demo data" in (tmp_path / "run/report.html").read_text()
+    report = (tmp_path / "run/report.html").read_text()
+    assert "synthetic demo data" in report
+    assert ("what the decoder makes of it" in report) == (name == "ecg-mae")
 
 
 @pytest.mark.parametrize("name", sorted(shipped_recipes()))

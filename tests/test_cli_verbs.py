@@ -37,7 +37,7 @@ def corpus(tmp_path_factory) -> Path:
 
 
 def test_run_says_the_table_the_answer_and_where_the_report_is(home):
-    done = omni("run", home / "toy-jepa.yaml", "--out", home / "said", "--evaluate.seeds", 1)
+    done = omni("run", home / "toy-jepa.yaml", "--out", home / "said")
     assert "pretrained" in done.out
     assert "macro F1" in done.out
     assert "Pretraining" in done.out
@@ -46,7 +46,7 @@ def test_run_says_the_table_the_answer_and_where_the_report_is(home):
 
 
 def test_quiet_leaves_results_only(home):
-    done = omni("run", home / "toy-jepa.yaml", "--out", home / "quiet", "--evaluate.seeds", 1, "-q")
+    done = omni("run", home / "toy-jepa.yaml", "--out", home / "quiet", "-q")
     assert done.code == 0
     assert done.err == ""
     assert "report.html" in done.out
@@ -55,7 +55,7 @@ def test_quiet_leaves_results_only(home):
 def test_pretrain_leaves_a_model_and_no_results(home):
     done = omni("pretrain", home / "toy-jepa.yaml", "--out", home / "pre")
     assert done.code == 0, done.err
-    assert done.out.strip() == str(home / "pre")
+    assert done.out.strip() == str(home / "pre/report.html")
     assert (home / "pre/model/weights.safetensors").exists()
     assert not (home / "pre/results.json").exists()
 
@@ -83,7 +83,7 @@ def test_evaluate_on_other_data(home, corpus, how, monkeypatch):
         (corpus / "base/toy/alpha").symlink_to(corpus / "alpha")
     out = home / f"evaluated-{how}"
     done = omni("evaluate", home / "toy-jepa.yaml", "--from", home / "run", "--out", out, *data,
-                "--evaluate.protocols", "linear", "--evaluate.seeds", 1)  # fmt: skip
+                "--evaluate.protocols", "linear")  # fmt: skip
     assert done.code == 0, done.err
     results = json.loads((out / "results.json").read_text())
     assert results["dataset"] == ("manifest" if how == "manifest" else "alpha")
@@ -146,7 +146,7 @@ def test_export_makes_a_model_others_can_start_from(home, tmp_path):
         "README.md", "config.json", "preprocessing.json", "weights.safetensors",
     ]  # fmt: skip
     done = omni("evaluate", home / "toy-jepa.yaml", "--from", tmp_path / "shared", "--out", tmp_path / "e",
-                "--evaluate.protocols", "knn", "--evaluate.seeds", 1)  # fmt: skip
+                "--evaluate.protocols", "knn")  # fmt: skip
     assert done.code == 0, done.err
     assert "it is not known which subjects" in (tmp_path / "e/report.html").read_text()
     assert "the folder exists" in omni("export", home / "run", "--out", tmp_path / "shared").complaint
@@ -218,7 +218,7 @@ def test_fast_dev_run_goes_through_everything(home, tmp_path):
 def test_folds_pretrain_once_each_and_never_on_their_test_subjects(home, tmp_path):
     out = tmp_path / "folds"
     done = omni("run", home / "toy-jepa.yaml", "--out", out, "--split.kind", "kfold", "--split.folds", 3,
-                "--evaluate.protocols", "linear", "--evaluate.seeds", 1)  # fmt: skip
+                "--evaluate.protocols", "linear")  # fmt: skip
     assert done.code == 0, done.err
     results = json.loads((out / "results.json").read_text())
     assert results["split"] == {"kind": "kfold", "group": "subject", "folds": 3}
@@ -229,7 +229,7 @@ def test_folds_pretrain_once_each_and_never_on_their_test_subjects(home, tmp_pat
     assert (out / "report.html").exists()
     again = omni("evaluate", home / "toy-jepa.yaml", "--from", out, "--out", tmp_path / "again",
                  "--split.kind", "kfold",
-                 "--split.folds", 3, "--evaluate.protocols", "linear", "--evaluate.seeds", 1)  # fmt: skip
+                 "--split.folds", 3, "--evaluate.protocols", "linear")  # fmt: skip
     assert again.code == 0, again.err
     assert json.loads((tmp_path / "again/results.json").read_text())["rows"] == results["rows"]
 

@@ -69,7 +69,8 @@ def training(rows: Sequence[Mapping[str, str]]) -> str:
             for i, name in enumerate(names):
                 if name in series:
                     colour = MODELS["pretrained"] if i == 0 else class_colour(i)
-                    axes.plot(*series[name], color=colour, linewidth=1.4, label=name)
+                    mark = "o" if len(series[name][0]) < 3 else ""  # one point makes no line
+                    axes.plot(*series[name], marker=mark, markersize=4, color=colour, linewidth=1.4, label=name)
             axes.set_title(title)
             axes.set_xlabel("step")
             if len(names) > 1 and title not in _WATCHED:

@@ -126,7 +126,7 @@ def headline(results: dict[str, Any], differences: Sequence[dict[str, Any]]) -> 
     told = _told(differences, metric)
     if not told:
         best = featured(results)
-        details = (_alone(results, best[0], metric),) if best else ()
+        details = tuple(filter(None, (_alone(results, line, metric) for line in best[:1])))
         return Headline("none", "No control was evaluated, so nothing can be said about pretraining.", details)
     signs = [_sign(d, metric) for d in told]
     details = [_compared(results, d, metric) for d in told]
