@@ -1,0 +1,24 @@
+# `make check` is what a change must pass.
+.PHONY: check format lint types test slow catalogue
+
+check: lint types test
+
+format:
+	ruff format .
+	ruff check --fix .
+
+lint:
+	ruff format --check .
+	ruff check .
+
+types:
+	pyright
+
+test:
+	pytest
+
+slow:
+	pytest -m slow
+
+catalogue:  # recipes/README.md from the headers of the recipes
+	python recipes/catalogue.py
