@@ -1,0 +1,83 @@
+"""Tasks and data: labels, events, the demo set, named data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..modality import Task, Window
+from .case import Case
+from .checks import check, expect, need
+
+UNITS = ("event", "window", "record")
+MOST_SOURCES = 24  # demo recordings looked at
+
+
+@check(fix="use task.name as key")
+def tasks_are_well_formed(case: Case) -> None:
+    tasks = case.modality.tasks()
+    need(tasks, "the adapter has no tasks")
+    for key, task in tasks.items():
+        expect(
+            task.name == key,
+            got=f"task {task.name!r} under the key {key!r}",
+            expected="one name",
+        )
+        expect(
+            task.unit in UNITS,
+            got=f"unit {task.unit!r} of task {key}",
+            expected=", ".join(UNITS),
+            fix="choose one of them",
+        )
+        expect(
+            len(set(task.classes)) == len(task.classes) >= (1 if task.multilabel else 2) and all(task.classes),
+            got=f"classes {task.classes} of task {key}",
+            expected="two or more different names",
+            fix="name every class once",
+        )
+        expect(
+            np.isfinite(task.offsets).all() and len(task.offsets),
+            got=f"offsets {task.offsets} of task {key}",
+            expected="finite distances on the first axis",
+            fix="use (0.0,) to read the tokens at the event",
+        )
+
+
+@check(fix="map marks to classes in `windows`, and what has no class to ''")
+def labels_are_classes_of_their_task(case: Case) -> None:
+    need(case.modality.tasks(), "the adapter has no tasks")
+    for task, window in _labelled(case):
+        names = window.label if task.unit != "event" else (window.events.label if window.events else ())
+        strange = [name for name in names if name and name not in task.classes]
+        # a mark that carries no class is "" (or is left out); unknown names would vanish without a word
+        expect(
+            not strange, got=f"label {strange[:1]} for task {task.name}", expected=f"one of {list(task.classes)} or ''"
+        )
+
+
+@check(fix="let `example` make every class of the first task, and two or more of each other")
+def tasks_get_labels_from_the_demo_set(case: Case) -> None:
+    need(case.modality.tasks(), "the adapter has no tasks")
+    found: dict[str, set[str]] = {name: set() for name in case.modality.tasks()}
+    for task, window in _labelled(case):
+        found[task.name].update(window.label if task.unit != "event" else window.events.label if window.events else ())
+    first = next(iter(found))
+    for name, task in case.modality.tasks().items():
+        seen = found[name] & set(task.classes)
+        wanted = (
+            set(task.classes)
+            if name == first
+            else seen | ({"a second class"} if len(seen) < 2 and not task.multilabel else set())
+        )
+        expect(
+            wanted <= seen, got=f"demo labels {sorted(seen)} of task {name}", expected=f"also {sorted(wanted - seen)}"
+        )
+
+
+def _labelled(case: Case) -> Iterator[tuple[Task, Window]]:
+    """Windows of the demo set under each task."""
+    for task in case.modality.tasks().values():
+        for source in case.sources[:MOST_SOURCES]:
+            for window in case.modality.windows(case.modality.load(source), task.name):
+                yield task, window
