@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from .console import Voice
@@ -16,6 +17,8 @@ from .registry import list_modalities
 
 # releases that carried credential-stealing code
 _MALICIOUS = {"lightning": ("2.6.2", "2.6.3")}
+# those whose version decides what works
+_SHOWN = ("omnipatch", "torch", "lightning", "torchmetrics", "scikit-learn", "safetensors", "jsonargparse")
 _GOOD, _NOTE, _BAD = "ok", "note", "PROBLEM"
 
 Finding = tuple[str, str, str]  # state, subject, words
@@ -31,8 +34,9 @@ def doctor(given: argparse.Namespace, overrides: list[str]) -> int:
 
 
 def _packages() -> list[Finding]:
+    """The heavy packages with their versions, and any other dependency that is missing."""
     findings = []
-    for name in ("omnipatch", "torch", "lightning", "torchmetrics", "scikit-learn", "safetensors", "jsonargparse"):
+    for name in ("omnipatch", *_required()):
         try:
             found = version(name)
         except PackageNotFoundError:
@@ -40,8 +44,15 @@ def _packages() -> list[Finding]:
             continue
         bad = found in _MALICIOUS.get(name, ())
         words = f"{found} is a malicious release; change all credentials of this machine and upgrade" if bad else found
-        findings.append((_BAD if bad else _GOOD, name, words))
+        if bad or name in _SHOWN:
+            findings.append((_BAD if bad else _GOOD, name, words))
     return findings
+
+
+def _required() -> list[str]:
+    """Names of what omnipatch needs without extras."""
+    names = (re.match(r"[\w.-]+", line) for line in requires("omnipatch") or () if "extra ==" not in line)
+    return [name[0] for name in names if name]
 
 
 def _machine() -> list[Finding]:

@@ -2,8 +2,11 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -143,14 +146,16 @@ def test_a_damaged_model_folder(recipe, trained, tmp_path, name):
     assert not (tmp_path / "e").exists()
 
 
-@pytest.mark.parametrize("name", ["results.json", "report.npz"])
-def test_a_damaged_result_file(recipe, tmp_path, name):
+def test_damaged_result_files(recipe, tmp_path):
     assert omni("run", recipe, "--out", tmp_path / "r", "--evaluate.protocols", "knn").code == 0
-    path = tmp_path / "r" / name
-    path.write_bytes(path.read_bytes()[:100])
-    done = omni("report", tmp_path / "r")
-    assert done.code == 2
-    assert f"{name}: cannot be read" in done.complaint
+    for name in ("results.json", "report.npz"):
+        path = tmp_path / "r" / name
+        whole = path.read_bytes()
+        path.write_bytes(whole[:100])
+        done = omni("report", tmp_path / "r")
+        assert done.code == 2
+        assert f"{name}: cannot be read" in done.complaint
+        path.write_bytes(whole)
 
 
 def test_another_modality_than_the_encoders(trained):
@@ -202,6 +207,29 @@ def test_a_read_only_place(recipe, tmp_path):
     done = omni("run", recipe, "--out", tmp_path / "locked/run")
     assert done.code == 1
     assert "cannot be written" in done.complaint
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
+def test_a_stopped_pretraining_can_be_continued(tmp_path, number, code):
+    """The signal reaches a real process in the middle of training."""
+    command = [sys.executable, "-m", "omnipatch", "pretrain", "ecg-jepa", "--out", tmp_path / "run",
+               "--data.limit", "6", "--encoder.width", "16", "--encoder.depth", "1", "--encoder.heads", "2", "--trainer.batch_size", "4",
+               "--trainer.log_every", "1", "--trainer.max_steps"]  # fmt: skip
+    process = subprocess.Popen([*command, "100000"], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run/metrics.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert said.count("omnipatch: ") == 1
+    assert "continue with --resume" in said
+    assert "Traceback" not in said
+    step = int(re.search(r"after step (\d+)", said)[1])
+    assert omni(*command[3:], step + 1, "--resume").code == 0
+    assert (tmp_path / "run/metrics.csv").read_text().splitlines()[-1].startswith(f"{step + 1},")
 
 
 def test_debug_shows_the_traceback(recipe):

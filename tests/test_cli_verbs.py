@@ -46,7 +46,8 @@ def test_run_says_the_table_the_answer_and_where_the_report_is(home):
 
 
 def test_quiet_leaves_results_only(home):
-    done = omni("run", home / "toy-jepa.yaml", "--out", home / "quiet", "-q")
+    done = omni("evaluate", home / "toy-jepa.yaml", "--from", home / "run", "--out", home / "quiet", "-q",
+                "--evaluate.protocols", "knn")  # fmt: skip
     assert done.code == 0
     assert done.err == ""
     assert "report.html" in done.out
