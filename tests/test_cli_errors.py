@@ -214,10 +214,12 @@ def test_a_read_only_place(recipe, tmp_path):
 )
 def test_a_stopped_pretraining_can_be_continued(tmp_path, number, code):
     """The signal reaches a real process in the middle of training."""
-    command = [sys.executable, "-m", "omnipatch", "pretrain", "ecg-jepa", "--out", tmp_path / "run",
-               "--data.limit", "6", "--encoder.width", "16", "--encoder.depth", "1", "--encoder.heads", "2", "--trainer.batch_size", "4",
-               "--trainer.log_every", "1", "--trainer.max_steps"]  # fmt: skip
-    process = subprocess.Popen([*command, "100000"], stderr=subprocess.PIPE, text=True)
+    tiny = "--data.limit 6 --encoder.width 16 --encoder.depth 1 --encoder.heads 2 --trainer.batch_size 4"
+    command = ["pretrain", "ecg-jepa", "--out", tmp_path / "run", *tiny.split(), "--trainer.log_every", "1"]
+    command += ["--trainer.max_steps"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "omnipatch", *command, "100000"], stderr=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 120
     while not (tmp_path / "run/metrics.csv").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -228,7 +230,7 @@ def test_a_stopped_pretraining_can_be_continued(tmp_path, number, code):
     assert "continue with --resume" in said
     assert "Traceback" not in said
     step = int(re.search(r"after step (\d+)", said)[1])
-    assert omni(*command[3:], step + 1, "--resume").code == 0
+    assert omni(*command, step + 1, "--resume").code == 0
     assert (tmp_path / "run/metrics.csv").read_text().splitlines()[-1].startswith(f"{step + 1},")
 
 
