@@ -20,14 +20,13 @@ def recipes(given: argparse.Namespace, overrides: list[str]) -> None:
     voice.result("\nomnipatch run RECIPE starts one on embedded demo data")
 
 
-def modalities(given: argparse.Namespace, overrides: list[str]) -> int:
-    """Registered modalities, where they come from and whether they can be used; 1 when one is broken."""
+def modalities(given: argparse.Namespace, overrides: list[str]) -> None:
+    """Registered modalities, where they come from and whether they can be used."""
     from .registry import list_modalities
 
     entries = list_modalities(probe=True)
     rows = [(e.name, f"{e.distribution} {e.version}", e.problem or "ready") for e in entries]
     Voice(given.quiet).table(("modality", "from", "state"), rows)
-    return 0
 
 
 def new_modality(given: argparse.Namespace, overrides: list[str]) -> None:

@@ -56,6 +56,8 @@ def trained(recipe, tmp_path_factory):
         (["run", "RECIPE", "--data.limit", "2"], "subjects"),
         (["finetune", "RECIPE"], "arguments are required: --from"),
         (["evaluate", "RECIPE", "--from", "/nope"], "/nope: no model here"),
+        (["evaluate", "RECIPE", "--from", "/nope", "--encoder.width", "8"], "encoder is that of the weights"),
+        (["finetune", "RECIPE", "--from", "/nope", "--modality=ecg"], "modality is that of the weights"),
         (["embed", "--from", "/nope", "x.npz", "--out", "v.npz"], "/nope: no model here"),
         (["embed", "--from", "/nope", "x.npz", "--out", "v.csv"], "the vectors are written as .npz"),
         (["report", "/nope"], "there is no finished run here"),
