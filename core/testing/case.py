@@ -2,8 +2,8 @@
 
 Design decisions
 - Everything comes from `Modality.example` and `Modality.demo`, so no check needs a file.
-- A case lives for one check. Recordings are handed to the adapter read-only: an adapter that writes into its input
-  fails where it does so.
+- A case lives for one check, and every recording is made anew: an adapter that writes into its input or keeps state
+  fails the checks about that, not all of them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Case:
 
     def recording(self, seed: int = 0) -> Recording:
         """An example; equal seeds give equal recordings."""
-        return read_only(self.modality.example(np.random.default_rng(seed)))
+        return self.modality.example(np.random.default_rng(seed))
 
     @cached_property
     def windows(self) -> list[Window]:
@@ -71,8 +71,8 @@ class Case:
 
 
 def read_only(value: Any) -> Any:
-    """A copy of a recording or window whose arrays cannot be written to."""
-    changes: dict[str, Any] = {}
+    """A copy of a recording or window whose arrays cannot be written to; it shares nothing with the original."""
+    changes: dict[str, Any] = {"extras": dict(value.extras)}
     for field in dataclasses.fields(value):
         content = getattr(value, field.name)
         if isinstance(content, np.ndarray):

@@ -7,12 +7,16 @@ adapter becomes such a sentence too. Each run gets a fresh case, so no check can
 
 from __future__ import annotations
 
+import sysconfig
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
+
+import numpy as np
+import torch
 
 from ..modality import Modality
 from .case import Case
@@ -119,10 +123,10 @@ def run_check(modality: Modality, name: str) -> Outcome:
 
 
 def _place(error: BaseException) -> str:
-    """Where an exception left the adapter's own code: its last frame outside the kit."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent != _HERE]
-    own = [f for f in frames if not Path(f.filename).is_relative_to(_HERE.parent)] or frames
-    own = [f for f in own if "site-packages" not in f.filename] or own
+    """Where an exception left the adapter's own code: its last frame outside core, Python and torch."""
+    foreign = (_HERE.parent, Path(sysconfig.get_path("stdlib")), Path(torch.__file__).parent, Path(np.__file__).parent)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not any(Path(f.filename).is_relative_to(folder) for folder in foreign)]
     return f" (in {own[-1].name}, {Path(own[-1].filename).name}:{own[-1].lineno})" if own else ""
 
 

@@ -33,6 +33,6 @@ def _bound(modality: Modality, name: str) -> Callable[[], None]:
         if outcome.state == "skipped":
             pytest.skip(outcome.message)
         if outcome.state == "failed":
-            raise CheckFailed(f"{name}: {outcome.message}")
+            raise CheckFailed(outcome.message)
 
     return check

@@ -95,6 +95,8 @@ def coordinates_are_relative_to_the_window(case: Case) -> None:
     for window in case.windows:
         row = case.modality.patchify(window)
         time, end = row.coords[0, row.valid[0], 0], window.values.shape[-1] / window.sfreq_hz
+        if not len(time):
+            continue  # another check says so
         expect(
             bool(((time >= -step) & (time <= end + step)).all()),
             got=f"{spec.axes[0]} from {float(time.min()):g} to {float(time.max()):g} in a window of {end:g} s",

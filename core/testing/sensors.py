@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..modality import Recording, Window
 from ..sequence import PatchSequence
-from .case import Case, read_only
+from .case import Case
 from .checks import check, expect, fail, need
 from .compare import ordered, ordered_difference
 
@@ -34,7 +34,7 @@ def dropped_sensor_shifts_no_other(case: Case) -> None:
     need(len(window.sensors) > 1, "the window has one sensor")
     for gone in range(len(window.sensors)):
         kept = [i for i in range(len(window.sensors)) if i != gone]
-        row = case.modality.patchify(read_only(_chosen(window, kept)))
+        row = case.modality.patchify(_chosen(window, kept))
         found = _not_part_of(row, case.row)
         expect(
             not found,
@@ -49,7 +49,7 @@ def dropped_sensor_is_absent(case: Case) -> None:
     need(len(window.sensors) > 1 and case.row.values is not None, "the window has one sensor, or ids")
     for gone in range(len(window.sensors)):
         kept = [i for i in range(len(window.sensors)) if i != gone]
-        row = case.modality.patchify(read_only(_chosen(window, kept)))
+        row = case.modality.patchify(_chosen(window, kept))
         expect(
             _measured(row) < _measured(case.row) or not np.isfinite(window.values[gone]).any(),
             got=f"as many measured values without {window.sensors[gone]} as with it",
@@ -63,8 +63,8 @@ def nan_sensor_equals_an_absent_one(case: Case) -> None:
     need(len(window.sensors) > 1, "the window has one sensor")
     values = window.values.copy()
     values[-1] = np.nan
-    silent = case.modality.patchify(read_only(replace(window, values=values)))
-    absent = case.modality.patchify(read_only(_chosen(window, range(len(window.sensors) - 1))))
+    silent = case.modality.patchify(replace(window, values=values))
+    absent = case.modality.patchify(_chosen(window, range(len(window.sensors) - 1)))
     found = ordered_difference(silent, absent)
     expect(not found, got=f"{found} between a sensor of NaN and an absent one", expected="the same valid patches")
 
@@ -74,23 +74,19 @@ def each_sensor_works_alone(case: Case) -> None:
     recording = case.recording()
     for i, name in enumerate(recording.sensors):
         try:
-            windows = case.modality.windows(read_only(_chosen(recording, [i])))
+            windows = case.modality.windows(_chosen(recording, [i]))
         except InputError:
             continue
         for window in windows:
             row = case.modality.patchify(window)
-            expect(
-                row.spec == case.modality.spec and bool(row.valid.any()),
-                got=f"no valid patch of {name} alone",
-                expected="patches of the same spec, or InputError",
-            )
+            expect(bool(row.valid.any()), got=f"no valid patch of {name} alone", expected="patches, or InputError")
 
 
 @check(fix="leave out sensors whose name means nothing, or raise InputError that lists the known ones")
 def unknown_sensor_is_ignored_or_refused(case: Case) -> None:
     recording = case.recording()
     signals = np.concatenate([recording.signals[:1], recording.signals])
-    more = read_only(replace(recording, signals=signals, sensors=("zz-unknown", *recording.sensors)))
+    more = replace(recording, signals=signals, sensors=("zz-unknown", *recording.sensors))
     try:
         windows = case.modality.windows(more)
         rows = [case.modality.patchify(window) for window in windows]
@@ -110,7 +106,7 @@ def gap_is_missing_not_zero(case: Case) -> None:
     signals = recording.signals.copy()
     samples = signals.shape[-1]
     signals[..., samples // 4 : samples // 2] = np.nan
-    holed = read_only(replace(recording, signals=signals))
+    holed = replace(recording, signals=signals)
     before, after = (
         sum(_measured(case.modality.patchify(w)) for w in case.modality.windows(r)) for r in (recording, holed)
     )
@@ -125,7 +121,7 @@ def gap_is_missing_not_zero(case: Case) -> None:
 def rate_changes_keep_seconds(case: Case) -> None:
     recording = case.recording()
     need(case.modality.spec.sfreq_hz is not None, "the patches have no sampling rate")
-    faster = read_only(_resampled(recording, 1.5))
+    faster = _resampled(recording, 1.5)
     windows = case.modality.windows(faster)
     expect(
         len(windows) == len(case.windows),

@@ -72,7 +72,8 @@ def windows_are_deterministic(case: Case) -> None:
 
 @check(fix="work on a copy (x = x - mean, not x -= mean)")
 def windows_do_not_write_into_the_recording(case: Case) -> None:
-    recording, before = case.recording(), case.recording()
+    recording = read_only(case.recording())
+    before = read_only(recording)
     try:
         case.modality.windows(recording)
     except ValueError as error:
@@ -107,7 +108,7 @@ def short_recording_works_or_is_refused(case: Case) -> None:
 def tiny_recording_is_refused_or_works(case: Case) -> None:
     recording = case.recording()
     for samples in (0, 1, 2):
-        short = read_only(replace(recording, signals=recording.signals[..., :samples], annotations=()))
+        short = replace(recording, signals=recording.signals[..., :samples], annotations=())
         for window in _windows(case, short, f"{samples} samples"):
             case.modality.patchify(window)
 
@@ -115,7 +116,7 @@ def tiny_recording_is_refused_or_works(case: Case) -> None:
 @check(fix="carry missing samples through the preprocessing instead of filling them with zero")
 def recording_without_signal_is_refused(case: Case) -> None:
     recording = case.recording()
-    silent = read_only(replace(recording, signals=np.full_like(recording.signals, np.nan)))
+    silent = replace(recording, signals=np.full_like(recording.signals, np.nan))
     for window in _windows(case, silent, "nothing but NaN"):
         row = case.modality.patchify(window)
         content = row.values
