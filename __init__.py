@@ -28,7 +28,22 @@ _EXPORTS = {
     "check_modality": ".core.testing",
 }
 
-__all__ = sorted([*_EXPORTS, "__version__"])
+__all__ = [
+    "Events",
+    "InputError",
+    "Modality",
+    "Objective",
+    "OmnipatchError",
+    "PatchSequence",
+    "Recording",
+    "SequenceSpec",
+    "Task",
+    "Window",
+    "__version__",
+    "check_modality",
+    "list_modalities",
+    "load_modality",
+]
 
 if TYPE_CHECKING:
     from .core.errors import InputError, OmnipatchError

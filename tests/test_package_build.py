@@ -120,6 +120,7 @@ def test_public_names_are_few_and_exist():
     import omnipatch
 
     assert len(omnipatch.__all__) <= 25
+    assert set(omnipatch.__all__) == {*omnipatch._EXPORTS, "__version__"}
     for name in omnipatch.__all__:
         assert getattr(omnipatch, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
