@@ -22,8 +22,8 @@ _FILES = {
     "pyproject.toml.txt": "pyproject.toml",
     "README.md.txt": "README.md",
     "recipe.yaml.txt": "$name-jepa.yaml",
-    "init.py.txt": "omnipatch_$name/__init__.py",
-    "modality.py.txt": "omnipatch_$name/modality.py",
+    "init.py.txt": "src/omnipatch_$name/__init__.py",
+    "modality.py.txt": "src/omnipatch_$name/modality.py",
     "test_modality.py.txt": "tests/test_$name.py",
 }
 

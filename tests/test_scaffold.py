@@ -63,7 +63,7 @@ def test_its_recipe_pretrains(written, site, tmp_path):
 
 
 def test_class_is_short_and_every_line_is_short(written):
-    text = (written / "omnipatch_eye_tracking" / "modality.py").read_text()
+    text = (written / "src" / "omnipatch_eye_tracking" / "modality.py").read_text()
     cls = next(n for n in ast.parse(text).body if isinstance(n, ast.ClassDef) and n.name == "EyeTracking")
     assert (cls.end_lineno or 0) - cls.lineno + 1 <= 100
     assert max(map(len, text.splitlines())) <= 120
@@ -104,7 +104,7 @@ def test_name_of_another_package(tmp_path, monkeypatch):
 
 def test_existing_folder_is_left_alone(tmp_path):
     write_modality("gait", tmp_path)
-    mine = tmp_path / "omnipatch-gait" / "omnipatch_gait" / "modality.py"
+    mine = tmp_path / "omnipatch-gait" / "src" / "omnipatch_gait" / "modality.py"
     mine.write_text("my work")
     with pytest.raises(InputError, match="the folder exists; choose another --out or remove it"):
         write_modality("gait", tmp_path)

@@ -19,7 +19,8 @@ from .case import Case
 from .checks import check, expect, fail
 from .compare import sequence_difference
 
-ENCODER: dict[str, Any] = {"name": "transformer", "width": 16, "depth": 1, "heads": 2}
+# tiny, but as deep as targets over several layers need
+ENCODER: dict[str, Any] = {"name": "transformer", "width": 16, "depth": 4, "heads": 2}
 ROUNDING = 1e-4
 _STEP = "check the patches for infinite values, and `augment` for what it does to them"
 

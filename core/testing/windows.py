@@ -63,8 +63,7 @@ def windows_have_a_rate_and_sensor_names(case: Case) -> None:
 
 @check(fix="keep no state between calls")
 def windows_are_deterministic(case: Case) -> None:
-    recording = case.recording()
-    first, second = (case.modality.windows(recording) for _ in range(2))
+    first, second = (case.modality.windows(case.recording()) for _ in range(2))
     expect(len(first) == len(second), got=f"{len(first)} and then {len(second)} windows", expected="the same each time")
     found = next(filter(None, (record_difference(a, b) for a, b in zip(first, second, strict=True))), "")
     expect(not found, got=found, expected="the same windows of one recording each time")
