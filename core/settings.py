@@ -4,7 +4,7 @@
 
 A recipe is a shipped name or a YAML path. Overrides are dotted keys; their values are read as YAML. `modality`,
 `encoder` and `objective` may be given as a bare name (`--objective mae`); a section that changes its name drops the
-options of the old one. Every error names key, place ("recipe.yaml:12" or the option) and the nearest known key.
+options of the old one. A recipe's section `demo` holds what differs on the embedded demo data (shorter training). Every error names key, place ("recipe.yaml:12" or the option) and the nearest known key.
 """
 
 from __future__ import annotations
@@ -128,10 +128,23 @@ def _as_section(value: Any) -> Any:
 
 def load(name: str, overrides: Sequence[str] = ()) -> Settings:
     """Find, merge and check a recipe. Raises InputError for anything that is not right."""
-    base = find_recipe(name)
+    base, over = find_recipe(name), parse_overrides(overrides)
     if "name" not in base.data:
         base.data["name"] = Path(name).stem
-    return build(merge_settings(base, parse_overrides(overrides)), name)
+    for_demo = _take_demo(base)
+    data = merge_settings(base, over).data.get("data", {})
+    if isinstance(data, Mapping) and data.get("name", "demo") == "demo" and not data.get("manifest"):
+        base = merge_settings(base, for_demo)
+    return build(merge_settings(base, over), name)
+
+
+def _take_demo(base: Located) -> Located:
+    """Take the section `demo` out of a recipe: values that hold on the small embedded data only."""
+    section = base.data.pop("demo", None) or {}
+    if not isinstance(section, Mapping):
+        raise InputError("demo is a section of recipe keys", source=base.where("demo"), got=section)
+    places = {key.removeprefix("demo."): place for key, place in base.places.items() if key.startswith("demo.")}
+    return Located(dict(section), places)
 
 
 def load_plain(data: Mapping[str, Any], source: str) -> Settings:

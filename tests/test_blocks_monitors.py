@@ -102,7 +102,7 @@ UNGUARDED = {
 def _watch(options, steps=120) -> int:
     """Steps until the guard stops the run."""
     built, made, guard = objective(options), batch(16, 12), CollapseGuard()
-    optimizer = torch.optim.AdamW(built.parameters(), 3e-3)
+    optimizer = torch.optim.AdamW(built.parameters(), 1e-2)
     for step in range(steps):
         outcome = built(made, 0, step, taps=step % 5 == 4)
         if outcome.taps:

@@ -31,7 +31,7 @@ def test_overrides_merge_deeply_and_leave_the_shipped_one_alone():
     )
     assert got["views"]["context"]["mask"] == {"name": "span", "span": 1.0, "ratio": 0.4}
     assert got["regularizers"]["guard"]["weight"] == 0.7
-    assert got["regularizers"]["guard"]["gamma"] == 0.5
+    assert got["regularizers"]["guard"]["gamma"] == 0.8
     assert composition("jepa") == before
 
 

@@ -19,8 +19,16 @@ def run(tmp_path_factory):
     with toy_installed():
         recipe = write_recipe(folder)
         done = omni(
-            "run", recipe, "--out", folder / "run", "--data.task", "rhythm", "--evaluate.label_fractions", "0.5,1",
-            "--evaluate.seeds", 2
+            "run",
+            recipe,
+            "--out",
+            folder / "run",
+            "--data.task",
+            "rhythm",
+            "--evaluate.label_fractions",
+            "0.5,1",
+            "--evaluate.seeds",
+            2,
         )
     assert done.code == 0, done.err
     return folder / "run"

@@ -12,7 +12,16 @@ import torch
 from omnipatch.core.errors import InputError
 from omnipatch.core.train.checkpoint import AtomicCheckpointIO, checkpoint_path, checkpoints
 from omnipatch.core.train.saving import Interrupted
-from train_kit import assert_bit_equal, in_child, kill_and_resume, recipe, train, weights, with_trainer
+from train_kit import (
+    assert_bit_equal,
+    in_child,
+    kill_and_resume,
+    recipe,
+    run_unbroken,
+    train,
+    weights,
+    with_trainer,
+)
 
 STEPS = 12  # 40 windows, 10 a step: an epoch ends every 4 steps; a checkpoint every 3
 
@@ -178,9 +187,10 @@ def test_signal_handlers_are_restored_after_an_error(tmp_path):
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
-def test_three_kills(tmp_path):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_three_kills(tmp_path, threads):
     made = recipe(max_steps=40, checkpoint_every=2, monitor_every=10)
-    train(tmp_path / "unbroken", made)
-    assert kill_and_resume(tmp_path / "killed", made, kills=3, seed=0) == 3
+    run_unbroken(tmp_path / "unbroken", made, threads)
+    assert kill_and_resume(tmp_path / "killed", made, kills=3, seed=0, threads=threads) == 3
     assert_bit_equal(weights(tmp_path / "killed"), weights(tmp_path / "unbroken"))
     assert _metrics(tmp_path / "killed") == _metrics(tmp_path / "unbroken")

@@ -122,33 +122,61 @@ def with_trainer(made: Recipe, **changes: Any) -> Recipe:
 
 
 def in_child(function: Callable[..., Any], *args: Any) -> mp.Process:
-    """Start a function in a forked process (no second import of torch)."""
-    process = mp.get_context("fork").Process(target=_quietly, args=(function, *args))
+    """Start a function in a forked process (no second import of torch), on one thread.
+
+    One, because a thread pool that the parent has used does not survive a fork: more would hang.
+    """
+    process = mp.get_context("fork").Process(target=_on_threads, args=(1, function, *args))
     process.start()
     return process  # type: ignore[return-value]
 
 
-def _quietly(function: Callable[..., Any], *args: Any) -> None:
-    torch.set_num_threads(1)
+def in_fresh_child(threads: int, function: Callable[..., Any], *args: Any) -> Any:
+    """Start a function of a module in a process that may use several threads (forked from a server that used none)."""
+    _SERVER.set_forkserver_preload(["omnipatch.core.train.pretrain"])
+    process = _SERVER.Process(target=_on_threads, args=(threads, function, *args))
+    process.start()
+    return process
+
+
+_SERVER = mp.get_context("forkserver")
+
+
+def _on_threads(threads: int, function: Callable[..., Any], *args: Any) -> None:
+    torch.set_num_threads(threads)
     function(*args)
 
 
-def kill_and_resume(folder: Path, made: Recipe, kills: int, seed: int) -> int:
-    """Kill a run -9 at random moments and resume it each time, then let it end; how many kills met a living run."""
+def run_unbroken(folder: Path, made: Recipe, threads: int) -> None:
+    """A whole run in a process of its own."""
+    child = in_fresh_child(threads, train, folder, made)
+    child.join()
+    assert child.exitcode == 0
+
+
+def kill_and_resume(folder: Path, made: Recipe, kills: int, seed: int, threads: int) -> int:
+    """Kill a run -9 at random moments and resume it each time, then let it end; how many kills met a living run.
+
+    threads: sums are rounded differently on another number of threads, so all parts of a run must have the same.
+    """
     rng, met = random.Random(seed), 0
     for _ in range(kills):
-        child = in_child(_resume, folder, made)
-        time.sleep(rng.uniform(0.05, 0.4))
-        os.kill(child.pid or 0, signal.SIGKILL)
+        begun = _SERVER.Event()
+        child = in_fresh_child(threads, _resume, folder, made, begun)
+        assert begun.wait(60)
+        time.sleep(rng.uniform(0.02, 0.4))
+        os.kill(child.pid, signal.SIGKILL)
         child.join()
         met += child.exitcode == -signal.SIGKILL
-    child = in_child(_resume, folder, made)
+    child = in_fresh_child(threads, _resume, folder, made)
     child.join()
     assert child.exitcode == 0
     return met
 
 
-def _resume(folder: Path, made: Recipe) -> None:
+def _resume(folder: Path, made: Recipe, begun: Any = None) -> None:
+    if begun is not None:
+        begun.set()
     train(folder, made, resume=True)
 
 

@@ -32,6 +32,11 @@ class PatchEmbedding(nn.Module):
         if self.kinds is not None:
             nn.init.normal_(self.kinds.weight, std=0.02)
 
+    def init_weights(self) -> None:
+        """Keep the scale of the values: with the width-0.02 start of other layers, positions would drown content."""
+        if not self.spec.vocabulary:
+            nn.init.xavier_uniform_(self.project.weight)
+
     def forward(self, values: Tensor | None, ids: Tensor | None, kind: Tensor, valid: Tensor) -> Tensor:
         if values is not None:
             missing = ~torch.isfinite(values)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..sequence import PatchSequence, SequenceSpec
 from .attention import Block, init_weights, key_bias
 from .embed import PatchEmbedding
-from .positions import FourierPositions, RotaryPositions
+from .positions import build_positions
 from .registry import register
 from .views import IndexSet, select
 
@@ -103,16 +103,14 @@ class TransformerEncoder(Encoder):
         registers: int = 0,
     ) -> None:
         super().__init__(spec)
-        if positions not in ("fourier", "rotary"):
-            raise ValueError(f"positions must be 'fourier' or 'rotary', got {positions!r}")
         self.width, self.depth = width, depth
         self.embed = PatchEmbedding(spec, width)
-        self.positions = FourierPositions(spec, width) if positions == "fourier" else None
-        self.rotary = RotaryPositions(spec, width // heads) if positions == "rotary" else None
+        self.positions, self.rotary = build_positions(positions, spec, width, heads)
         self.registers = nn.Parameter(torch.zeros(registers, width)) if registers else None
         self.blocks = nn.ModuleList(Block(width, heads, mlp_ratio) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.apply(init_weights)
+        self.embed.init_weights()
         if self.registers is not None:
             nn.init.trunc_normal_(self.registers, std=0.02)
 

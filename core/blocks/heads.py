@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..sequence import SequenceSpec
 from .attention import Block, init_weights, key_bias
 from .encoder import Encoded
-from .positions import FourierPositions
+from .positions import build_positions
 from .registry import register
 
 
@@ -38,12 +38,20 @@ class _CoordinateTransformer(QueryHead):
     """Context tokens and mask tokens through a narrow transformer; the mask tokens' outputs are the answer."""
 
     def __init__(
-        self, spec: SequenceSpec, in_width: int, out: int, width: int, depth: int, heads: int, mlp_ratio: float
+        self,
+        spec: SequenceSpec,
+        in_width: int,
+        out: int,
+        width: int,
+        depth: int,
+        heads: int,
+        mlp_ratio: float,
+        positions: str,
     ) -> None:
         super().__init__()
         self.out = out
         self.enter = nn.Linear(in_width, width)
-        self.positions = FourierPositions(spec, width)
+        self.positions, self.rotary = build_positions(positions, spec, width, heads)
         self.ask = nn.Parameter(torch.zeros(len(spec.kinds), width))
         self.blocks = nn.ModuleList(Block(width, heads, mlp_ratio) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
@@ -57,10 +65,13 @@ class _CoordinateTransformer(QueryHead):
         coords = torch.cat([encoded.coords, places], dim=1)
         kind = query.kind.masked_fill(~query.valid, 0)
         asked = self.ask[kind] if len(self.ask) > 1 else self.ask.expand(*kind.shape, -1)
-        x = torch.cat([context, asked.to(context.dtype)], dim=1) + self.positions(coords)
+        x = torch.cat([context, asked.to(context.dtype)], dim=1)
+        if self.positions is not None:
+            x = x + self.positions(coords)
+        rotation = self.rotary(coords) if self.rotary is not None else None
         bias = key_bias(torch.cat([encoded.valid, query.valid], dim=1))
         for block in self.blocks:
-            x = block(x, bias)
+            x = block(x, bias, rotation)
         return self.leave(self.norm(x[:, context.shape[1] :]))
 
 
@@ -77,8 +88,9 @@ class Predictor(_CoordinateTransformer):
         depth: int = 3,
         heads: int = 3,
         mlp_ratio: float = 4.0,
+        positions: str = "fourier",
     ) -> None:
-        super().__init__(spec, in_width, in_width, width, depth, heads, mlp_ratio)
+        super().__init__(spec, in_width, in_width, width, depth, heads, mlp_ratio, positions)
 
 
 @register("head", "decoder")
@@ -94,6 +106,7 @@ class Decoder(_CoordinateTransformer):
         depth: int = 2,
         heads: int = 3,
         mlp_ratio: float = 4.0,
+        positions: str = "fourier",
         out: int | None = None,
     ) -> None:
-        super().__init__(spec, in_width, out or spec.patch_size, width, depth, heads, mlp_ratio)
+        super().__init__(spec, in_width, out or spec.patch_size, width, depth, heads, mlp_ratio, positions)

@@ -29,11 +29,11 @@ class _Latent(TargetProvider):
 
     def __init__(self, encoder: Encoder, layers: int, normalize: str) -> None:
         super().__init__()
-        if not 1 <= layers <= encoder.depth:
-            raise ValueError(f"layers must lie between 1 and the encoder's depth {encoder.depth}, got {layers}")
+        if layers < 1:
+            raise ValueError(f"layers must be at least 1, got {layers}")
         if normalize not in ("layer", "instance", "none"):
             raise ValueError(f"normalize must be 'layer', 'instance' or 'none', got {normalize!r}")
-        self.layers, self.normalize = layers, normalize
+        self.layers, self.normalize = min(layers, encoder.depth), normalize
 
     def embed(self, request: Request, encoder: Encoder, heads: Sequence[nn.Module]) -> Target:
         if request.index is None:
@@ -53,7 +53,7 @@ class _Latent(TargetProvider):
 class EMATarget(_Latent):
     """An exponential moving average of the encoder (and of heads), without gradient (BYOL, I-JEPA, data2vec).
 
-    momentum: number or schedule. layers: average of the last layers (data2vec), each normalised. head: names of heads
+    momentum: number or schedule. layers: average of the last layers (data2vec; all where there are fewer), each normalised. head: names of heads
     whose moving average is applied to the embedding.
     """
 

@@ -60,3 +60,14 @@ class RotaryPositions(nn.Module):
     def forward(self, coords: Tensor) -> tuple[Tensor, Tensor]:
         angles = (coords / self.steps)[..., self.axis] * self.frequencies
         return angles.cos().unsqueeze(1), angles.sin().unsqueeze(1)
+
+
+def build_positions(
+    name: str, spec: SequenceSpec, width: int, heads: int
+) -> tuple[FourierPositions | None, RotaryPositions | None]:
+    """One of the two: what is added to tokens of `width` ("fourier") or what rotates `heads` heads ("rotary")."""
+    if name == "fourier":
+        return FourierPositions(spec, width), None
+    if name == "rotary":
+        return None, RotaryPositions(spec, width // heads)
+    raise ValueError(f"positions must be 'fourier' or 'rotary', got {name!r}")
