@@ -71,7 +71,8 @@ def peer(checkout: Path, batch: int, precision: str):
 
     # its data package imports h5py; only the mask sampler is needed
     where = importlib.util.spec_from_file_location("peer_masks", checkout / "data" / "masks.py")
-    assert where is not None and where.loader is not None
+    assert where is not None
+    assert where.loader is not None
     masks = importlib.util.module_from_spec(where)
     where.loader.exec_module(masks)
 

@@ -227,10 +227,7 @@ class Modality(ABC):
         """Open a source: a file through `read`, generated data through `example`."""
         from dataclasses import replace
 
-        if source.path is None:
-            recording = self.example(np.random.default_rng(source.seed))
-        else:
-            recording = self.read(source.path)
+        recording = self.example(np.random.default_rng(source.seed)) if source.path is None else self.read(source.path)
         changes: dict[str, Any] = {"record": source.record}
         for name in ("subject", "site", "label"):
             if getattr(source, name):

@@ -4,7 +4,8 @@
 
 A recipe is a shipped name or a YAML path. Overrides are dotted keys; their values are read as YAML. `modality`,
 `encoder` and `objective` may be given as a bare name (`--objective mae`); a section that changes its name drops the
-options of the old one. A recipe's section `demo` holds what differs on the embedded demo data (shorter training). Every error names key, place ("recipe.yaml:12" or the option) and the nearest known key.
+options of the old one. A recipe's section `demo` holds what differs on the embedded demo data (shorter training).
+Every error names key, place ("recipe.yaml:12" or the option) and the nearest known key.
 """
 
 from __future__ import annotations

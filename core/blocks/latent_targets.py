@@ -53,8 +53,8 @@ class _Latent(TargetProvider):
 class EMATarget(_Latent):
     """An exponential moving average of the encoder (and of heads), without gradient (BYOL, I-JEPA, data2vec).
 
-    momentum: number or schedule. layers: average of the last layers (data2vec; all where there are fewer), each normalised. head: names of heads
-    whose moving average is applied to the embedding.
+    momentum: number or schedule. layers: average of the last layers (data2vec; all where there are fewer), each
+    normalised. head: names of heads whose moving average is applied to the embedding.
     """
 
     def __init__(
