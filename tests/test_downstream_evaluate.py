@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from downstream_fakes import FakeEncoder, FakeModality, FakeStore
-from omnipatch.core.config import EvaluateConfig, FinetuneConfig, ProbeConfig, Recipe
+from omnipatch.core.config import EvaluateConfig, FinetuneConfig, ProbeConfig, Recipe, TrainerConfig
 from omnipatch.core.data.splits import Split
 from omnipatch.core.downstream.evaluate import evaluate
 from omnipatch.core.downstream.rows import merge
@@ -104,6 +105,21 @@ def test_a_subject_signature_with_random_labels_gives_chance():
 def _by_window(store) -> Split:
     names = [str(number) for number in store.window_ids]
     return Split(frozenset(names[::3]), frozenset(names[1::3]), frozenset(names[2::3]), kind="holdout", group="window")
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_the_precision_of_the_recipe_reaches_every_protocol(precision):
+    seen = set()
+
+    class Watched(FakeEncoder):
+        def encode(self, *args):
+            seen.add((self.training, torch.is_autocast_enabled("cpu")))
+            return super().encode(*args)
+
+    recipe = replace(only(QUICK, "knn", "linear", "attentive", "finetune"), trainer=TrainerConfig(precision=precision))
+    store = FakeStore(windows=2)
+    evaluate(recipe, FakeModality(), store, store.split(), Watched(), lambda seed: Watched(seed))
+    assert seen == {(training, precision == "bf16-mixed") for training in (True, False)}
 
 
 def test_records_are_scored_once_each():

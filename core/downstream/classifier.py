@@ -63,13 +63,14 @@ def predict(
     *,
     multilabel: bool,
     batch_size: int,
+    precision: str = "auto",
 ) -> np.ndarray:
     """[item of `asked`, class] probabilities. `layout` holds exactly the asked items."""
     device = next(model.parameters()).device
     model.eval()
     items, scores = [], []
     for laid in layout.batches(store, batch_size):
-        with autocast(device.type):
+        with autocast(device.type, precision):
             logits = model(laid.batch.to(device))
         known = laid.item >= 0
         items.append(laid.item[known])

@@ -117,6 +117,7 @@ class _Session:
             features = frozen_features(
                 encoder, self.store, self.items, chosen, self.readout,
                 layers=probe.layers, batch_size=self.recipe.evaluate.batch_size,
+                precision=self.recipe.trainer.precision,
             )  # fmt: skip
         if keep:
             test = self.sides["test"]
@@ -145,7 +146,7 @@ class _Session:
 
     def _probe(self, protocol: str, trial: Trial, features: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         if protocol == "knn":
-            return knn_probe(trial, features, self.recipe.probe), {}
+            return knn_probe(trial, features, self.recipe.probe, self.recipe.trainer.precision), {}
         return linear_probe(trial, features, self.recipe.probe)
 
     def _hand(self, row: Row, trial: Trial) -> tuple[np.ndarray, dict[str, Any]]:
@@ -160,7 +161,8 @@ class _Session:
         trained = train_classifier(
             trial, self.modality, self.store, encoder, self._schedule(row.protocol),
             frozen=row.protocol == "attentive", pretrained=row.model == "pretrained",
-            batch_size=self.recipe.evaluate.batch_size, on_step=lambda step, loss: curve.append((step, loss)),
+            batch_size=self.recipe.evaluate.batch_size, precision=self.recipe.trainer.precision,
+            on_step=lambda step, loss: curve.append((step, loss)),
         )  # fmt: skip
         self.result.histories[row.key] = curve
         return trained.probability, trained.chosen

@@ -30,10 +30,11 @@ def frozen_features(
     *,
     layers: int = 1,
     batch_size: int = 256,
+    precision: str = "auto",
 ) -> np.ndarray:
     """[item, feature] float16 for all `items`; rows that are not in `chosen` stay zero.
 
-    layers: how many of the encoder's last layers are averaged.
+    layers: how many of the encoder's last layers are averaged. precision: as `trainer.precision`.
     """
     device = next(encoder.parameters()).device
     out = np.zeros((len(items), readout.size(encoder.width)), np.float16)
@@ -42,7 +43,7 @@ def frozen_features(
     for laid in ItemLayout(items, chosen).batches(store, batch_size):
         batch = laid.batch.to(device)
         assert batch.events is not None
-        with autocast(device.type):
+        with autocast(device.type, precision):
             encoded = encoder(batch, keep_layers=layers)
         vectors = readout(last_layers(encoded), encoded.valid, encoded.coords, batch.events.at)
         known = batch.events.valid

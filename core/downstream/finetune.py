@@ -68,11 +68,13 @@ def train_classifier(
     frozen: bool = False,
     pretrained: bool = True,
     batch_size: int = 256,
+    precision: str = "auto",
     on_step: OnStep | None = None,
 ) -> Trained:
     """Train a copy of `encoder` (untouched) with a new head on the trial and score its test items.
 
     frozen: train the head only. pretrained: use layer-wise rates. batch_size: windows at a time when predicting.
+    precision: as `trainer.precision`.
     """
     assert store.task is not None
     choose = bool(config.eval_every) and len(trial.validation) > 0
@@ -84,7 +86,9 @@ def train_classifier(
         head = ItemHead(encoder.width, Readout.of(store.task), radius, side, trial.classes, config.dropout)
         device = next(encoder.parameters()).device
         model = ItemClassifier(copy.deepcopy(encoder), head.to(device), frozen=frozen)
-        run = _Run(trial, modality, store, model, config, fitted, layerwise=pretrained and not frozen)
+        run = _Run(
+            trial, modality, store, model, config, fitted, layerwise=pretrained and not frozen, precision=precision
+        )
         best, kept, history = -np.inf, config.steps, []
         state = None
         for step in range(config.steps):
@@ -93,13 +97,14 @@ def train_classifier(
                 on_step(step, value)
             last = step + 1 == config.steps
             if choose and (last or (step + 1) % config.eval_every == 0):
-                score = trial.score(_scores(run.average, trial, store, trial.validation, batch_size))
+                score = trial.score(_scores(run.average, trial, store, trial.validation, batch_size, precision))
                 history.append((step + 1, score))
                 if score > best:
                     best, kept, state = score, step + 1, copy.deepcopy(run.average.state_dict())
         if state is not None:
             run.average.load_state_dict(state)
-    return Trained(run.average, _scores(run.average, trial, store, trial.test, batch_size), kept, history)
+    probability = _scores(run.average, trial, store, trial.test, batch_size, precision)
+    return Trained(run.average, probability, kept, history)
 
 
 class _Run:
@@ -115,9 +120,10 @@ class _Run:
         fitted: np.ndarray,
         *,
         layerwise: bool,
+        precision: str,
     ) -> None:
         self.trial, self.modality, self.store, self.model, self.config = trial, modality, store, model, config
-        self.device = next(model.parameters()).device
+        self.device, self.precision = next(model.parameters()).device, precision
         self.layout = ItemLayout(trial.items, fitted)
         self.label = torch.from_numpy(trial.items.label)
         self.weights = torch.from_numpy(trial.weights(fitted, config.class_weight)).to(self.device)
@@ -135,7 +141,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * self.rate(step, self.config.steps)
         self.model.train()
-        with autocast(self.device.type):
+        with autocast(self.device.type, self.precision):
             logits = self.model(batch, rng.fork("side"))
         known = laid.item >= 0
         label = self.label[laid.item[known]].to(self.device)
@@ -175,6 +181,8 @@ def parameter_groups(model: ItemClassifier, config: FinetuneConfig, *, layerwise
     return [{"params": p, "lr": peak, "peak": peak, "weight_decay": decay} for (peak, decay), p in groups.items()]
 
 
-def _scores(model: ItemClassifier, trial: Trial, store: WindowStore, asked: np.ndarray, batch_size: int) -> np.ndarray:
+def _scores(
+    model: ItemClassifier, trial: Trial, store: WindowStore, asked: np.ndarray, batch_size: int, precision: str
+) -> np.ndarray:
     layout = ItemLayout(trial.items, asked)
-    return predict(model, store, layout, asked, multilabel=trial.multilabel, batch_size=batch_size)
+    return predict(model, store, layout, asked, multilabel=trial.multilabel, batch_size=batch_size, precision=precision)

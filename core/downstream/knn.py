@@ -20,10 +20,10 @@ from .trial import Trial, thin
 _CHUNK = 2048  # queries at a time: bounds the similarity matrix to about 100 MB
 
 
-def knn_probe(trial: Trial, features: np.ndarray, config: ProbeConfig) -> np.ndarray:
+def knn_probe(trial: Trial, features: np.ndarray, config: ProbeConfig, precision: str = "auto") -> np.ndarray:
     """[test item, class] probabilities from the votes of training and validation items.
 
-    Votes are weighted by class and by how many items each one stands for.
+    Votes are weighted by class and by how many items each one stands for. precision: as `trainer.precision`.
     """
     bank, stands_for = thin(trial.items, trial.learnable, config.most_items, trial.seed)
     blocks = Blocks.fit(features, trial.items.features, bank)
@@ -33,7 +33,7 @@ def knn_probe(trial: Trial, features: np.ndarray, config: ProbeConfig) -> np.nda
         stands_for = stands_for * class_weight[trial.items.label[bank]]
     return knn_vote(
         _unit_blocks(blocks, bank), torch.from_numpy(truth), torch.from_numpy(stands_for),
-        _unit_blocks(blocks, trial.test), config.knn_k, config.knn_temperature,
+        _unit_blocks(blocks, trial.test), config.knn_k, config.knn_temperature, precision,
     ).numpy()  # fmt: skip
 
 
