@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
+import random
 import signal
 import time
 
+import numpy as np
 import pytest
 import torch
 from omnipatch.core.errors import InputError
@@ -114,11 +116,15 @@ def test_bf16_resumes(tmp_path):
     assert_bit_equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
 
 
-def test_the_global_random_state_does_not_matter(tmp_path, unbroken):
+def test_the_global_random_state_neither_matters_nor_changes(tmp_path, unbroken):
     torch.manual_seed(99)
     torch.rand(5)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
     train(tmp_path)
     assert_bit_equal(weights(tmp_path), weights(unbroken))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    assert random.getstate() == before[2]
 
 
 def test_resuming_a_finished_run_only_loads_it(unbroken):

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -94,7 +94,9 @@ class Bootstrap:
 
     def interval(self, line: tuple[str, str, float], metric: str) -> Interval:
         """Mean over the line's rows and its percentile interval."""
-        return _percentile(_mean(self.evaluation.runs(*line), metric), self.samples(line, metric), metric)
+        found = _percentile(_mean(self.evaluation.runs(*line), metric), self.samples(line, metric), metric)
+        # shifting the samples of a biased metric can leave its range
+        return replace(found, low=max(0.0, found.low)) if metric in _BIASED else found
 
     def difference(self, line: tuple[str, str, float], other: tuple[str, str, float], metric: str) -> Interval:
         """Mean of `line` minus mean of `other`, with the interval of the paired difference."""

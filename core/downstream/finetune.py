@@ -27,6 +27,7 @@ from ..modality import Modality
 from ..rng import RowRandom
 from ..train.optimizer import decay_groups
 from ..train.precision import autocast
+from ..train.seeding import own_random_state
 from .classifier import ItemClassifier, predict
 from .heads import ItemHead, neighbourhood
 from .layout import ItemLayout
@@ -79,12 +80,11 @@ def train_classifier(
     assert store.task is not None
     choose = bool(config.eval_every) and len(trial.validation) > 0
     fitted = trial.train if choose else trial.learnable
-    with torch.random.fork_rng():
-        torch.manual_seed(trial.seed)
+    device = next(encoder.parameters()).device
+    with own_random_state(trial.seed, device.type):
         side = Standardizer.fit(trial.items.features[fitted])
         radius = neighbourhood(store.task, store.spec)
         head = ItemHead(encoder.width, Readout.of(store.task), radius, side, trial.classes, config.dropout)
-        device = next(encoder.parameters()).device
         model = ItemClassifier(copy.deepcopy(encoder), head.to(device), frozen=frozen)
         run = _Run(
             trial, modality, store, model, config, fitted, layerwise=pretrained and not frozen, precision=precision

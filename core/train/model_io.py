@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -32,6 +33,7 @@ from ..sequence import SequenceSpec
 from ..settings import load_plain, to_plain
 from .atomic import file_sha256, replacing_folder
 from .model_card import model_card
+from .seeding import own_random_state
 
 FORMAT = 1
 _WEIGHTS, _CONFIG, _PREPROCESSING, _CARD = "weights.safetensors", "config.json", "preprocessing.json", "README.md"
@@ -48,8 +50,7 @@ class Model:
 
 def fresh_encoder(options: Mapping[str, Any], spec: SequenceSpec, seed: int) -> Encoder:
     """A randomly initialised encoder, a pure function of its arguments; the global random state is left alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with own_random_state(seed):
         return build("encoder", options, spec)
 
 
@@ -73,6 +74,7 @@ def save_model(
         }
         preprocessing = {"name": recipe.modality["name"], **dataclasses.asdict(modality.config)}
         (part / _CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        shutil.copymode(part / _CONFIG, part / _WEIGHTS)  # safetensors writes for the owner alone
         (part / _PREPROCESSING).write_text(json.dumps(preprocessing, indent=2) + "\n")
         size = sum(p.numel() for p in encoder.parameters())
         (part / _CARD).write_text(model_card(recipe, encoder.spec, size, preprocessing, extra_card or {}))

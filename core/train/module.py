@@ -10,7 +10,6 @@ Design decisions
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -27,6 +26,7 @@ from ..sequence import PatchSequence
 from .guard import stop_on_non_finite
 from .monitor import Monitor
 from .optimizer import build_adamw, learning_rate
+from .seeding import seed_step
 
 # (position in batches, rank, world size) -> endless batches from there
 LoaderFactory = Callable[[int, int, int], Iterable[PatchSequence]]
@@ -79,7 +79,7 @@ class PretrainModule(LightningModule):
 
     def training_step(self, batch: PatchSequence, batch_idx: int) -> Tensor:
         step, part = self.global_step, batch_idx % self.recipe.trainer.accumulate_grad_batches
-        _seed_torch(self.device, _mix(self.recipe.seed, step, part, self.global_rank))
+        seed_step(self.device, self.recipe.seed, step, part, self.global_rank)
         outcome: Outcome = self.objective(batch, self.recipe.seed, step, taps=self.monitor.due(step + 1))
         self._outcome, self._batch = outcome, batch
         self._windows += len(batch) * world_size()
@@ -167,16 +167,3 @@ class PretrainModule(LightningModule):
                 )  # fmt: skip
         self.seconds = own["seconds"]
         self.monitor.guard.strikes.update(own["strikes"])
-
-
-def _seed_torch(device: torch.device, seed: int) -> None:
-    # torch.manual_seed records a stack trace for every absent kind of device: 1 ms and a little memory each step
-    torch.default_generator.manual_seed(seed)
-    if device.type != "cpu":
-        torch.get_device_module(device).manual_seed(seed)
-
-
-def _mix(*parts: int) -> int:
-    """One well-spread seed from several integers."""
-    digest = hashlib.blake2b(":".join(map(str, parts)).encode(), digest_size=7).digest()
-    return int.from_bytes(digest, "big")

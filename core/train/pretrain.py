@@ -27,8 +27,9 @@ from .lock import folder_lock
 from .model_io import fresh_encoder
 from .module import OnProgress, PretrainModule
 from .monitor import Monitor
-from .precision import resolve_precision
+from .precision import device_type, resolve_precision
 from .saving import Interrupted, SaveCheckpoints
+from .seeding import own_random_state
 from .trainer import build_trainer, quiet_lightning
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def pretrain(
             recipe.trainer.log_every,
         )
         trainer = build_trainer(recipe.trainer, precision, folder, [saving], keep_until=start[0] if start else 0)
-        trainer.fit(module, ckpt_path=start[1] if start else None)
+        with own_random_state(device_type=device_type(recipe.trainer.accelerator)):
+            trainer.fit(module, ckpt_path=start[1] if start else None)
     steps = trainer.global_step
     if saving.signal:
         raise Interrupted(
@@ -120,8 +122,7 @@ def _micro_batch(recipe: Recipe, available: int) -> int:
 
 def _build_objective(recipe: Recipe, modality: Modality, store: WindowStore) -> Objective:
     encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
+    with own_random_state(recipe.seed):
         objective = Objective.from_config(recipe.objective, store.spec, encoder)
     objective.augment = modality.augment
     objective.total_steps = recipe.trainer.max_steps
