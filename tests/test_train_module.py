@@ -9,6 +9,7 @@ import threading
 import pytest
 import torch
 from omnipatch.core.blocks.monitors import CollapseGuard
+from omnipatch.core.compose import composition
 from omnipatch.core.config import OptimizerConfig
 from omnipatch.core.errors import CollapseError, InputError, NonFiniteError
 from omnipatch.core.train import monitor
@@ -109,8 +110,9 @@ def test_log_and_monitor_intervals(tmp_path):
     assert [int(row["step"]) for row in rows] == [1, 4, 5, 8, 10, 11] == [step for step, _, _ in seen]
     assert {row["step"] for row in rows if row["encoder/std"]} == {"4", "8"}
     assert {"loss", "term/latent", "term/guard", "lr", "grad_norm", "windows_per_s", "seconds"} <= set(rows[0])
+    guard = composition("jepa")["regularizers"]["guard"]
     assert float(rows[0]["loss"]) == pytest.approx(
-        float(rows[0]["term/latent"]) + 0.1 * float(rows[0]["term/guard"]), rel=1e-5
+        float(rows[0]["term/latent"]) + guard["weight"] * float(rows[0]["term/guard"]), rel=1e-5
     )
     assert result.metrics_csv == tmp_path / "metrics.csv"
     assert result.seconds == pytest.approx(float(rows[-1]["seconds"]), rel=1e-3)

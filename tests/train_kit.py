@@ -39,6 +39,7 @@ class FakeStore:
         self.site_code = np.zeros(n_windows, dtype=np.int64)
         self.records = self.subjects = tuple(f"record{i}" for i in range(subjects))
         self.labels = np.arange(n_windows) % 2
+        self.task = None
         patches = int(self.lengths.max())
         t = torch.arange(patches * 8) / 80.0
         frequency = 2.0 + 3.0 * torch.as_tensor(self.labels)

@@ -60,6 +60,29 @@ def collect_items(store: WindowStore) -> Items:
     )  # fmt: skip
 
 
+def window_labels(store: WindowStore, rows: np.ndarray) -> np.ndarray:
+    """[row] int64 class of each of the windows `rows`, -1 = none: one label a window, whatever the task labels.
+
+    Of the classes a window holds (those of its events, or its own several labels) it is the one rarest among `rows`:
+    one ventricular beat among normal ones makes a ventricular window. For monitoring, not for results.
+    """
+    if store.task is not None and store.task.unit == "event":
+        if store.events is None:
+            return np.full(len(rows), -1)
+        label = store.events.flat(rows)["label"]
+        window = np.repeat(np.arange(len(rows)), store.events.counts[rows])[label >= 0]
+        label = label[label >= 0]
+        holds = np.zeros((len(rows), len(store.task.classes)), bool)
+        holds[window, label] = True
+        rarest_first = np.argsort(np.bincount(label, minlength=holds.shape[1]), kind="stable")
+    elif store.labels.ndim == 2:
+        holds = store.labels[rows] == 1  # NaN = unlabelled
+        rarest_first = np.argsort(holds.sum(axis=0), kind="stable")
+    else:
+        return store.labels[rows]
+    return np.where(holds.any(axis=1), rarest_first[holds[:, rarest_first].argmax(axis=1)], -1)
+
+
 def _event_items(store: WindowStore) -> tuple[np.ndarray, ...]:
     events = store.events
     if events is None:

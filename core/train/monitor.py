@@ -19,8 +19,8 @@ _CHUNK = 128  # windows encoded at a time for the online kNN
 class Monitor:
     """Metrics of one monitored step.
 
-    every: steps between checks. probe: labelled windows that are not trained on, for a leave-one-subject-out kNN on
-    frozen embeddings (label-free runs leave it None). The labels never reach the objective.
+    every: steps between checks. probe: windows that are not trained on, with one label each, for a
+    leave-one-subject-out kNN on frozen embeddings; None without labels. The labels never reach the objective.
     """
 
     def __init__(self, every: int, probe: PatchSequence | None = None, precision: str = "32-true") -> None:
@@ -34,7 +34,7 @@ class Monitor:
     def measure(self, taps: Mapping[str, Tensor], encoder: Encoder) -> dict[str, float]:
         """Metrics over the rows of all ranks."""
         metrics = health({name: gather_rows(z) for name, z in taps.items()})
-        if self.probe is not None and self.probe.label.ndim == 1:
+        if self.probe is not None:
             accuracy = knn_accuracy(self._embed(encoder), self.probe.label, self.probe.subject)
             if accuracy is not None:
                 metrics["knn/balanced_accuracy"] = accuracy

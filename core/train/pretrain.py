@@ -16,6 +16,7 @@ import torch.distributed as dist
 
 from ..blocks.encoder import Encoder
 from ..config import Recipe
+from ..data.items import window_labels
 from ..data.loader import StepLoader
 from ..distributed import is_main_process, world_size
 from ..errors import InputError
@@ -130,11 +131,11 @@ def _build_objective(recipe: Recipe, modality: Modality, store: WindowStore) -> 
 
 
 def _probe(store: WindowStore, windows: Sequence[int] | np.ndarray | None, most: int = 512):
-    """Labelled windows for the online kNN, at most so many, evenly spaced over the given ones."""
+    """Windows for the online kNN, one label each (`window_labels`): at most so many, evenly spaced over the given."""
     if windows is None or len(windows) == 0:
         return None
     chosen = np.asarray(windows)[np.unique(np.linspace(0, len(windows) - 1, most).round().astype(int))]
-    return store.batch(chosen)
+    return store.batch(chosen).replace(label=torch.from_numpy(window_labels(store, chosen)))
 
 
 def _fingerprint(recipe: Recipe, window_ids: np.ndarray) -> dict[str, str]:
