@@ -57,7 +57,7 @@ class TrainerConfig:
 
     max_steps: int = 1000
     batch_size: int = 64  # windows a step, over all devices
-    precision: str = "auto"  # auto: bf16-mixed where the hardware multiplies bf16 fast, else 32-true
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"  # auto: bf16-mixed where that is fast
     accelerator: str = "auto"
     devices: int | str = 1
     num_nodes: int = 1

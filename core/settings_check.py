@@ -30,7 +30,7 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "split.folds": ("at least 2", lambda x: x >= 2),
     "optimizer.lr": _POSITIVE,
     "optimizer.weight_decay": _NOT_NEGATIVE,
-    "optimizer.betas": _SHARE,
+    "optimizer.betas": ("at least 0 and below 1", lambda x: 0 <= x < 1),
     "optimizer.warmup": _SHARE,
     "optimizer.final": _SHARE,
     "optimizer.clip": _NOT_NEGATIVE,

@@ -64,8 +64,13 @@ def test_a_collapse_stops_the_run_after_its_row_is_logged(tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"extra": {"limit_train_batchs": 3}}, "did you mean 'limit_train_batches'"),
+        ({"extra": {"detect_anomly": True}}, "unknown key trainer.detect_anomly; did you mean 'detect_anomaly'"),
         ({"extra": {"callbacks": []}}, "trainer.callbacks cannot be set"),
+        ({"extra": {"gradient_clip_val": 1.0}}, r"trainer.gradient_clip_val cannot be set; use optimizer\.clip"),
+        ({"extra": {"limit_train_batches": 3}}, r"cannot be set; use trainer\.max_steps or data\.limit"),
+        ({"accelerator": "tpu"}, "Lightning refuses the trainer section"),
+        ({"devices": 0}, "Lightning refuses the trainer section"),
+        ({"precision": "bf16-true"}, r"field trainer\.precision, got bf16-true, expected auto, 32-true"),
         ({"strategy": "no-such"}, "Lightning refuses the trainer section"),
         ({"batch_size": 9, "accumulate_grad_batches": 2}, "multiple of trainer.accumulate_grad_batches"),
     ],
@@ -92,6 +97,10 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
 def test_no_windows_is_a_sentence(tmp_path):
     with pytest.raises(InputError, match="nothing to pretrain on"):
         train(tmp_path, windows=[])
+
+
+def test_a_single_window_is_no_collapse(tmp_path):
+    assert train(tmp_path, recipe("mae", batch_size=1, monitor_every=1)).steps == 12
 
 
 def test_trainer_extras_reach_lightning(tmp_path):

@@ -61,9 +61,11 @@ def knn_accuracy(z: Tensor, label: Tensor, group: Tensor, k: int = 20) -> float 
 
 
 def health(taps: Mapping[str, Tensor]) -> dict[str, float]:
-    """Spread, effective rank and mean cosine of every tap, as flat metrics."""
+    """Spread, effective rank and mean cosine of every tap, as flat metrics; a single row has none of them."""
     metrics: dict[str, float] = {}
     for name, z in taps.items():
+        if len(z) < 2:
+            continue
         metrics[f"{name}/std"] = relative_std(z)
         metrics[f"{name}/rankme"] = rankme(z)
         metrics[f"{name}/cosine"] = mean_cosine(z)

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import torch
 
+from ..errors import InputError
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 _FAST_CPU_FLAGS = ("amx_bf16", "avx512_bf16")
 
 
@@ -48,10 +51,17 @@ def device_type(accelerator: str) -> str:
 
 
 def resolve_precision(precision: str, accelerator: str = "auto") -> str:
-    """Lightning's name for a recipe's precision; "auto" becomes "bf16-mixed" or "32-true"."""
-    if precision != "auto":
-        return precision
-    return "bf16-mixed" if has_fast_bf16(device_type(accelerator)) else "32-true"
+    """Lightning's name for a recipe's precision; "auto" becomes "bf16-mixed" or "32-true".
+
+    Raises InputError for any other: weights that are themselves in half precision lose the small steps of a moving
+    average and of AdamW.
+    """
+    if precision == "auto":
+        return "bf16-mixed" if has_fast_bf16(device_type(accelerator)) else "32-true"
+    if precision not in PRECISIONS:
+        expected = ", ".join(("auto", *PRECISIONS))
+        raise InputError("unknown precision", field="trainer.precision", got=precision, expected=expected)
+    return precision
 
 
 def autocast(device: str, precision: str = "auto") -> contextlib.AbstractContextManager:

@@ -1,7 +1,7 @@
 """The Lightning Trainer a recipe asks for, and nothing it does not.
 
-Any Trainer argument may be set under `trainer` (strategy, devices, nodes, limits), except those whose work this room
-does itself: progress, logs, checkpoints, clipping, and the sampler of a distributed run.
+Any Trainer argument may be set under `trainer` (strategy, devices, nodes, time limit, profiler), except those whose
+work this room does itself: progress, logs, checkpoints, clipping, and which windows a step gets.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 
@@ -22,11 +23,28 @@ from ..errors import InputError, nearest
 from .checkpoint import AtomicCheckpointIO
 from .metrics_log import MetricsCSV
 
-# arguments whose work is done here
-_RESERVED = {
-    "max_epochs", "logger", "callbacks", "plugins", "enable_checkpointing", "enable_progress_bar",
-    "enable_model_summary", "gradient_clip_val", "barebones", "num_sanity_val_steps", "default_root_dir",
-}  # fmt: skip
+# what cannot be set, as its work is done here or a resumed run would not be exact -> what to use instead
+_INSTEAD = {
+    "max_epochs": "trainer.max_steps",
+    "min_epochs": "trainer.max_steps",
+    "limit_train_batches": "trainer.max_steps or data.limit",
+    "overfit_batches": "data.limit",
+    "fast_dev_run": "--fast-dev-run",
+    "barebones": "",
+    "logger": "trainer.tensorboard",
+    "log_every_n_steps": "trainer.log_every",
+    "callbacks": "",
+    "enable_checkpointing": "trainer.checkpoint_every",
+    "plugins": "",
+    "enable_progress_bar": "--quiet",
+    "enable_model_summary": "--dry-run",
+    "gradient_clip_val": "optimizer.clip",
+    "gradient_clip_algorithm": "optimizer.clip",
+    "default_root_dir": "--out",
+    "num_sanity_val_steps": "",
+    "use_distributed_sampler": "trainer.devices",
+    "reload_dataloaders_every_n_epochs": "trainer.max_steps",
+}
 
 
 def build_trainer(
@@ -36,10 +54,12 @@ def build_trainer(
 
     Raises InputError for an argument that is unknown, reserved, or refused by Lightning.
     """
-    known = set(inspect.signature(Trainer.__init__).parameters) - {"self"}
+    known = inspect.signature(Trainer.__init__).parameters.keys() - {"self", *_INSTEAD}
     for key in config.extra:
-        if key in _RESERVED or key not in known:
-            raise InputError(f"trainer.{key} cannot be set", fix=nearest(key, known - _RESERVED))
+        if key in _INSTEAD:
+            raise InputError(f"trainer.{key} cannot be set", fix=f"use {_INSTEAD[key]}" if _INSTEAD[key] else None)
+        if key not in known:
+            raise InputError(f"unknown key trainer.{key}", fix=nearest(key, known))
     loggers: list[Logger] = [MetricsCSV(folder / "metrics.csv", keep_until)]
     if config.tensorboard:
         loggers.append(_tensorboard(folder))
@@ -66,7 +86,7 @@ def build_trainer(
     }
     try:
         return Trainer(**arguments)
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
         raise InputError("Lightning refuses the trainer section", got=str(error).replace("\n", " ")) from error
 
 
