@@ -69,6 +69,22 @@ def test_additions_are_unlabelled_and_on_no_side(data, tmp_path):
     assert np.isin(np.flatnonzero(added), split.windows(store, "pretrain")).all()
 
 
+def test_test_subjects_do_not_come_back_as_additions(data, tmp_path):
+    with pytest.raises(InputError, match=r"pretrained on already.*data\.pretrain_with, got alpha.*pretrain_on_test"):
+        resolve_sources(Toy(), DataConfig(name="alpha", pretrain_with=("alpha",)))
+    path = tmp_path / "mine.csv"
+    rows = [f"toy/alpha/../alpha/r{i}.npz,p{i},{'x' if i % 2 else 'y'}" for i in range(4)]
+    path.write_text("\n".join(["path,subject,label", *rows]))
+    found = resolve_sources(Toy(), DataConfig(manifest=str(path), pretrain_with=("alpha", "alpha")))
+    assert [source.record for source in found][4:] == ["alpha/r4", "alpha/r5"]
+    assert "4 recordings of alpha left out" in found.note
+    store = WindowStore.prepare(Toy(), found, found.task, tmp_path / "cache")
+    (split,) = make_splits(store, SplitConfig())
+    tested = {int(name[1:]) for name in split.test}
+    seen = {store.records[code] for code in store.record_code[split.windows(store, "pretrain")]}
+    assert not any(f"r{number}.npz" in name for number in tested for name in seen)
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [

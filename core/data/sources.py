@@ -4,6 +4,8 @@ Design decisions
 - A data set's root is `--data.root`, else its folder under `$OMNIPATCH_DATA`.
 - Data sets of `pretrain_with` join with the side "pretrain": their labels and the task are ignored, they are never
   on any side of the split, and their names carry the data set's name so that record 100 of two sets stays two records.
+- A file that is also in the evaluated set is no addition: it would bring its test subjects into pretraining under
+  another name. Copies under other paths are not noticed.
 - `limit` takes records from all official sides in turn, so that a quick look still has something to test on.
 """
 
@@ -69,9 +71,12 @@ def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
             raise InputError("limit must be positive", field="data.limit", got=data.limit)
         notes.append(f"limited to {min(data.limit, len(sources))} of {len(sources)} recordings")
         sources = _first(sources, data.limit)
-    for extra in data.pretrain_with:
-        sources += _unlabelled(modality, extra)
+    for extra in dict.fromkeys(data.pretrain_with):
+        added, repeated = _unlabelled(modality, extra, data, sources)
+        sources += added
         notes.append(f"pretrained with {extra} too, without its labels")
+        if repeated:
+            notes.append(f"{repeated} recordings of {extra} left out of that, they are in {name} as well")
     return SourceList(tuple(sources), name, task, licence, "; ".join(notes))
 
 
@@ -153,13 +158,21 @@ def _first(sources: list[Source], limit: int) -> list[Source]:
     return [sources[position] for position in sorted(kept)]
 
 
-def _unlabelled(modality: Modality, name: str) -> list[Source]:
+def _unlabelled(modality: Modality, name: str, data: DataConfig, evaluated: list[Source]) -> tuple[list[Source], int]:
+    """Additions from data set `name`, and how many of its recordings are in the evaluated data themselves."""
+    if data.manifest is None and name == data.name:
+        raise InputError(
+            "the data set is pretrained on already, test subjects aside", field="data.pretrain_with", got=name,
+            fix="leave it out, or add the test subjects by name with --split.pretrain_on_test true",
+        )  # fmt: skip
     if name == "demo":
         sources = list(modality.demo(0))
     else:
         dataset = find_dataset(modality, name)
         sources = list_dataset(dataset, dataset_root(dataset, None))
-    return [
+    known = {_stem(source.path) for source in evaluated if source.path is not None}
+    new = [source for source in sources if source.path is None or _stem(source.path) not in known]
+    added = [
         replace(
             source,
             record=f"{name}/{source.record}",
@@ -167,5 +180,11 @@ def _unlabelled(modality: Modality, name: str) -> list[Source]:
             split=PRETRAIN_SIDE,
             label=(),
         )
-        for source in sources
+        for source in new
     ]
+    return added, len(sources) - len(new)
+
+
+def _stem(path: Path) -> Path:
+    """One name for the files of a recording (100, 100.hea, 100.dat)."""
+    return path.resolve().with_suffix("")
