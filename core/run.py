@@ -188,7 +188,7 @@ def _downstream(settings: Settings, options: Options, verb: str) -> Path:
         splits = pipeline.prepared.splits
         models = [trained.model(split, len(splits)) for split in splits]
         evaluations = [pipeline.evaluated(split, m.encoder) for split, m in zip(splits, models, strict=True)]
-        pipeline.finish(evaluations, trained.stamps(splits))
+        pipeline.finish(evaluations, trained.stamps(splits, pipeline.prepared.sources.name))
         return folder
 
 

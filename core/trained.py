@@ -49,8 +49,14 @@ class Trained:
             )  # fmt: skip
         return self.models[split.fold]
 
-    def stamps(self, splits: list[Split]) -> list[str]:
-        """What must be said when the encoder was pretrained on test subjects of this evaluation."""
+    def stamps(self, splits: list[Split], dataset: str) -> list[str]:
+        """What must be said when the encoder was pretrained on test subjects of this evaluation on `dataset`."""
+        data = self.models[0].recipe.data
+        if dataset in data.pretrain_with:
+            return [f"the encoder was pretrained on the signals of {dataset}, test subjects included"]
+        trained_on = "manifest" if data.manifest else data.name
+        if dataset != trained_on and "manifest" not in (dataset, trained_on):
+            return []  # other people, even where they bear the same names
         if self.splits is None:
             return ["it is not known which subjects the encoder was pretrained on"]
         found = []
