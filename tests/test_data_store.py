@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing as mp
 import pickle
 import threading
 import warnings
@@ -19,6 +20,7 @@ from omnipatch.core.data import prepare
 from omnipatch.core.data import store as store_module
 from omnipatch.core.data.store import WindowStore
 from omnipatch.core.modality import Source
+from train_kit import in_child
 
 
 @pytest.fixture
@@ -269,6 +271,26 @@ def test_racing_builders_build_once(corpus, cache, monkeypatch):
     assert len(builds) == 1
     assert len({store.folder for store in stores}) == 1
     assert len(stores) == 4
+
+
+def _prepare_counting(corpus, cache, log, barrier):
+    class Counting(Toy):
+        def read(self, path):
+            with log.open("a") as file:
+                file.write(f"{path.name}\n")
+            return super().read(path)
+
+    barrier.wait(30)
+    WindowStore.prepare(Counting(), corpus, "beats", cache)
+
+
+def test_racing_processes_read_every_file_once(corpus, cache, tmp_path):
+    log, barrier = tmp_path / "log", mp.get_context("fork").Barrier(2)
+    children = [in_child(_prepare_counting, corpus, cache, log, barrier) for _ in range(2)]
+    for child in children:
+        child.join(60)
+    assert [child.exitcode for child in children] == [0, 0]
+    assert sorted(log.read_text().split()) == [f"r{i}.npz" for i in range(6)]
 
 
 def test_unwritable_cache_is_one_sentence(corpus, tmp_path):
