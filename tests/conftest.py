@@ -10,10 +10,12 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    """No test reads or fills the user's window cache; all tests of a session share one."""
-    monkeypatch.setenv("OMNIPATCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    """No test reads or fills the user's window cache; all tests of a session share one (fixtures of modules too)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMNIPATCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield
 
 
 @pytest.fixture
