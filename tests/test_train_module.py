@@ -12,6 +12,7 @@ from omnipatch.core.blocks.monitors import CollapseGuard
 from omnipatch.core.compose import composition
 from omnipatch.core.config import OptimizerConfig
 from omnipatch.core.errors import CollapseError, InputError, NonFiniteError
+from omnipatch.core.objective import Objective
 from omnipatch.core.train import monitor
 from omnipatch.core.train.guard import stop_on_non_finite
 from omnipatch.core.train.module import PretrainModule
@@ -39,12 +40,35 @@ def test_a_non_finite_loss_stops_at_once_and_names_the_record(tmp_path):
 
 
 def test_a_non_finite_gradient_stops_too():
-    batch = FakeStore().batch([0, 1, 2])
-    stop_on_non_finite(torch.tensor(1.0), torch.tensor(2.0), batch, ("a", "b", "c"), 4)
-    with pytest.raises(NonFiniteError, match="the loss is not finite"):
-        stop_on_non_finite(torch.tensor(math.inf), torch.tensor(2.0), batch, ("a", "b", "c"), 4)
-    with pytest.raises(NonFiniteError, match="step 4: the gradient is not finite"):
-        stop_on_non_finite(torch.tensor(1.0), torch.tensor(math.nan), batch, ("a", "b", "c"), 4)
+    store, names = FakeStore(), ("a", "b", "c", "d")
+    parts = [store.batch([0, 1]), store.batch([2, 3])]
+    stop_on_non_finite(torch.tensor([1.0, 1.0]), torch.tensor(2.0), parts, names, 4)
+    with pytest.raises(NonFiniteError, match=r"the loss is not finite; .*: ([cd], [cd]) "):
+        stop_on_non_finite(torch.tensor([1.0, math.inf]), torch.tensor(2.0), parts, names, 4)
+    with pytest.raises(NonFiniteError, match=r"step 4: the gradient is not finite; .*: [abcd](, [abcd]){3} "):
+        stop_on_non_finite(torch.tensor([1.0, 1.0]), torch.tensor(math.nan), parts, names, 4)
+
+
+@pytest.mark.parametrize("window", range(4))  # in the first and in the second part of a step
+def test_accumulated_batches_are_searched_for_the_record(tmp_path, window):
+    store = FakeStore(subjects=50)
+    store.values[window] = 1e38
+    with pytest.raises(NonFiniteError, match=rf"is not finite; .*largest input first: record{window}, record"):
+        train(tmp_path, recipe("mae", accumulate_grad_batches=2), store=store)
+
+
+def test_the_loss_of_accumulated_batches_is_their_mean(tmp_path, monkeypatch):
+    seen, forward = [], Objective.forward
+
+    def spy(self, *args, **options):
+        outcome = forward(self, *args, **options)
+        seen.append(float(outcome.loss.detach()))
+        return outcome
+
+    monkeypatch.setattr(Objective, "forward", spy)
+    train(tmp_path, recipe("mae", max_steps=2, accumulate_grad_batches=2))
+    logged = [float(row["loss"]) for row in _rows(tmp_path)]
+    assert logged == pytest.approx([(seen[0] + seen[1]) / 2, (seen[2] + seen[3]) / 2], rel=1e-5)
 
 
 def test_missing_values_do_not_stop_a_run(tmp_path):

@@ -14,12 +14,19 @@ from ..sequence import PatchSequence
 _SHOWN = 8  # records named in the message
 
 
-def stop_on_non_finite(loss: Tensor, norm: Tensor, batch: PatchSequence, records: Sequence[str], step: int) -> None:
-    """Raise NonFiniteError when the loss or the gradient norm is not finite. Costs one device synchronisation."""
-    if bool(torch.isfinite(loss) & torch.isfinite(norm)):
+def stop_on_non_finite(
+    losses: Tensor, norm: Tensor, batches: Sequence[PatchSequence], records: Sequence[str], step: int
+) -> None:
+    """Raise NonFiniteError when a loss or the gradient norm is not finite. Costs one device synchronisation.
+
+    losses: [part] of the batches whose gradients were accumulated; those with a bad one are named, else all are.
+    """
+    finite = torch.isfinite(losses)
+    if bool(finite.all() & torch.isfinite(norm)):
         return
-    what = "loss" if not bool(torch.isfinite(loss)) else "gradient"
-    codes, peaks = batch.record, _peaks(batch)
+    what = "gradient" if bool(finite.all()) else "loss"
+    named = [b for b, fine in zip(batches, finite.tolist(), strict=True) if not fine] or batches
+    codes, peaks = (torch.cat(parts) for parts in zip(*((b.record, _peaks(b)) for b in named), strict=True))
     if not bool(torch.isfinite(norm)):  # the averaged gradient is the same on every rank, so all of them are here
         codes, peaks = gather_rows(codes), gather_rows(peaks)
     order = peaks.argsort(descending=True, stable=True).tolist()

@@ -10,6 +10,7 @@ Design decisions
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -59,7 +60,7 @@ class PretrainModule(LightningModule):
         self.seconds = 0.0  # of training, over all processes that continued this run
         self._rate = learning_rate(recipe.optimizer)
         self._trained = [p for p in objective.parameters() if p.requires_grad]
-        self._outcome: Outcome | None = None
+        self._parts: list[tuple[PatchSequence, Outcome]] = []  # of the step so far, one a backward pass
         self._norm = torch.zeros(())
         self._windows, self._since = 0, time.perf_counter()
 
@@ -81,17 +82,18 @@ class PretrainModule(LightningModule):
         step, part = self.global_step, batch_idx % self.recipe.trainer.accumulate_grad_batches
         seed_step(self.device, self.recipe.seed, step, part, self.global_rank)
         outcome: Outcome = self.objective(batch, self.recipe.seed, step, taps=self.monitor.due(step + 1))
-        self._outcome, self._batch = outcome, batch
+        self._parts.append((batch, dataclasses.replace(outcome, loss=outcome.loss.detach())))
         self._windows += len(batch) * world_size()
         return outcome.loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        assert self._outcome is not None
         gradients = [p.grad for p in self._trained if p.grad is not None]
         self._norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
         # half precision on a GPU overflows now and then; its loss scaler skips such steps by itself
         norm = torch.zeros_like(self._norm) if self._has_scaler else self._norm
-        stop_on_non_finite(self._outcome.loss.detach(), norm, self._batch, self.records, self.global_step + 1)
+        batches, outcomes = zip(*self._parts, strict=True)
+        losses = torch.stack([outcome.loss for outcome in outcomes])
+        stop_on_non_finite(losses, norm, batches, self.records, self.global_step + 1)
         clip = self.recipe.optimizer.clip
         if clip and self._norm > clip:
             torch.nn.utils.clip_grads_with_norm_(self._trained, clip, self._norm, foreach=True)
@@ -103,7 +105,7 @@ class PretrainModule(LightningModule):
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.objective.after_step(step)
         self._report(step + 1, total)
-        self._outcome = None  # let go of the taps
+        self._parts = []
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         # the fused kernel unscales gradients inside its step, which clipping must see first
@@ -117,13 +119,13 @@ class PretrainModule(LightningModule):
 
     def _report(self, done: int, total: int) -> None:
         """Log and watch, when it is time to."""
-        assert self._outcome is not None
         watch = self.monitor.due(done)
         if not (watch or done == 1 or done == total or done % self.recipe.trainer.log_every == 0):
             return
-        metrics = self._metrics(self._outcome, done - 1)
+        outcomes = [outcome for _, outcome in self._parts]
+        metrics = self._metrics(outcomes, done - 1)
         if watch:
-            metrics |= self.monitor.measure(self._outcome.taps, self.objective.encoder)
+            metrics |= self.monitor.measure(outcomes[-1].taps, self.objective.encoder)
         for logger in self.loggers:
             logger.log_metrics(metrics, done)
         if self.on_progress is not None and self.trainer.is_global_zero:
@@ -131,10 +133,10 @@ class PretrainModule(LightningModule):
         if watch:
             self.monitor.guard.check(metrics, done)
 
-    def _metrics(self, outcome: Outcome, step: int) -> dict[str, float]:
-        names = ["loss", *(f"term/{name}" for name in outcome.terms)]
-        values = torch.stack([v.detach().float() for v in (outcome.loss, *outcome.terms.values())])
-        values = (sum_across(values) / world_size()).tolist()
+    def _metrics(self, outcomes: list[Outcome], step: int) -> dict[str, float]:
+        names = ["loss", *(f"term/{name}" for name in outcomes[0].terms)]
+        parts = torch.stack([torch.stack([o.loss, *o.terms.values()]).float() for o in outcomes])
+        values = (sum_across(parts.mean(dim=0)) / world_size()).tolist()
         now = time.perf_counter()
         elapsed, self._since = now - self._since, now
         windows, self._windows = self._windows, 0
