@@ -15,12 +15,13 @@ import yaml
 
 from . import objectives
 from .blocks import registry
+from .blocks.registry import names_of
 from .errors import InputError, nearest
 
 SECTIONS = ("views", "heads", "targets", "terms", "regularizers")
 SITES = ("target", "visible", "all", "pooled")
 _TERM_KEYS = {"site", "source", "head", "target", "view", "loss", "weight"}
-_REGULARIZER_KEYS = {"source", "site", "head", "weight"}
+REGULARIZER_KEYS = {"source", "site", "head", "weight"}
 _REGULARIZER_SITES = ("pooled", "token")
 _VIEW_KEYS = {"augment", "mask"}
 
@@ -84,11 +85,6 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def names_of(value: str | list[str] | None) -> tuple[str, ...]:
-    """One name, several or none, as written in a composition (`head`, `source`), as a tuple."""
-    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
-
-
 def _is_whole(own: Mapping[str, Any]) -> bool:
     """Whether the options are a composition of their own, not overrides of a (mistyped) shipped one."""
     terms = (own.get("terms") or {}).values()
@@ -144,7 +140,7 @@ def _check_term(term: Mapping[str, Any], c: Mapping[str, Any], where: str) -> No
 
 
 def _check_regularizer(reg: Mapping[str, Any], c: Mapping[str, Any], where: str) -> None:
-    registry.check("regularizer", {k: v for k, v in reg.items() if k not in _REGULARIZER_KEYS}, where)
+    registry.check("regularizer", {k: v for k, v in reg.items() if k not in REGULARIZER_KEYS}, where)
     if reg.get("site", "pooled") not in _REGULARIZER_SITES:
         raise InputError(f"{where}.site", got=reg["site"], expected=", ".join(_REGULARIZER_SITES))
     if not reg.get("source"):

@@ -21,18 +21,16 @@ from torch import Tensor, nn
 from .blocks.encoder import Encoder
 from .blocks.heads import QueryHead
 from .blocks.projections import PointHead
-from .blocks.registry import build
+from .blocks.registry import build, names_of
 from .blocks.schedules import schedule
 from .blocks.targets import TargetProvider
 from .blocks.views import Augment, ViewSampler
-from .compose import names_of, resolve_objective
+from .compose import REGULARIZER_KEYS, resolve_objective
 from .distributed import global_mean
 from .errors import InputError
 from .rng import RowRandom
 from .scope import Regularization, Scope, Term
 from .sequence import PatchSequence, SequenceSpec
-
-__all__ = ["Objective", "Outcome", "resolve_objective"]
 
 
 @dataclass(frozen=True)
@@ -72,16 +70,12 @@ class Objective(nn.Module):
                 for name, o in options["terms"].items()
             }
         )
-        self.regularizations, self.regularizers = [], nn.ModuleDict()
-        for name, o in options["regularizers"].items():
-            names = names_of(o.get("head"))
-            width = self.heads[names[-1]].out if names else encoder.width
-            own = {k: v for k, v in o.items() if k not in ("source", "site", "head", "weight")}
-            self.regularizers[name] = build("regularizer", own, width, where=f"objective.regularizers.{name}")
-            weight = schedule(o.get("weight", 1.0), f"objective.regularizers.{name}.weight")
-            self.regularizations.append(
-                Regularization(name, o.get("site", "pooled"), names_of(o["source"]), names, weight)
-            )
+        self.regularizations = [_regularization(name, o) for name, o in options["regularizers"].items()]
+        self.regularizers = nn.ModuleDict()
+        for reg in self.regularizations:
+            width = self.heads[reg.heads[-1]].out if reg.heads else encoder.width
+            own = {k: v for k, v in options["regularizers"][reg.name].items() if k not in REGULARIZER_KEYS}
+            self.regularizers[reg.name] = build("regularizer", own, width, where=f"objective.regularizers.{reg.name}")
 
     @classmethod
     def from_config(cls, options: Mapping[str, Any], spec: SequenceSpec, encoder: Encoder) -> Objective:
@@ -140,6 +134,16 @@ def _term(name: str, options: Mapping[str, Any]) -> Term:
         target=options["target"],
         target_view=options.get("view", source),
         weight=schedule(options.get("weight", 1.0), f"objective.terms.{name}.weight"),
+    )
+
+
+def _regularization(name: str, options: Mapping[str, Any]) -> Regularization:
+    return Regularization(
+        name=name,
+        site=options.get("site", "pooled"),
+        sources=names_of(options["source"]),
+        heads=names_of(options.get("head")),
+        weight=schedule(options.get("weight", 1.0), f"objective.regularizers.{name}.weight"),
     )
 
 

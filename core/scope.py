@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from .blocks.encoder import Encoded, Encoder, masked_mean
 from .blocks.heads import Query, QueryHead
-from .blocks.latent_targets import chain
-from .blocks.projections import project
+from .blocks.projections import chain, project
 from .blocks.schedules import Schedule
 from .blocks.targets import Request, Target
 from .blocks.views import Augment, IndexSet, View, ViewSampler, gather, patch_uniform

@@ -235,7 +235,7 @@ def test_the_temperature_follows_its_schedule_across_a_resume():
 
 @pytest.mark.parametrize("name", ["ema", "self"])
 @pytest.mark.parametrize(
-    ("options", "words"), [({"layers": 3}, "depth 2"), ({"normalize": "batch"}, "normalize must be")]
+    ("options", "words"), [({"layers": 0}, "layers must be at least 1"), ({"normalize": "batch"}, "normalize must be")]
 )
 def test_bad_options_are_one_sentence(name, options, words):
     with pytest.raises(InputError, match=words):

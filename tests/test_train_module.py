@@ -210,6 +210,12 @@ def test_learning_rates(schedule):
     assert rate[-1] == pytest.approx({"cosine": 0.01, "infinite": 0.01, "constant": 1.0}[schedule], abs=0.01)
 
 
+@pytest.mark.parametrize("change", [{"final": 0.0}, {"warmup": 0.8}])
+def test_an_impossible_infinite_schedule_is_a_sentence(change):
+    with pytest.raises(InputError, match=r"cannot have these phases, field optimizer\.final, optimizer\.warmup"):
+        learning_rate(OptimizerConfig(schedule="infinite", **change))
+
+
 def test_clipping_bounds_the_step(tmp_path):
     norms = []
     step = PretrainModule.on_before_optimizer_step

@@ -12,16 +12,10 @@ from torch import Tensor, nn
 from ..distributed import gather_rows
 from ..sequence import SequenceSpec
 from .encoder import Encoder
-from .projections import project
-from .registry import register
+from .projections import chain, project
+from .registry import names_of, register
 from .schedules import schedule
 from .targets import Request, Target, TargetProvider, normalize_tokens
-
-
-def chain(heads: Mapping[str, nn.Module] | nn.ModuleDict, names: str | Sequence[str] | None) -> list[nn.Module]:
-    """The named heads in order."""
-    names = [] if names is None else [names] if isinstance(names, str) else names
-    return [heads[name] for name in names]
 
 
 class _Latent(TargetProvider):
@@ -70,7 +64,7 @@ class EMATarget(_Latent):
     ) -> None:
         super().__init__(encoder, layers, normalize)
         self.momentum = schedule(momentum, "momentum")
-        self._online = [encoder, *chain(heads, head)]  # a plain list: the online weights are not ours to save
+        self._online = [encoder, *chain(heads, names_of(head))]  # a plain list: the online weights are not ours to save
         self.average = nn.ModuleList(copy.deepcopy(m) for m in self._online)
         self.average.requires_grad_(False)
 
@@ -118,7 +112,7 @@ class CentredPrototypes(EMATarget):
         super().__init__(spec, encoder, heads, momentum=momentum, head=head)
         self.temperature = schedule(temperature, "temperature")
         self.centre_momentum = centre_momentum
-        self.register_buffer("centre", torch.zeros(getattr(chain(heads, head)[-1], "out", 1)))
+        self.register_buffer("centre", torch.zeros(getattr(chain(heads, names_of(head))[-1], "out", 1)))
         self.register_buffer("progress", torch.zeros(2, dtype=torch.long))
         self._seen: list[Tensor] = []
 
@@ -160,7 +154,7 @@ class SelfTarget(_Latent):
     ) -> None:
         super().__init__(encoder, layers, normalize)
         self.stop_gradient = stop_gradient
-        self._online: list[nn.Module] = [encoder, *chain(heads, head)]  # shared, not owned
+        self._online: list[nn.Module] = [encoder, *chain(heads, names_of(head))]  # shared, not owned
 
     def forward(self, request: Request) -> Target:
         target = self.embed(request, self._online[0], self._online[1:])  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ correlation) must not see padding.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 import torch
@@ -29,6 +29,11 @@ class PointHead(nn.Module):
 
     def after_step(self, step: int, total: int) -> None:
         """Update state that is not learned by gradient."""
+
+
+def chain(heads: Mapping[str, nn.Module] | nn.ModuleDict, names: Iterable[str]) -> list[nn.Module]:
+    """The named heads in order."""
+    return [heads[name] for name in names]
 
 
 def project(heads: Iterable[nn.Module], x: Tensor, valid: Tensor | None) -> Tensor:

@@ -8,7 +8,7 @@ set. So a recipe names blocks and options and can never import code.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -39,11 +39,6 @@ def register(kind: str, name: str) -> Callable[[T], T]:
         return cls
 
     return add
-
-
-def names(kind: str) -> list[str]:
-    """Registered names of a kind."""
-    return sorted(_load(kind))
 
 
 def block(kind: str, name: str) -> type:
@@ -84,6 +79,11 @@ def build(kind: str, options: Mapping[str, Any] | str, *context: Any, where: str
         if isinstance(error, InputError):
             raise
         raise InputError(f"{kind} {name!r} at {where or kind} cannot be built", got=str(error)) from error
+
+
+def names_of(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    """One name, several or none, as a recipe writes them (`head`, `source`), as a tuple."""
+    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
 
 
 def _load(kind: str) -> dict[str, type]:

@@ -71,7 +71,7 @@ class Infinite:
 
     Linear warm-up to `peak`, cosine cool-down to `constant`, then constant without end; the last `anneal` share of the
     run decays exponentially to `final`. New data resumes from a checkpoint of the constant phase. Shares are of the
-    total steps; all rates are absolute.
+    total steps, so a run made longer needs smaller ones to keep its phases; all rates are absolute.
     """
 
     def __init__(

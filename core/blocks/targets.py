@@ -55,10 +55,7 @@ class Request:
 
 
 class TargetProvider(nn.Module):
-    """Base of all providers. `out`: width of the target, or None when it follows from the head."""
-
-    def __init__(self) -> None:
-        super().__init__()
+    """Base of all providers; built from (spec, encoder, heads) and the options of a recipe."""
 
     def forward(self, request: Request) -> Target:
         raise NotImplementedError

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..rng import RowRandom
-from ..sequence import PatchSequence, gather_patches
+from ..sequence import PatchSequence
 from .registry import build
 
 
@@ -86,7 +86,7 @@ def select(batch: PatchSequence, rows: Tensor | None, chosen: IndexSet) -> Patch
     """The patches of an index set as a batch of their own; fillers are invalid."""
     source = batch if rows is None else batch.rows(rows)
     part = source.patches(chosen.index)
-    return part.replace(valid=chosen.valid & gather_patches(source.valid, chosen.index))
+    return part.replace(valid=chosen.valid & gather(batch.valid, rows, chosen.index))
 
 
 def patch_uniform(rng: RowRandom, valid: Tensor) -> Tensor:

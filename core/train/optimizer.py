@@ -12,6 +12,7 @@ from torch import nn
 
 from ..blocks.schedules import Infinite, Schedule, WarmupCosine
 from ..config import OptimizerConfig
+from ..errors import InputError
 
 
 def build_adamw(module: nn.Module, config: OptimizerConfig, *, fused: bool = True) -> torch.optim.AdamW:
@@ -38,10 +39,15 @@ def decay_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]
 
 
 def learning_rate(config: OptimizerConfig) -> Schedule:
-    """The recipe's learning rate as (step, total steps) -> rate."""
+    """The recipe's learning rate as (step, total steps) -> rate. Raises InputError when its phases cannot be."""
     if config.schedule == "infinite":
         final = config.lr * config.final
-        # half the peak is the plateau of the paper's own runs
-        return Infinite(peak=config.lr, constant=max(final, 0.5 * config.lr), final=final, warmup=config.warmup)
+        try:
+            # half the peak is the plateau of the paper's own runs
+            return Infinite(peak=config.lr, constant=max(final, 0.5 * config.lr), final=final, warmup=config.warmup)
+        except ValueError as error:
+            raise InputError(
+                "the infinite schedule cannot have these phases", field="optimizer.final, optimizer.warmup", got=error
+            ) from error
     floor = 1.0 if config.schedule == "constant" else config.final
     return WarmupCosine(peak=config.lr, warmup=config.warmup, final=floor)
