@@ -80,6 +80,22 @@ class WindowEvents:
 
 
 @dataclass(frozen=True, eq=False)
+class WindowSegments:
+    """Stretches of a window that a dense task labels (waves of a heartbeat, phones, movements).
+
+    onset, offset: [segment] places on the first coordinate axis, in its unit, relative to the window's start.
+    label: [segment] names; a later segment wins where two overlap.
+    known: [stretch, 2] where labels are complete: outside all segments it is the task's background there, and
+        unlabelled elsewhere. A place belongs to one window: where windows overlap, only one of them knows it.
+    """
+
+    onset: np.ndarray
+    offset: np.ndarray
+    label: tuple[str, ...]
+    known: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Window:
     """A preprocessed stretch of one recording, ready to be cut into patches.
 
@@ -100,17 +116,23 @@ class Window:
     events: WindowEvents | None = None
     hand: np.ndarray | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
+    segments: WindowSegments | None = None
 
 
 @dataclass(frozen=True)
 class Task:
     """What fine-tuning and evaluation predict.
 
-    unit: "event" (a label at a point, read from tokens around it), "window", or "record" (windows averaged).
+    unit: "event" (a label at a point, read from tokens around it), "window", "record" (windows averaged), or "dense"
+        (a label at every `step` of the first axis, scored by where its segments begin and end).
     classes: names in the order of the integer codes.
     multilabel: several classes may hold at once (labels become 0/1 vectors).
-    offsets: for events, distances along the first axis at which tokens are read around the point.
+    offsets: for events and dense labels, distances along the first axis at which tokens are read around the point.
     event_features: names of the side features of each event, in order.
+    step: dense only: distance of neighbouring labels, in the unit of the first axis.
+    background: dense only: the class between segments; it has no onsets and no F1 of its own ("" = there is none).
+    tolerance: dense only: how far a predicted onset or offset may lie from a true one to count as found.
+    shortest: dense only: shorter predicted segments are joined to their longer neighbour.
     """
 
     name: str
@@ -119,6 +141,16 @@ class Task:
     multilabel: bool = False
     offsets: tuple[float, ...] = (0.0,)
     event_features: tuple[str, ...] = ()
+    step: float = 0.0
+    background: str = ""
+    tolerance: float = 0.0
+    shortest: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.unit == "dense" and not (self.step > 0 and self.tolerance > 0):
+            raise InputError("a dense task needs a positive step and tolerance", field=f"task {self.name}")
+        if self.background and self.background not in self.classes:
+            raise InputError("the background is not a class", field=f"task {self.name}", got=self.background)
 
 
 @dataclass(frozen=True)
