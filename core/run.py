@@ -7,7 +7,7 @@ folds, pretraining is repeated a fold, because the test subjects of a fold must 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,7 +156,7 @@ class _Pipeline:
         write_json(self.folder / "results.json", results)
         collect(self.folder, self.settings, self.prepared, results, evaluation, differences, stamps or [])
         write_report(self.folder)
-        say_results(results, differences, self.voice)
+        say_results(results, differences, self.voice, evaluation.notes)
 
     def results(self, rows: list[dict[str, Any]], summary: list[dict[str, Any]]) -> dict[str, Any]:
         """Content of `results.json` (its format is fixed)."""
@@ -226,14 +226,16 @@ def _shortened(settings: Settings, options: Options) -> Settings:
     return replace(settings, recipe=short)
 
 
-def say_results(results: dict[str, Any], differences: list[dict[str, Any]], voice: Voice) -> None:
-    """The result table on stdout."""
+def say_results(results: dict[str, Any], differences: list[dict[str, Any]], voice: Voice, notes: Sequence[str]) -> None:
+    """The result table, the verdict and what to keep in mind, on stdout."""
     from .report.words import headline, metric_label, primary_metric, shown_lines
 
     metric = primary_metric(results)
     columns = [m for m in (metric, "auroc", "balanced_accuracy") if m in {e["metric"] for e in results["summary"]}]
     voice.table(["model", "protocol", "labels", *map(metric_label, columns)], shown_lines(results, columns))
     voice.result(headline(results, differences).plain)
+    for note in notes:
+        voice.result(f"Note: {note}.")
 
 
 Verb = Callable[[Settings, Options], Path]

@@ -138,6 +138,18 @@ def test_no_hand_features_is_a_note_not_a_row():
     assert "no hand-made features" in result.notes[0]
 
 
+@pytest.mark.parametrize(("few", "words"), [(1, "only one test subject:"), (2, "only 2 test subjects:"), (5, None)])
+def test_few_test_subjects_are_told(few, words):
+    found = run(FakeStore(windows=2), only(QUICK, "knn"))
+    subject = {key: p.subject % few for key, p in found.predictions.items()}
+    if few == 5:
+        subject = {key: np.arange(len(s)) % few for key, s in subject.items()}
+    told = merge(
+        [replace(found, predictions={k: replace(p, subject=subject[k]) for k, p in found.predictions.items()})]
+    )
+    assert (words is None and not told.notes) or told.notes[0].startswith(words)
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [({"models": ("pretrain",)}, "did you mean 'pretrained'"), ({"protocols": ("liner",)}, "did you mean 'linear'")],

@@ -118,6 +118,26 @@ def test_the_better_hand_learner_on_held_out_subjects_comes_first():
     assert all(one.probability.shape == (len(trial.test), 3) for one in learned)
 
 
+def test_boosting_wins_where_only_a_product_of_features_tells_and_the_line_where_subjects_are_few():
+    trial, truth = make_trial(subjects=24)
+    label = trial.items.label.copy()
+    label[trial.test] = truth
+    rng = np.random.default_rng(0)
+    product = rng.normal(size=(len(label), 2))
+    product[:, 0] = np.abs(product[:, 0]) * np.sign(product[:, 1]) * np.where(label == 1, 1, -1)
+    straight = np.eye(3)[label] + rng.normal(size=(len(label), 3))
+    for hand, best in ((product, "gradient boosting"), (straight, "logistic regression")):
+        swapped = replace(trial, items=replace(trial.items, hand=hand.astype(np.float32)))
+        assert hand_learners(swapped, ProbeConfig())[0].learner == best
+
+
+def test_one_labelled_subject_compares_nothing():
+    trial, _ = make_trial(subjects=10)
+    lone = trial.train[trial.items.subject[trial.train] == trial.items.subject[trial.train[0]]]
+    learned = hand_learners(replace(trial, train=lone, validation=lone[:0]), ProbeConfig())
+    assert [one.held_out for one in learned] == [-np.inf, -np.inf]
+
+
 def test_hand_learners_live_with_missing_values_and_a_class_that_is_not_there():
     trial, _ = make_trial(subjects=10)
     hand = trial.items.hand.copy()

@@ -1,8 +1,8 @@
 """Controls without an encoder: the class prior and the field's own hand-made features.
 
 Hand features get two learners, the linear one and gradient boosting (the stronger on most tabular data). Labelled
-subjects held out in turn decide which becomes the `hand-features` row: one validation side of a few subjects was seen to
-flip between seeds. Both are returned, so that a report can print them side by side.
+subjects held out in turn decide which becomes the `hand-features` row: one validation side of a few subjects was seen
+to flip between seeds. Both are returned, so that a report can print them side by side.
 """
 
 from __future__ import annotations

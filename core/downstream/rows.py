@@ -18,6 +18,9 @@ SUPPORTED: dict[str, tuple[str, ...]] = {
     "prior": ("linear",),
 }
 
+# below this many test subjects an interval is not worth believing; the result says so
+FEW_SUBJECTS = 5
+
 RowKey = tuple[str, str, float, int, int]
 
 
@@ -59,8 +62,8 @@ class Prediction:
 class Evaluation:
     """Everything downstream evaluation found, of one fold or several.
 
-    predictions: by `Row.key`. choices: by `Row.key`, what validation subjects decided (strength, step, learner).
-    also: further rows of learners that validation did not choose, by (name, row key); for the report only.
+    predictions: by `Row.key`. choices: by `Row.key`, what labelled subjects decided (strength, step, learner).
+    also: further rows of learners that were not chosen, by (name, row key); for the report only.
     embedding: {model: (features [n, d] float32, item index [n])} of a sample of test items, first seed and fold.
     histories: training curves by `Row.key`, lists of (step, loss).
     classes, subjects, records: names of the codes. seconds: {stage: time}. notes: what was left out and why.
@@ -91,13 +94,14 @@ class Evaluation:
 def merge(evaluations: list[Evaluation]) -> Evaluation:
     """Folds together: rows are concatenated, times added; the first fold's embedding is kept."""
     first = evaluations[0]
+    predictions = {key: value for e in evaluations for key, value in e.predictions.items()}
     seconds: dict[str, float] = {}
     for evaluation in evaluations:
         for stage, value in evaluation.seconds.items():
             seconds[stage] = seconds.get(stage, 0.0) + value
     return Evaluation(
         rows=[row for e in evaluations for row in e.rows],
-        predictions={key: value for e in evaluations for key, value in e.predictions.items()},
+        predictions=predictions,
         choices={key: value for e in evaluations for key, value in e.choices.items()},
         classes=first.classes,
         subjects=first.subjects,
@@ -106,5 +110,14 @@ def merge(evaluations: list[Evaluation]) -> Evaluation:
         embedding=first.embedding,
         histories={key: value for e in evaluations for key, value in e.histories.items()},
         seconds=seconds,
-        notes=list(dict.fromkeys(note for e in evaluations for note in e.notes)),
+        notes=list(dict.fromkeys([*(note for e in evaluations for note in e.notes), *_few(predictions)])),
     )
+
+
+def _few(predictions: dict[RowKey, Prediction]) -> list[str]:
+    """A warning where an interval over test subjects would promise more than it can hold."""
+    subjects = {int(s) for prediction in predictions.values() for s in np.unique(prediction.subject)}
+    if not subjects or len(subjects) >= FEW_SUBJECTS:
+        return []
+    who = "one test subject" if len(subjects) == 1 else f"{len(subjects)} test subjects"
+    return [f"only {who}: nobody knows how far other people would move these scores, whatever the intervals say"]

@@ -30,14 +30,14 @@ def _results(run: Story) -> Section:
 
 
 def _also(run: Story) -> str:
-    """Learners on hand features that validation subjects did not choose, with their mean over runs."""
+    """Learners on hand features that were not chosen, with their mean over runs."""
     scores: dict[str, list[float]] = {}
     for entry in run.facts.get("also", []):
         if entry["metrics"].get(run.metric) is not None:
             scores.setdefault(entry["name"], []).append(entry["metrics"][run.metric])
     told = [f"{name} ({words.metric_label(run.metric)} {sum(s) / len(s):.3f} over {len(s)} "
             f"run{'s' * (len(s) > 1)})" for name, s in scores.items()]  # fmt: skip
-    text = "Hand features use the learner that validation subjects prefer. Not chosen: "
+    text = "Hand features use the learner that does better on labelled subjects held out in turn. Not chosen: "
     return _note(f"{text}{', '.join(told)}.") if told else ""
 
 

@@ -1,9 +1,9 @@
 """Beat intervals: what the rhythm around a beat says, without any label.
 
-All features are logarithms of seconds or of ratios, so that doubling and halving weigh alike. Ratios are taken to medians,
-which ignore a few ectopic beats, and to means, which pauses lengthen (de Chazal et al. 2004 use means): where ectopic
-beats are the majority of a record, everything relative to a median is blind to them. Absolute intervals are kept for the
-same reason.
+All features are logarithms of seconds or of ratios, so that doubling and halving weigh alike. Ratios are taken to
+medians, which ignore a few ectopic beats, and to means, which pauses lengthen (de Chazal et al. 2004 use means): where
+ectopic beats are the majority of a record, everything relative to a median is blind to them. Absolute intervals are
+kept for the same reason.
 """
 
 from __future__ import annotations
