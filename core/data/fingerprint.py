@@ -29,7 +29,7 @@ from joblib import Parallel, delayed
 from .. import sequence
 from ..errors import InputError
 from ..modality import Modality, Source, Task
-from . import crop, shard
+from . import crop, dense, shard
 from .digest import digest_file
 
 FORMAT = 1  # layout of the cache folder
@@ -100,7 +100,7 @@ def _by_stem(folder: Path) -> dict[str, list[Path]]:
 
 def _code(modality: Modality) -> str:
     """Hash of the source files that turn a recording into patches."""
-    files: set[Path] = {Path(module.__file__) for module in (sequence, crop, shard) if module.__file__}
+    files: set[Path] = {Path(module.__file__) for module in (sequence, crop, dense, shard) if module.__file__}
     for cls in type(modality).__mro__:
         if issubclass(cls, Modality) and cls is not Modality:
             module = inspect.getmodule(cls)

@@ -1,4 +1,4 @@
-"""Items: what a task labels, flat, one entry an event or one a window.
+"""Items: what a task labels, flat, one entry an event, a window, or a step of a dense task.
 
 Downstream protocols work on items only; they never look into windows for labels.
 """
@@ -24,7 +24,8 @@ class Items:
     label: [item] int64, or [item, class] float32 of 0/1 for a multi-label task.
     features: [item, f] float32 side features. hand: [item, h] float32 hand-made features, NaN = not available.
     subject, record: [item] int64 codes of the store, -1 = unknown.
-    unit: "event", "window" or "record" (scores of a record's windows are averaged). classes: names in code order.
+    unit: "event", "window", "record" (scores of a record's windows are averaged) or "dense". classes: in code order.
+    place: [item] float64 place in the recording on the first axis; dense tasks only.
     """
 
     window: np.ndarray
@@ -36,6 +37,7 @@ class Items:
     record: np.ndarray
     unit: str
     classes: tuple[str, ...]
+    place: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.window)
@@ -47,6 +49,8 @@ def collect_items(store: WindowStore) -> Items:
         raise InputError("these recordings have no labels", field="data.task", fix="choose a task, or only pretrain")
     if store.task.unit == "event":
         window, at, label, features, hand = _event_items(store)
+    elif store.task.unit == "dense":
+        window, at, label, features, hand = _dense_items(store)
     else:
         window, at, label, features, hand = _window_items(store)
     if not len(window):
@@ -57,6 +61,7 @@ def collect_items(store: WindowStore) -> Items:
     return Items(
         window, at, label, features, hand, subject=store.subject_code[window], record=store.record_code[window],
         unit=store.task.unit, classes=store.task.classes,
+        place=store.start_s[window] + at if store.task.unit == "dense" else None,
     )  # fmt: skip
 
 
@@ -83,16 +88,34 @@ def window_labels(store: WindowStore, rows: np.ndarray) -> np.ndarray:
     return np.where(holds.any(axis=1), rarest_first[holds[:, rarest_first].argmax(axis=1)], -1)
 
 
+def _no_items() -> tuple[np.ndarray, ...]:
+    return (np.empty(0, np.int64),) * 5
+
+
 def _event_items(store: WindowStore) -> tuple[np.ndarray, ...]:
     events = store.events
     if events is None:
-        none = np.empty(0, np.int64)
-        return none, none, none, none, none
+        return _no_items()
     every = np.arange(len(store))
     flat = events.flat(every)
     labelled = flat["label"] >= 0
     window = np.repeat(every, events.counts)[labelled]
     return window, *(flat[name][labelled] for name in ("at", "label", "features", "hand"))
+
+
+def _dense_items(store: WindowStore) -> tuple[np.ndarray, ...]:
+    """Labelled steps. Side and hand features of windows say nothing about a step: there are none."""
+    assert store.task is not None
+    if store.dense is None:
+        return _no_items()
+    every = np.arange(len(store))
+    label = store.dense.flat(every)["label"].astype(np.int64)
+    window = np.repeat(every, store.dense.counts)
+    number = np.arange(len(label)) - np.repeat(store.dense.starts[:-1], store.dense.counts)
+    kept = label >= 0
+    nothing = np.empty((int(kept.sum()), 0), np.float32)
+    at = ((number[kept] + 0.5) * store.task.step).astype(np.float32)
+    return window[kept], at, label[kept], nothing, nothing
 
 
 def _window_items(store: WindowStore) -> tuple[np.ndarray, ...]:

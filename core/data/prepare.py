@@ -104,8 +104,8 @@ def _shards(modality: Modality, sources: Sequence[Source], task: Task | None, jo
 
 # rows of a shard that must agree in width between records; checked before anything of the shard is written
 _RAGGED = ("values", "ids", "valid", "kind", "group", "coords", "edges", "hand",
-           "event_at", "event_label", "event_features", "event_hand")  # fmt: skip
-_PER_WINDOW = ("length", "n_values", "n_edges", "n_events", "n_hand", "start_s", "label")
+           "event_at", "event_label", "event_features", "event_hand", "dense")  # fmt: skip
+_PER_WINDOW = ("length", "n_values", "n_edges", "n_events", "n_hand", "n_dense", "start_s", "label")
 
 
 def _write(

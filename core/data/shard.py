@@ -18,6 +18,7 @@ from ..errors import OmnipatchError
 from ..modality import Modality, Source, Task, Window, one_class
 from ..sequence import PatchSequence
 from .crop import crop
+from .dense import dense_labels
 from .sources import PRETRAIN_SIDE
 
 
@@ -34,8 +35,9 @@ class Skipped:
 class Shard:
     """All windows of one recording as flat ragged arrays.
 
-    arrays: per window `length n_values n_events n_edges start_s label columns hand n_hand`; per patch `valid kind group
-    coords ids`; per number `values`; per event `event_at event_label event_features event_hand`; per edge `edges`.
+    arrays: per window `length n_values n_events n_edges n_dense start_s label columns hand n_hand`; per patch
+    `valid kind group coords ids`; per number `values`; per event `event_at event_label event_features event_hand`;
+    per edge `edges`; per step of a dense task `dense`.
     """
 
     record: str
@@ -69,6 +71,7 @@ def _make(modality: Modality, source: Source, task: Task | None) -> Shard | Skip
         windows = [replace(window, label=() if unlabelled else recording.label) for window in windows]
     rows = [_patchify(modality, window) for window in windows]
     arrays = _patch_arrays(rows) | _row_arrays(windows, task, source.start_s or 0.0) | _event_arrays(windows, task)
+    arrays |= _dense_arrays(windows, task)
     quality = dict(modality.quality(recording))
     return Shard(recording.record, recording.subject, recording.site, source.split, arrays, quality)
 
@@ -132,6 +135,13 @@ def encode_label(names: tuple[str, ...], task: Task | None) -> np.ndarray:
     if not names:
         return np.full(len(task.classes), np.nan, np.float32)
     return np.array([name in names for name in task.classes], np.float32)
+
+
+def _dense_arrays(windows: list[Window], task: Task | None) -> dict[str, np.ndarray]:
+    if task is None or task.unit != "dense":
+        return {}
+    labels = [dense_labels(window, task) for window in windows]
+    return {"n_dense": np.array([len(label) for label in labels], np.int64), "dense": np.concatenate(labels)}
 
 
 def _event_arrays(windows: list[Window], task: Task | None) -> dict[str, np.ndarray]:

@@ -40,6 +40,7 @@ class WindowStore:
     record_code, subject_code, site_code: [window] int64 into `records`, `subjects`, `sites`; -1 = unknown.
     fixed_split: [window] side named by the data set's authors, "" = none, "pretrain" = unlabelled addition.
     labels: [window] int64 or [window, class] float32, -1 or NaN = none. start_s: [window] place in its recording.
+    events, hand, dense: what tasks label, ragged over windows; None = nothing of the kind. Read them through `items`.
     skipped: recordings that could not be used. quality: {record: {sensor: reason}} of untrustworthy sensors.
     """
 
@@ -99,6 +100,8 @@ class WindowStore:
         has_events = "event_at" in arrays
         self.events = Ragged(arrays["n_events"], {k: arrays[v] for k, v in names.items()}) if has_events else None
         self.hand = Ragged(arrays["n_hand"], {"hand": arrays["hand"]}) if "hand" in arrays else None
+
+        self.dense = Ragged(arrays["n_dense"], {"label": arrays["dense"]}) if "dense" in arrays else None
 
     def __len__(self) -> int:
         return len(self.lengths)

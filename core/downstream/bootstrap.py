@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .rows import Evaluation, Prediction, Row
+from .segments import boundary_f1
 from .tallies import Tallies
 from .targets import indicators
 
@@ -72,6 +73,10 @@ class Bootstrap:
             owner = units[prediction.subject + 1]
             tallies = Tallies.of(prediction.label, prediction.probability, owner, times.shape[1], evaluation.classes)
             self._by_row[row.key] = tallies.metrics(times)
+            if (bounds := prediction.boundaries) is not None:
+                counts = bounds.counts(owner, times.shape[1], len(evaluation.classes))
+                resampled = np.tensordot(times, counts, axes=1)
+                self._by_row[row.key] |= boundary_f1(resampled, evaluation.classes, bounds.background)
 
     def _draw(self, prediction: Prediction, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Unit of each subject code (shifted by one: -1 = unknown) and the resampled counts of the units."""

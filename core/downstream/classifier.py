@@ -12,6 +12,7 @@ from ..blocks.encoder import Encoder
 from ..rng import RowRandom
 from ..sequence import PatchSequence
 from ..train.precision import autocast
+from .dense_head import DenseHead
 from .heads import ItemHead
 from .layout import ItemLayout
 from .targets import probabilities
@@ -30,7 +31,7 @@ class ItemClassifier(nn.Module):
     frozen: the encoder is used as it is: no gradient, no training mode (attentive probe).
     """
 
-    def __init__(self, encoder: Encoder, head: ItemHead, *, frozen: bool) -> None:
+    def __init__(self, encoder: Encoder, head: ItemHead | DenseHead, *, frozen: bool) -> None:
         super().__init__()
         self.encoder, self.head, self.frozen = encoder, head, frozen
         encoder.requires_grad_(not frozen)

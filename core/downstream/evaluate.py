@@ -23,10 +23,11 @@ from .features import frozen_features
 from .finetune import train_classifier
 from .knn import knn_probe
 from .linear import linear_probe
-from .metrics import classification_metrics
 from .readout import Readout
 from .records import per_decision
 from .rows import SUPPORTED, Evaluation, Prediction, Row
+from .scoring import row_metrics
+from .segments import find_boundaries
 from .trial import Trial, hide_labels, label_subset
 
 if TYPE_CHECKING:
@@ -174,11 +175,14 @@ class _Session:
         return replace(finetune, steps=probe.attentive_steps, lr=probe.attentive_lr, class_weight=probe.class_weight)
 
     def _prediction(self, probability: np.ndarray) -> Prediction:
-        label, probability, item = per_decision(self.items, self.sides["test"], probability)
-        return Prediction(label, probability, self.items.subject[item], self.items.record[item], item)
+        task, test = self.store.task, self.sides["test"]
+        assert task is not None
+        bounds = find_boundaries(task, self.items, test, probability) if task.unit == "dense" else None
+        label, probability, item = per_decision(self.items, test, probability)
+        return Prediction(label, probability, self.items.subject[item], self.items.record[item], item, bounds)
 
     def _score(self, prediction: Prediction) -> dict[str, float]:
-        return classification_metrics(prediction.label, prediction.probability, self.items.classes)
+        return row_metrics(prediction, self.items.classes)
 
     def _clock(self, stage: str) -> _Clock:
         self.say(stage)

@@ -29,6 +29,7 @@ from ..train.optimizer import decay_groups
 from ..train.precision import autocast
 from ..train.seeding import own_random_state
 from .classifier import ItemClassifier, predict
+from .dense_head import DenseHead
 from .heads import ItemHead, neighbourhood
 from .layout import ItemLayout
 from .readout import Readout
@@ -82,9 +83,7 @@ def train_classifier(
     fitted = trial.train if choose else trial.learnable
     device = next(encoder.parameters()).device
     with own_random_state(trial.seed, device.type):
-        side = Standardizer.fit(trial.items.features[fitted])
-        radius = neighbourhood(store.task, store.spec)
-        head = ItemHead(encoder.width, Readout.of(store.task), radius, side, trial.classes, config.dropout)
+        head = _new_head(encoder.width, trial, store, fitted, config.dropout)
         model = ItemClassifier(copy.deepcopy(encoder), head.to(device), frozen=frozen)
         run = _Run(
             trial, modality, store, model, config, fitted, layerwise=pretrained and not frozen, precision=precision
@@ -179,6 +178,15 @@ def parameter_groups(model: ItemClassifier, config: FinetuneConfig, *, layerwise
             key = (config.lr * rates.get(id(parameter), 1.0), group["weight_decay"])
             groups.setdefault(key, []).append(parameter)
     return [{"params": p, "lr": peak, "peak": peak, "weight_decay": decay} for (peak, decay), p in groups.items()]
+
+
+def _new_head(width: int, trial: Trial, store: WindowStore, fitted: np.ndarray, dropout: float) -> ItemHead | DenseHead:
+    assert store.task is not None
+    if store.task.unit == "dense":
+        return DenseHead(width, store.task, store.spec, dropout)
+    side = Standardizer.fit(trial.items.features[fitted])
+    radius = neighbourhood(store.task, store.spec)
+    return ItemHead(width, Readout.of(store.task), radius, side, trial.classes, dropout)
 
 
 def _scores(

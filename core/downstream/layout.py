@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from ..data.store import WindowStore
 
 
+# items of a batch that is only looked at: a dense task has a thousand a window, and readouts weigh every token for each
+MOST_ITEMS = 32_768
+
+
 @dataclass(frozen=True)
 class LaidOut:
     """batch: windows with their items as events; item: [row, event] index into the items, -1 = padding."""
@@ -64,8 +68,9 @@ class ItemLayout:
         return LaidOut(batch, padded["item"].masked_fill(~valid, -1))
 
     def batches(self, store: WindowStore, batch_size: int) -> Iterator[LaidOut]:
-        """Every window once, windows of similar length together so that little is padded."""
+        """Every window once, windows of similar length together so that little is padded; at most `MOST_ITEMS` each."""
         order = np.argsort(store.lengths[self.windows], kind="stable")
+        batch_size = min(batch_size, max(1, MOST_ITEMS // int(self._items.counts.max(initial=1))))
         for start in range(0, len(order), batch_size):
             yield self.batch(store, order[start : start + batch_size])
 

@@ -1,7 +1,7 @@
 """Readout: how the tokens of a window become one vector an item, without parameters.
 
-- An event is read at its own place plus each of the task's offsets, by linear interpolation between the nearest
-  tokens before and after along the first axis. Tokens at the same place (one a lead) are averaged.
+- An event (or a step of a dense task) is read at its own place plus each of the task's offsets, by linear interpolation
+  between the nearest tokens before and after along the first axis. Tokens at the same place (one a lead) are averaged.
 - A window (or record) is the mean over its valid tokens, with their standard deviation beside it on request.
 
 Everything is a weighting over valid tokens that depends on coordinates only. So padding and the order of tokens do not
@@ -62,7 +62,7 @@ class Readout:
     @classmethod
     def of(cls, task: Task, pool: str = "mean") -> Readout:
         """The readout of a task; `pool` is "mean" or "mean_std"."""
-        return cls(task.offsets if task.unit == "event" else (), pool == "mean_std")
+        return cls(task.offsets if task.unit in ("event", "dense") else (), pool == "mean_std")
 
     def size(self, width: int) -> int:
         """Numbers in one item vector."""

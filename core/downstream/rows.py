@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .segments import Boundaries
+
 MODELS = ("pretrained", "random-init", "scratch", "hand-features", "prior")
 PROTOCOLS = ("knn", "linear", "attentive", "finetune")
 # which protocols a model can have; controls without an encoder are fits on fixed features, hence "linear"
@@ -49,6 +51,7 @@ class Prediction:
 
     label: [n] int64 or [n, class] 0/1. probability: [n, class]. subject, record: [n] codes of the store.
     item: [n] index into the store's items (the first window's item for "record" tasks).
+    boundaries: onsets and offsets of the segments, for dense tasks.
     """
 
     label: np.ndarray
@@ -56,6 +59,7 @@ class Prediction:
     subject: np.ndarray
     record: np.ndarray
     item: np.ndarray
+    boundaries: Boundaries | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .metrics import classification_metrics, decide
+from .metrics import decide
 from .rows import Evaluation, Prediction
+from .scoring import row_metrics
 from .targets import indicators
 
 Line = tuple[str, str, float]
@@ -28,7 +29,7 @@ def by_record(evaluation: Evaluation, line: Line) -> list[dict[str, Any]]:
         for code in np.unique(prediction.record):
             here = _part(prediction, prediction.record == code)
             entry = collected.setdefault(int(code), _head(evaluation, here, int(code)))
-            values = classification_metrics(here.label, here.probability, evaluation.classes)
+            values = row_metrics(here, evaluation.classes)
             wanted = ("accuracy", "macro_f1")
             entry["metrics"].append({k: v for k, v in values.items() if k in wanted or k.startswith("f1_")})
     return [{**entry, "metrics": _average(entry["metrics"])} for _, entry in sorted(collected.items())]
@@ -53,7 +54,7 @@ def without_largest(evaluation: Evaluation, line: Line, share: float = 0.5) -> l
             rest = [_part(p, p.subject != largest) for p in predictions]
             if not len(rest[0].label):
                 continue
-            metrics = _average([classification_metrics(p.label, p.probability, evaluation.classes) for p in rest])
+            metrics = _average([row_metrics(p, evaluation.classes) for p in rest])
             subject = _name(evaluation.subjects, largest)
             out.append(
                 {
@@ -94,7 +95,10 @@ def _head(evaluation: Evaluation, part: Prediction, record: int) -> dict[str, An
 
 
 def _part(p: Prediction, chosen: np.ndarray) -> Prediction:
-    return Prediction(p.label[chosen], p.probability[chosen], p.subject[chosen], p.record[chosen], p.item[chosen])
+    bounds = None if p.boundaries is None else p.boundaries.of_items(chosen)
+    return Prediction(
+        p.label[chosen], p.probability[chosen], p.subject[chosen], p.record[chosen], p.item[chosen], bounds
+    )
 
 
 def _average(metrics: list[dict[str, float]]) -> dict[str, float]:

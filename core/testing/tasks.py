@@ -10,7 +10,7 @@ from ..modality import Task, Window
 from .case import Case
 from .checks import check, expect, need
 
-UNITS = ("event", "window", "record")
+UNITS = ("event", "window", "record", "dense")
 MOST_SOURCES = 24  # demo recordings looked at
 
 
@@ -48,7 +48,7 @@ def tasks_are_well_formed(case: Case) -> None:
 def labels_are_classes_of_their_task(case: Case) -> None:
     need(case.modality.tasks(), "the adapter has no tasks")
     for task, window in _labelled(case):
-        names = window.label if task.unit != "event" else (window.events.label if window.events else ())
+        names = _names(task, window)
         strange = [name for name in names if name and name not in task.classes]
         # a mark that carries no class is "" (or is left out); unknown names would vanish without a word
         expect(
@@ -61,7 +61,7 @@ def tasks_get_labels_from_the_demo_set(case: Case) -> None:
     need(case.modality.tasks(), "the adapter has no tasks")
     found: dict[str, set[str]] = {name: set() for name in case.modality.tasks()}
     for task, window in _labelled(case):
-        found[task.name].update(window.label if task.unit != "event" else window.events.label if window.events else ())
+        found[task.name].update(_names(task, window))
     first = next(iter(found))
     for name, task in case.modality.tasks().items():
         seen = found[name] & set(task.classes)
@@ -73,6 +73,15 @@ def tasks_get_labels_from_the_demo_set(case: Case) -> None:
         expect(
             wanted <= seen, got=f"demo labels {sorted(seen)} of task {name}", expected=f"also {sorted(wanted - seen)}"
         )
+
+
+def _names(task: Task, window: Window) -> tuple[str, ...]:
+    """Labels of a window under a task, wherever a task of that unit has them."""
+    if task.unit == "event":
+        return window.events.label if window.events else ()
+    if task.unit == "dense":
+        return (*window.segments.label, task.background) if window.segments else ()
+    return window.label
 
 
 def _labelled(case: Case) -> Iterator[tuple[Task, Window]]:
