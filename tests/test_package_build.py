@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("core", "modalities", "recipes")
-PACKAGED = {".py", ".yaml", ".css", ".txt", ".typed"}
+PACKAGED = {".py", ".yaml", ".css", ".csv", ".txt", ".typed"}
 
 
 @pytest.fixture(scope="module")

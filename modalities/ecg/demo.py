@@ -31,6 +31,9 @@ _VENTRICULAR = {
     "T": (0.29, 0.060, -0.45, 0.0, 0.1),
 }
 
+_RHYTHM_CODES = {"(N": "426783006", "(SBR": "426177001", "(AFIB": "164889003"}
+_ECTOPY_CODES = {"A": "284470004", "V": "427172004"}
+
 
 def make_recording(
     rng: np.random.Generator, sfreq_hz: float = 250.0, duration_s: float = 60.0, leads: tuple[str, ...] = ("II", "V1")
@@ -61,7 +64,13 @@ def make_recording(
         record="example",
         subject="example",
         annotations=(Annotation(0.0, rhythm, duration_s), *beats),
+        label=_findings(rhythm, marks),
     )
+
+
+def _findings(rhythm: str, marks: list[str]) -> tuple[str, ...]:
+    """SNOMED codes of the rhythm and of the extrasystoles that occur."""
+    return (_RHYTHM_CODES[rhythm], *(code for mark, code in _ECTOPY_CODES.items() if mark in marks))
 
 
 def _subject(rng: np.random.Generator, waves: dict) -> list[tuple[str, float, float, np.ndarray]]:

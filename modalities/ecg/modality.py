@@ -21,6 +21,8 @@ from .features import rhythm_features
 from .filters import lead_problems, preprocess
 from .leads import DIRECTIONS, STANDARD_LEADS, derive_limb_leads, parse_aliases, parse_slots
 from .reading import read_wfdb
+from .record_features import record_features
+from .record_tasks import label_sets, record_labels
 from .tasks import AAMI, BEAT_MARKS, TASKS, rhythm_class
 
 # a beat is scored when its wave complex lies inside the recording
@@ -101,6 +103,7 @@ class ECG(Modality):
         labels = self._beat_labels(marks, signals.shape[1] / recording.sfreq_hz)
         side = rhythm_features(r_s) if task == "beats" else None
         hand = hand_features(self._slot_beats(x, sensors, r_s)) if task == "beats" else None
+        whole = self._record_hand(recording, r_s) if task in label_sets() else None
         windows = []
         for i, start_s in enumerate(starts):
             first = round(start_s * c.sfreq_hz)
@@ -119,6 +122,7 @@ class ECG(Modality):
                     site=recording.site,
                     label=self._window_label(recording, task, start_s),
                     events=events,
+                    hand=whole,
                 )
             )
         return windows
@@ -170,11 +174,19 @@ class ECG(Modality):
         return find_beats(full, r_s, self.config.sfreq_hz)
 
     @staticmethod
+    def _record_hand(recording: Recording, r_s: np.ndarray) -> np.ndarray:
+        """Hand features see every lead in millivolt, whatever the tokens are made of."""
+        signals, sensors = derive_limb_leads(np.asarray(recording.signals), recording.sensors)
+        return record_features(signals, sensors, recording.sfreq_hz, r_s)
+
+    @staticmethod
     def _beat_labels(marks: list[Annotation], duration_s: float) -> list[str]:
         return [AAMI.get(a.label, "") if _BEFORE_S <= a.onset_s < duration_s - _AFTER_S else "" for a in marks]
 
     def _window_label(self, recording: Recording, task: str | None, start_s: float) -> tuple[str, ...]:
         """The rhythm that covers most of the window."""
+        if task in label_sets():
+            return record_labels(task, recording.label)
         if task != "rhythm":
             return recording.label if task is None else ()
         stop_s, best, most = start_s + self.config.window_s, "", 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...core.modality import Task
 from .features import RHYTHM_FEATURES
+from .record_tasks import label_sets
 
 # ANSI/AAMI EC57 classes from MIT-BIH beat marks; paced and unclassifiable beats ("/", "f", "Q") carry no class here
 AAMI_CLASSES = ("N", "S", "V", "F")
@@ -21,6 +22,7 @@ OFFSETS_S = (-0.20, -0.10, 0.0, 0.10, 0.25, 0.40)
 TASKS = {
     "beats": Task("beats", "event", AAMI_CLASSES, offsets=OFFSETS_S, event_features=RHYTHM_FEATURES),
     "rhythm": Task("rhythm", "window", RHYTHMS),
+    **{name: found.task for name, found in label_sets().items()},
 }
 
 
