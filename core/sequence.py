@@ -17,12 +17,15 @@ Design decisions
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from .errors import InputError, nearest
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class SequenceSpec:
     unit: unit of the values after preprocessing ("1" = dimensionless).
     kinds: names of the token types, indexed by `kind`.
     vocabulary: size of the id table of each id column (k entries), empty when patches carry values.
+    kind_shapes: shape of one patch of each kind, where kinds hold different content; empty = all have `patch_shape`.
+        The value axis is as long as the largest of them; a smaller one stands first on it, the rest has no meaning.
     """
 
     axes: tuple[str, ...]
@@ -45,20 +50,36 @@ class SequenceSpec:
     unit: str = "1"
     kinds: tuple[str, ...] = ("patch",)
     vocabulary: tuple[int, ...] = ()
+    kind_shapes: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.axis_scales:
             object.__setattr__(self, "axis_scales", (1.0,) * len(self.axes))
         if len(self.axis_scales) != len(self.axes):
             raise ValueError(f"axis_scales has {len(self.axis_scales)} entries for {len(self.axes)} axes")
+        # shapes that went through JSON are lists
+        object.__setattr__(self, "kind_shapes", tuple(tuple(shape) for shape in self.kind_shapes))
+        if self.kind_shapes and len(self.kind_shapes) != len(self.kinds):
+            raise ValueError(f"kind_shapes has {len(self.kind_shapes)} entries for {len(self.kinds)} kinds")
+        if any(math.prod(shape) > self.patch_size for shape in self.kind_shapes):
+            raise ValueError(f"kind_shapes {self.kind_shapes} do not fit the {self.patch_size} numbers of a patch")
 
     @property
     def patch_size(self) -> int:
-        """Numbers in one patch."""
-        size = 1
-        for n in self.patch_shape:
-            size *= n
-        return size
+        """Numbers in one patch (of the largest kind)."""
+        return math.prod(self.patch_shape)
+
+    def shape_of(self, kind: int) -> tuple[int, ...]:
+        """Shape of one patch of a kind."""
+        return self.kind_shapes[kind] if self.kind_shapes else self.patch_shape
+
+    def kind_of(self, name: str) -> int:
+        """Number of a kind by its name. Raises InputError with the nearest name when it is unknown."""
+        if name not in self.kinds:
+            raise InputError(
+                f"unknown kind of patch {name!r}", expected=", ".join(self.kinds), fix=nearest(name, self.kinds)
+            )
+        return self.kinds.index(name)
 
 
 @dataclass(frozen=True)

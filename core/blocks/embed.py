@@ -15,6 +15,7 @@ class PatchEmbedding(nn.Module):
 
     A NaN inside a valid patch is a missing measurement: it counts as zero, and the share of missing numbers of each
     sensor of the patch is embedded beside the values, so that "missing" and "zero" stay different things.
+    Kinds of different content (`spec.kind_shapes`) have a projection each.
     """
 
     def __init__(self, spec: SequenceSpec, width: int) -> None:
@@ -24,27 +25,71 @@ class PatchEmbedding(nn.Module):
             self.tables = nn.ModuleList(nn.Embedding(size, width) for size in spec.vocabulary)
             for table in self.tables:
                 nn.init.normal_(table.weight, std=0.02)  # type: ignore[arg-type]
+        elif spec.kind_shapes:
+            self.contents = nn.ModuleList(ContentEmbedding(shape, width) for shape in spec.kind_shapes)
         else:
-            self.project = nn.Linear(spec.patch_size, width)
-            self.sensors = math.prod(spec.patch_shape[:-1])
-            self.absence = nn.Linear(self.sensors, width, bias=False)
+            # not a ContentEmbedding: the weights of saved models have these names
+            self.project, self.absence = _content_maps(spec.patch_shape, width)
         self.kinds = nn.Embedding(len(spec.kinds), width) if len(spec.kinds) > 1 else None
         if self.kinds is not None:
             nn.init.normal_(self.kinds.weight, std=0.02)
 
     def init_weights(self) -> None:
         """Keep the scale of the values: with the width-0.02 start of other layers, positions would drown content."""
-        if not self.spec.vocabulary:
+        if self.spec.kind_shapes:
+            for content in self.contents:
+                nn.init.xavier_uniform_(content.project.weight)  # type: ignore[union-attr]
+        elif not self.spec.vocabulary:
             nn.init.xavier_uniform_(self.project.weight)
 
     def forward(self, values: Tensor | None, ids: Tensor | None, kind: Tensor, valid: Tensor) -> Tensor:
-        if values is not None:
-            missing = ~torch.isfinite(values)
-            filled = values.masked_fill(missing | ~valid.unsqueeze(-1), 0.0).to(self.project.weight.dtype)
-            absent = missing.view(*valid.shape, self.sensors, -1).to(filled.dtype).mean(-1)
-            x = self.project(filled) + self.absence(absent)
-        else:
+        kind = kind.masked_fill(~valid, 0)
+        if values is None:
             assert ids is not None
             ids = ids.masked_fill(~valid.unsqueeze(-1), 0)
             x = torch.stack([table(ids[..., i]) for i, table in enumerate(self.tables)]).sum(0)
-        return x if self.kinds is None else x + self.kinds(kind.masked_fill(~valid, 0))
+        elif self.spec.kind_shapes:
+            x = self._by_kind(values, kind, valid)
+        else:
+            x = _embed_content(values, valid, self.project, self.absence)
+        return x if self.kinds is None else x + self.kinds(kind)
+
+    def _by_kind(self, values: Tensor, kind: Tensor, valid: Tensor) -> Tensor:
+        """Each patch through the projection of its kind; invalid ones become zero."""
+        flat, content, x = (valid.flatten(), values.flatten(0, 1), None)
+        for number, embed in enumerate(self.contents):
+            place = (flat & (kind.flatten() == number)).nonzero().squeeze(1)
+            own = embed(content.index_select(0, place))
+            x = own.new_zeros(len(flat), own.shape[-1]) if x is None else x
+            x = x.index_copy(0, place, own)
+        assert x is not None
+        return x.view(*valid.shape, -1)
+
+
+class ContentEmbedding(nn.Module):
+    """Real patches [patch, value] of one shape -> [patch, width]; values beyond the shape's size are not looked at."""
+
+    def __init__(self, shape: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.size = math.prod(shape)
+        self.project, self.absence = _content_maps(shape, width)
+
+    def forward(self, values: Tensor) -> Tensor:
+        values = values[:, : self.size]
+        return _embed_content(values, values.new_ones(len(values), dtype=torch.bool), self.project, self.absence)
+
+
+def _content_maps(shape: tuple[int, ...], width: int) -> tuple[nn.Linear, nn.Linear]:
+    """What maps the numbers of a patch (sensor, ..., sample), and what maps the missing share of each sensor."""
+    return nn.Linear(math.prod(shape), width), nn.Linear(math.prod(shape[:-1]), width, bias=False)
+
+
+def _embed_content(values: Tensor, valid: Tensor, project: nn.Linear, absence: nn.Linear) -> Tensor:
+    missing = ~torch.isfinite(values)
+    filled = values.masked_fill(missing | ~valid.unsqueeze(-1), 0.0).to(project.weight.dtype)
+    absent = (
+        missing.view(*valid.shape, absence.in_features, project.in_features // absence.in_features)
+        .to(filled.dtype)
+        .mean(-1)
+    )
+    return project(filled) + absence(absent)

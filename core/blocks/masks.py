@@ -11,6 +11,8 @@ Why this way
   (tests/test_blocks_masks.py holds this with a chi-square test).
 - Draws are vectorised over the batch and depend on the window only, never on padding or batch position.
 - A row with one valid patch hides nothing; a longer one hides at least one patch and keeps at least one.
+- Where a sequence holds several kinds of patches (time patches, beats, rhythm), each kind may have a role of its own:
+  the sampler chooses among the kinds without a role, so "all beats from half of the patches" is an option, not code.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from ..errors import InputError, nearest
 from ..rng import RowRandom
 from ..sequence import PatchSequence
 from .registry import register
+from .roles import KindRoles
 from .views import IndexSet, View, patch_uniform, repeat_rows
 
 
@@ -34,28 +37,40 @@ class MaskSampler:
     repeats: masks drawn for each window; they share one target pass.
     disjoint: the masks of one window hide different patches where ratio * repeats <= 1, all of them at 1 (DMJD, Ma et
         al. 2022, https://arxiv.org/abs/2212.10413).
+    kinds: {kind: role} of patches that are not sampled: "visible", "hidden" (predicted), "dropped" (neither).
     """
 
-    def __init__(self, *, ratio: float | tuple[float, float] = 0.6, repeats: int = 1, disjoint: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        ratio: float | tuple[float, float] = 0.6,
+        repeats: int = 1,
+        disjoint: bool = False,
+        kinds: dict[str, str] | None = None,
+    ) -> None:
         low, high = (ratio, ratio) if isinstance(ratio, int | float) else ratio
         if not 0 < low <= high < 1:
             raise ValueError(f"mask ratio must lie between 0 and 1, got {ratio}")
         if repeats < 1:
             raise ValueError(f"repeats must be at least 1, got {repeats}")
         self.low, self.high, self.repeats, self.disjoint = float(low), float(high), repeats, disjoint
+        self.roles = KindRoles(kinds) if kinds else None
 
     @abstractmethod
     def cells(self, batch: PatchSequence, rng: RowRandom) -> Tensor:
         """[row, patch] int64 in [0, patches): patches with equal numbers are hidden together."""
 
     def __call__(self, batch: PatchSequence, rng: RowRandom) -> View:
+        sampled = batch if self.roles is None else self.roles.sampled(batch)
         share = self._share(rng)
         views = []
-        order = self._order(batch, rng.fork("0"))
+        order = self._order(sampled, rng.fork("0"))
         for i in range(self.repeats):
             if i and not self.disjoint:
-                order = self._order(batch, rng.fork(str(i)))
-            views.append(_split(order, batch.lengths, share, turn=i if self.disjoint else 0))
+                order = self._order(sampled, rng.fork(str(i)))
+            views.append(_split(order, sampled.lengths, share, turn=i if self.disjoint else 0))
+        if self.roles is not None:
+            views = [self.roles.complete(batch, *view) for view in views]
         visible, targets = (_stack([v[side] for v in views]) for side in (0, 1))
         return View(batch, repeat_rows(batch, self.repeats), visible, targets)
 
@@ -125,6 +140,34 @@ class GroupMask(MaskSampler):
         return _dense(batch.group, batch.valid)
 
 
+@register("mask", "place")
+class PlaceMask(MaskSampler):
+    """Whole places along the named axes: all patches with the same coordinates there, e.g. a lead or an electrode
+    whatever its groups stand for."""
+
+    def __init__(
+        self,
+        *,
+        axes: list[str],
+        ratio: float | tuple[float, float] = 0.6,
+        repeats: int = 1,
+        disjoint: bool = False,
+        kinds: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(ratio=ratio, repeats=repeats, disjoint=disjoint, kinds=kinds)
+        if not axes:
+            raise ValueError("a place mask needs at least one axis")
+        self.axes = list(axes)
+
+    def cells(self, batch: PatchSequence, rng: RowRandom) -> Tensor:
+        code = torch.zeros_like(batch.group)
+        for axis in self.axes:
+            # adding zero makes -0.0 the same place as 0.0; equal numbers have equal bits then
+            place = batch.coords[..., _axis(batch, axis, "place")].double().masked_fill(~batch.valid, 0.0) + 0.0
+            code = _dense(code * batch.n_patches + _dense(place.view(torch.int64), batch.valid), batch.valid)
+        return code
+
+
 @register("mask", "box")
 class BoxMask(MaskSampler):
     """Boxes in coordinate space (I-JEPA, V-JEPA), sized in the units of the named axes.
@@ -139,8 +182,9 @@ class BoxMask(MaskSampler):
         ratio: float | tuple[float, float] = 0.6,
         repeats: int = 1,
         disjoint: bool = False,
+        kinds: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(ratio=ratio, repeats=repeats, disjoint=disjoint)
+        super().__init__(ratio=ratio, repeats=repeats, disjoint=disjoint, kinds=kinds)
         if not size or any(edge <= 0 for edge in size.values()):
             raise ValueError(f"box size needs a positive edge length for at least one axis, got {size}")
         self.size = dict(size)
@@ -163,8 +207,9 @@ class SpanMask(MaskSampler):
         ratio: float | tuple[float, float] = 0.6,
         repeats: int = 1,
         disjoint: bool = False,
+        kinds: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(ratio=ratio, repeats=repeats, disjoint=disjoint)
+        super().__init__(ratio=ratio, repeats=repeats, disjoint=disjoint, kinds=kinds)
         if span <= 0:
             raise ValueError(f"span must be positive, got {span}")
         self.span = span
@@ -181,12 +226,16 @@ def _box_cells(batch: PatchSequence, rng: RowRandom, size: dict[str, float]) -> 
     """[row, patch] number of the box each patch lies in."""
     code = torch.zeros_like(batch.group)
     for axis, edge in size.items():
-        if axis not in batch.spec.axes:
-            raise InputError(f"a box mask names axis {axis!r}", fix=nearest(axis, batch.spec.axes))
-        i = batch.spec.axes.index(axis)
+        i = _axis(batch, axis, "box")
         cell = _torus_cell(batch.coords[..., i], batch.valid, edge, batch.spec.axis_scales[i], rng)
         code = code * _MOST_CELLS + cell
     return _dense(code, batch.valid)
+
+
+def _axis(batch: PatchSequence, axis: str, mask: str) -> int:
+    if axis not in batch.spec.axes:
+        raise InputError(f"a {mask} mask names axis {axis!r}", fix=nearest(axis, batch.spec.axes))
+    return batch.spec.axes.index(axis)
 
 
 def _torus_cell(x: Tensor, valid: Tensor, edge: float, step: float, rng: RowRandom) -> Tensor:

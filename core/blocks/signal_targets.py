@@ -1,10 +1,13 @@
 """Targets computed from the signal itself: no teacher, cannot collapse.
 
 Patches are viewed in their own shape [row, k, *patch_shape]; the last axis is taken as time. A NaN (a sensor that was
-not recorded) stays NaN and is left out by the loss.
+not recorded) stays NaN and is left out by the loss. Where kinds have shapes of their own, each kind is transformed in
+its own; what it does not fill is NaN.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -23,8 +26,22 @@ class _SignalTarget(TargetProvider):
     def forward(self, request: Request) -> Target:
         part = request.source()
         assert part.values is not None, "signal targets need patches with values"
-        shaped = part.values.float().reshape(part.flat_value_shape())
-        return Target(self.transform(shaped).flatten(2), part.valid)
+        values = part.values.float()
+        if self.spec.kind_shapes:
+            return Target(self._by_kind(values, part.kind), part.valid)
+        return Target(self.transform(values.reshape(part.flat_value_shape())).flatten(2), part.valid)
+
+    def _by_kind(self, values: Tensor, kind: Tensor) -> Tensor:
+        made = []
+        for shape in self.spec.kind_shapes:
+            own = values[..., : math.prod(shape)]
+            made.append(self.transform(own.reshape(*kind.shape, *shape)).flatten(2))
+        longest = max(m.shape[-1] for m in made)
+        out = values.new_full((*kind.shape, longest), torch.nan)
+        for number, own in enumerate(made):
+            size = own.shape[-1]
+            out[..., :size] = torch.where((kind == number).unsqueeze(-1), own, out[..., :size])
+        return out
 
     def transform(self, patches: Tensor) -> Tensor:
         """[row, k, *patch_shape] -> [row, k, ...]."""

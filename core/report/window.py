@@ -8,6 +8,7 @@ with each patch's own mean and size where the target was standardised, as in He 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,10 +115,12 @@ def _reconstruction(objective: Objective, batch: PatchSequence, seed: int) -> Pa
             predicted = scope.predict(term.source, term.heads, term.site).values[0].float()
         chosen = scope.index(term.source, term.site)
         assert chosen is not None
-        kept = chosen.valid[0]
-        place = chosen.index[0][kept]
+        # the signal is what patches of the first kind hold
+        kept = chosen.valid[0] & (batch.kind[0][chosen.index[0]] == 0)
+        place, shape = chosen.index[0][kept], batch.spec.shape_of(0)
+        size = math.prod(shape)
         values = torch.full_like(batch.values, torch.nan)
-        values[0, place] = _undo(target, batch.values[0, place], predicted[kept], batch.spec.patch_shape)
+        values[0, place, :size] = _undo(target, batch.values[0, place, :size], predicted[kept, :size], shape)
         return batch.replace(values=values)
     return None
 

@@ -141,6 +141,8 @@ def load_strictly(module: torch.nn.Module, state: Mapping[str, torch.Tensor], so
 def _check_spec(spec: SequenceSpec, saved: Any, folder: Path) -> None:
     now = json.loads(json.dumps(dataclasses.asdict(spec)))
     saved = saved if isinstance(saved, dict) else {}
+    # a field that is younger than the model has its default there
+    saved = {f.name: list(f.default) for f in dataclasses.fields(spec) if f.default == ()} | saved
     for field, value in now.items():
         if saved.get(field) != value:
             raise InputError(
