@@ -32,11 +32,15 @@ API_VERSION = 1
 
 @dataclass(frozen=True)
 class Annotation:
-    """A label with a place in time. `duration_s` 0 = a point (a beat), otherwise a span (a rhythm)."""
+    """A label with a place in time. `duration_s` 0 = a point (a beat), otherwise a span (a rhythm).
+
+    sensor: the one it was marked in, "" = it holds for all.
+    """
 
     onset_s: float
     label: str
     duration_s: float = 0.0
+    sensor: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,18 +35,20 @@ WAVES = [(20, "(", ""), (30, "p", ""), (38, ")", ""), (50, "(", ""), (60, "N", "
 def test_waves_are_spans_and_their_qrs_is_a_beat_without_a_class(header):
     write_marks(header, WAVES, "ii")
     assert read_wfdb(header).annotations == (
-        Annotation(0.08, "P", pytest.approx(0.072)), Annotation(0.2, "QRS", pytest.approx(0.08)),
-        Annotation(0.24, "?"), Annotation(0.4, "T", pytest.approx(0.2)),
+        Annotation(0.08, "P", pytest.approx(0.072), "II"), Annotation(0.2, "QRS", pytest.approx(0.08), "II"),
+        Annotation(0.24, "?"), Annotation(0.4, "T", pytest.approx(0.2), "II"),
     )  # fmt: skip
 
 
-def test_lead_two_stands_for_the_record_then_the_first_marked_lead(header):
+def test_beats_are_those_of_lead_two_or_the_first_marked_lead_and_waves_those_of_every_lead(header):
     write_marks(header, WAVES, "avf")
     assert len(read_wfdb(header).annotations) == 4
-    write_marks(header, WAVES[3:6], "i")
-    assert len(read_wfdb(header).annotations) == 2
-    write_marks(header, WAVES[:3], "ii")
-    assert [a.label for a in read_wfdb(header).annotations] == ["P"]
+    write_marks(header, [(at + 3, symbol, note) for at, symbol, note in WAVES[3:6]], "i")
+    found = read_wfdb(header).annotations
+    assert [a for a in found if a.duration_s == 0] == [Annotation(0.252, "?")]
+    assert sorted((a.sensor, a.label) for a in found if a.duration_s) == [
+        ("I", "QRS"), ("aVF", "P"), ("aVF", "QRS"), ("aVF", "T"),
+    ]  # fmt: skip
     assert [a.label for a in read_waves(header, "aVF", 250.0, 2000)] == ["P", "QRS", "?", "T"]
 
 

@@ -5,6 +5,7 @@ Clifford, Tarassenko & Smith (2003, doi:10.1109/TBME.2003.808805) without its re
 direction, so leads are projections and all twelve agree with each other. Every subject has its own wave heights, widths
 and electrical axis, a rhythm (sinus with respiratory arrhythmia, atrial fibrillation without P waves, slow or fast) and
 ectopic beats: supraventricular (early, other P), ventricular (early, wide, no P, compensatory pause), fusion of both.
+P, QRS and T are marked where a Gaussian has fallen to a few per cent of its height.
 """
 
 from __future__ import annotations
@@ -35,22 +36,32 @@ _RHYTHM_CODES = {"(N": "426783006", "(SBR": "426177001", "(AFIB": "164889003"}
 _ECTOPY_CODES = {"A": "284470004", "V": "427172004"}
 
 
+_Wave = tuple[str, float, float, np.ndarray]  # name, time from R (s), width (s), dipole (mV)
+# half the marked length of a wave, in widths of its Gaussian
+_EXTENT = 2.3
+
+
 def make_recording(
     rng: np.random.Generator, sfreq_hz: float = 250.0, duration_s: float = 60.0, leads: tuple[str, ...] = ("II", "V1")
 ) -> Recording:
-    """A synthetic recording with beat marks (N, A, V, F) and rhythm spans, a pure function of `rng`."""
+    """A synthetic recording with beat marks (N, A, V, F), rhythm and wave spans, a pure function of `rng`."""
     rhythm = str(rng.choice(["(N", "(AFIB", "(SBR", "(N"], p=[0.5, 0.2, 0.1, 0.2]))
     r_s, marks = _beat_times(rng, rhythm, duration_s)
     n_samples = round(duration_s * sfreq_hz)
     dipole = np.zeros((3, n_samples))
     normal, ectopic = _subject(rng, _WAVES), _subject(rng, _VENTRICULAR)
     flip = rng.choice([-1.0, 1.0])  # where the ectopic focus sits: its complexes point up or down
+    spans: list[Annotation] = []
     for i, (at, mark) in enumerate(zip(r_s, marks, strict=True)):
         before = at - r_s[i - 1] if i else 0.8
         shares = {"V": (0.0, 1.0), "F": (0.5, 0.5)}.get(mark, (1.0, 0.0))
+        summed = []
         for waves, share, sign in ((normal, shares[0], 1.0), (ectopic, shares[1], flip)):
             if share:
-                _add_beat(dipole, waves, at, sfreq_hz, before, share * sign, mark, rhythm == "(AFIB")
+                shaped = _shape(waves, before, mark, rhythm == "(AFIB")
+                _add_beat(dipole, shaped, at, sfreq_hz, share * sign)
+                summed += shaped
+        _mark_waves(spans, summed, at, duration_s)
     if rhythm == "(AFIB":
         dipole += _fibrillation(rng, n_samples, sfreq_hz)
     signals = np.stack([_STRENGTH.get(lead, 1.0) * np.asarray(DIRECTIONS[lead]) @ dipole for lead in leads])
@@ -63,7 +74,7 @@ def make_recording(
         unit="mV",
         record="example",
         subject="example",
-        annotations=(Annotation(0.0, rhythm, duration_s), *beats),
+        annotations=(Annotation(0.0, rhythm, duration_s), *sorted([*beats, *spans], key=lambda a: a.onset_s)),
         label=_findings(rhythm, marks),
     )
 
@@ -73,8 +84,8 @@ def _findings(rhythm: str, marks: list[str]) -> tuple[str, ...]:
     return (_RHYTHM_CODES[rhythm], *(code for mark, code in _ECTOPY_CODES.items() if mark in marks))
 
 
-def _subject(rng: np.random.Generator, waves: dict) -> list[tuple[str, float, float, np.ndarray]]:
-    """This subject's waves: (name, time from R, width, dipole in mV)."""
+def _subject(rng: np.random.Generator, waves: dict) -> list[_Wave]:
+    """This subject's waves."""
     axis = rng.normal(55.0, 20.0)
     depth = rng.normal(0.0, 0.15)
     own = []
@@ -113,19 +124,10 @@ def _beat_times(rng: np.random.Generator, rhythm: str, duration_s: float) -> tup
     return np.asarray(times), marks
 
 
-def _add_beat(
-    dipole: np.ndarray,
-    waves: list,
-    at: float,
-    sfreq_hz: float,
-    before: float,
-    share: float,
-    mark: str,
-    fibrillating: bool,
-) -> None:
-    start, stop = max(0, int((at - 0.4) * sfreq_hz)), min(dipole.shape[1], int((at + 0.6) * sfreq_hz))
-    t = np.arange(start, stop) / sfreq_hz - at
+def _shape(waves: list[_Wave], before: float, mark: str, fibrillating: bool) -> list[_Wave]:
+    """A subject's waves as they are in one beat."""
     stretch = np.sqrt(np.clip(before, 0.35, 1.5) / 0.85)  # Bazett: the T wave follows the interval
+    shaped = []
     for name, centre, width, vector in waves:
         if name == "P" and fibrillating:
             continue
@@ -133,7 +135,30 @@ def _add_beat(
             centre, vector = centre * 0.75, vector * np.array([0.9, -0.7, 1.0])  # from a lower focus
         if name == "T":
             centre = centre * stretch
+        shaped.append((name, centre, width, vector))
+    return shaped
+
+
+def _add_beat(dipole: np.ndarray, waves: list[_Wave], at: float, sfreq_hz: float, share: float) -> None:
+    start, stop = max(0, int((at - 0.4) * sfreq_hz)), min(dipole.shape[1], int((at + 0.6) * sfreq_hz))
+    t = np.arange(start, stop) / sfreq_hz - at
+    for _, centre, width, vector in waves:
         dipole[:, start:stop] += share * vector[:, None] * np.exp(-0.5 * ((t - centre) / width) ** 2)
+
+
+def _mark_waves(spans: list[Annotation], waves: list[_Wave], at: float, duration_s: float) -> None:
+    """Append P, QRS and T of a beat; a wave ends where the next begins, and those cut by an end are left out."""
+    for label, names in (("P", "P"), ("QRS", "QRS"), ("T", "T")):
+        parts = [(at + c - _EXTENT * w, at + c + _EXTENT * w) for name, c, w, _ in waves if name in names]
+        if not parts:
+            continue
+        onset, offset = float(min(p[0] for p in parts)), float(max(p[1] for p in parts))
+        if spans and spans[-1].onset_s + spans[-1].duration_s > onset:
+            before = spans.pop()
+            if onset > before.onset_s:
+                spans.append(Annotation(before.onset_s, before.label, onset - before.onset_s))
+        if onset >= 0 and offset <= duration_s:
+            spans.append(Annotation(onset, label, offset - onset))
 
 
 def _fibrillation(rng: np.random.Generator, n: int, sfreq_hz: float) -> np.ndarray:

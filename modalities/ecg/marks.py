@@ -1,14 +1,15 @@
 """Annotation files of a WFDB record as annotations in seconds.
 
 - `.atr` (MIT-BIH and most others): beats are points, a rhythm lasts until the next rhythm mark.
-- one file a lead (`.i` ... `.v6`, LUDB): P, QRS and T waves are spans. The marks of lead II stand for the record, or of
-  the first lead that has any. LUDB writes every QRS as "N" whatever the beat is, so here its peak is "?", a beat
-  without a class.
+- one file a lead (`.i` ... `.v6`, LUDB): P, QRS and T waves are spans of that lead. The QRS peaks of lead II stand for
+  the record, or of the first lead that has any. LUDB writes every QRS as "N" whatever the beat is, so here its peak is
+  "?", a beat without a class.
 """
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from .leads import STANDARD_LEADS
 from .tasks import UNCLASSED_BEAT
 
 WAVES = {"p": "P", "N": "QRS", "t": "T"}
-_READ_FIRST = ("II", *STANDARD_LEADS)
+_READ_FIRST = ("II", *(lead for lead in STANDARD_LEADS if lead != "II"))
 
 
 def wfdb_library() -> Any:
@@ -44,16 +45,21 @@ def read_marks(header: Path, sfreq_hz: float, n_samples: int) -> tuple[Annotatio
     """Annotations beside a header, in order of time; none where there is no file. Raises CorruptFileError."""
     if header.with_suffix(".atr").is_file():
         return _beats_and_rhythms(*_read(header, "atr", n_samples), sfreq_hz, n_samples)
+    found: list[Annotation] = []
+    beats: list[Annotation] = []
     for lead in _READ_FIRST:
         if header.with_suffix(f".{lead.lower()}").is_file():
             waves = read_waves(header, lead, sfreq_hz, n_samples)
-            if waves:
-                return waves
-    return ()
+            beats = beats or [replace(a, sensor="") for a in waves if a.duration_s == 0]
+            found += [a for a in waves if a.duration_s]
+    return tuple(sorted([*found, *beats], key=lambda a: a.onset_s))
 
 
 def read_waves(header: Path, lead: str, sfreq_hz: float, n_samples: int) -> tuple[Annotation, ...]:
-    """P, QRS and T waves marked in one lead: a span where onset and end are marked, and "?" at each QRS peak."""
+    """P, QRS and T waves marked in one lead: a span where onset and end are marked, and "?" at each QRS peak.
+
+    All of them name the lead as their sensor.
+    """
     samples, symbols, _ = _read(header, lead.lower(), n_samples)
     found, onset, wave = [], None, None
     for sample, symbol in zip(samples, symbols, strict=True):
@@ -63,11 +69,11 @@ def read_waves(header: Path, lead: str, sfreq_hz: float, n_samples: int) -> tupl
         elif symbol in WAVES:
             wave = WAVES[symbol]
             if wave == "QRS":
-                found.append(Annotation(at, UNCLASSED_BEAT))
+                found.append(Annotation(at, UNCLASSED_BEAT, sensor=lead))
         elif symbol == ")":
             # strips begin and end inside waves: a bracket without its partner marks nothing
             if onset is not None and wave is not None:
-                found.append(Annotation(onset, wave, at - onset))
+                found.append(Annotation(onset, wave, at - onset, sensor=lead))
             onset, wave = None, None
     return tuple(sorted(found, key=lambda a: a.onset_s))
 

@@ -16,6 +16,7 @@ from . import tokens
 from .augment import augment_patches
 from .beats import find_beats, hand_features, residual
 from .datasets import DATASETS
+from .delineation import window_segments
 from .demo import make_recording
 from .features import rhythm_features
 from .filters import lead_problems, preprocess
@@ -104,6 +105,7 @@ class ECG(Modality):
         side = rhythm_features(r_s) if task == "beats" else None
         hand = hand_features(self._slot_beats(x, sensors, r_s)) if task == "beats" else None
         whole = self._record_hand(recording, r_s) if task in label_sets() else None
+        waves = window_segments(recording, sensors, starts, c.window_s) if task == "delineation" else None
         windows = []
         for i, start_s in enumerate(starts):
             first = round(start_s * c.sfreq_hz)
@@ -123,6 +125,7 @@ class ECG(Modality):
                     label=self._window_label(recording, task, start_s),
                     events=events,
                     hand=whole,
+                    segments=None if waves is None else waves[i],
                 )
             )
         return windows

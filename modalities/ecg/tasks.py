@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...core.modality import Task
+from .delineation import TASK as DELINEATION
 from .features import RHYTHM_FEATURES
 from .record_tasks import label_sets
 
@@ -22,6 +23,7 @@ OFFSETS_S = (-0.20, -0.10, 0.0, 0.10, 0.25, 0.40)
 TASKS = {
     "beats": Task("beats", "event", AAMI_CLASSES, offsets=OFFSETS_S, event_features=RHYTHM_FEATURES),
     "rhythm": Task("rhythm", "window", RHYTHMS),
+    DELINEATION.name: DELINEATION,
     **{name: found.task for name, found in label_sets().items()},
 }
 
