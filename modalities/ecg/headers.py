@@ -60,6 +60,17 @@ def readable(header: Path) -> Iterator[Path]:
         yield staged
 
 
+def repairs(header: Path, staged: Path) -> str:
+    """What `readable` changed in a header, in words; "" when it is read as it stands."""
+    if staged == header:
+        return ""
+    lines = _lines(header)
+    name = lines[0].split()[0]
+    if _repair(lines, header)[0] != lines[0]:
+        return f"its header names the record {name}, which wfdb refuses: read from a repaired copy"
+    return "its header or signal file is in a form that wfdb misreads: read from a repaired copy"
+
+
 def check_parsed(header: Path, record: Any, folder: Path) -> None:
     """Compare what wfdb understood (`wfdb.rdheader`) with the header's text and with its files, found in `folder`."""
     words = _lines(header)[0].split()

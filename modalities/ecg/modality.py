@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -21,7 +21,7 @@ from .demo import make_recording
 from .features import rhythm_features
 from .filters import lead_problems, preprocess
 from .leads import DIRECTIONS, STANDARD_LEADS, derive_limb_leads, parse_aliases, parse_slots
-from .reading import read_wfdb
+from .reading import read_ecg
 from .record_features import record_features
 from .record_tasks import label_sets, record_labels
 from .tasks import AAMI, BEAT_MARKS, TASKS, rhythm_class
@@ -79,7 +79,13 @@ class ECG(Modality):
     # ---- files to windows -------------------------------------------------------------------------------------
 
     def read(self, path: Path | str) -> Recording:
-        return read_wfdb(path, self._aliases)
+        return read_ecg(path, self._aliases)
+
+    def load(self, source: Source) -> Recording:
+        """As everywhere; where one file holds many exams, the path that `read` gets names one of them."""
+        if source.path is not None and "exam" in source.extras:
+            source = replace(source, path=source.path / str(source.extras["exam"]))
+        return super().load(source)
 
     def windows(self, recording: Recording, task: str | None = None) -> list[Window]:
         """Filter, resample, scale to beat heights, cut; a recording shorter than a window gives one short window."""
@@ -239,4 +245,6 @@ class ECG(Modality):
 
     def quality(self, recording: Recording) -> dict[str, str]:
         problems = lead_problems(np.asarray(recording.signals), recording.sensors)
+        repaired = recording.extras.get("repaired")
+        problems |= {"header": repaired} if repaired else {}
         return problems | dict.fromkeys(recording.extras.get("unknown_leads", ()), "unknown lead")

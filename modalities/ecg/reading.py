@@ -14,22 +14,36 @@ import numpy as np
 
 from ...core.errors import CorruptFileError, InputError
 from ...core.modality import Recording
-from .headers import check_parsed, find_header, readable
+from .exams import is_exam, read_exam
+from .headers import check_parsed, find_header, readable, repairs
 from .leads import STANDARD_LEADS, canonical_lead
 from .marks import read_marks, unreadable, wfdb_library
+from .matfile import is_challenge_struct, read_struct
 
 _UNITS_MV = {"mv": 1.0, "millivolt": 1.0, "uv": 1e-3, "microvolt": 1e-3, "nv": 1e-6, "v": 1e3, "volt": 1e3}
+
+
+def read_ecg(path: Path | str, aliases: dict[str, str] | None = None) -> Recording:
+    """Open a recording of any known form: WFDB, a MATLAB struct without header, an exam in an HDF5 file.
+
+    Raises CorruptFileError.
+    """
+    path = Path(path)
+    if is_exam(path):
+        return read_exam(path)
+    return read_struct(path) if is_challenge_struct(path) else read_wfdb(path, aliases)
 
 
 def read_wfdb(path: Path | str, aliases: dict[str, str] | None = None) -> Recording:
     """Open one WFDB record by its header, signal file or name without ending.
 
     Signals come back in millivolt, leads by standard name and polarity (unknown ones are left out and named in
-    `extras["unknown_leads"]`), beats, rhythms and waves as annotations, `# Dx:` codes as label.
+    `extras["unknown_leads"]`), beats, rhythms and waves as annotations, the diagnoses of the comments as
+    label. `extras["repaired"]` says what of the header wfdb would have refused or misread.
     Raises CorruptFileError.
     """
     header = find_header(Path(path))
-    record = _decode(header)
+    record, repaired = _decode(header)
     signals, sensors, unknown = _leads(header, record, aliases)
     sfreq_hz = float(record.fs)
     comments = [str(c).strip() for c in record.comments or []]
@@ -42,18 +56,19 @@ def read_wfdb(path: Path | str, aliases: dict[str, str] | None = None) -> Record
         subject=header.stem,
         annotations=read_marks(header, sfreq_hz, signals.shape[1]),
         label=_diagnoses(comments),
-        extras={"unknown_leads": unknown, "comments": comments},
+        extras={"unknown_leads": unknown, "comments": comments, "repaired": repaired},
     )
 
 
-def _decode(header: Path) -> Any:
+def _decode(header: Path) -> tuple[Any, str]:
+    """The record as wfdb understands it, and what of its header had to be repaired first ("" = nothing)."""
     wfdb = wfdb_library()
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"), readable(header) as staged:
             warnings.simplefilter("ignore")
             name = str(staged.with_suffix(""))
             check_parsed(header, wfdb.rdheader(name), staged.parent)
-            return wfdb.rdrecord(name)
+            return wfdb.rdrecord(name), repairs(header, staged)
     except InputError:
         raise
     except Exception as error:
@@ -96,7 +111,10 @@ def _finite(x: np.ndarray) -> np.ndarray:
 
 
 def _diagnoses(comments: list[str]) -> tuple[str, ...]:
-    for comment in comments:
+    """Codes after `Dx:` (PhysioNet challenges), or the lines after `<diagnoses>:` (LUDB)."""
+    for number, comment in enumerate(comments):
         if comment.lower().startswith("dx:"):
             return tuple(code.strip() for code in comment[3:].split(",") if code.strip())
+        if comment.lower().startswith("<diagnoses>:"):
+            return tuple(line.rstrip(". ") for line in comments[number + 1 :] if line.rstrip(". "))
     return ()

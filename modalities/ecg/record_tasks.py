@@ -55,7 +55,12 @@ _LUDB_DIAGNOSIS = {
     "pacemaker": ("10370003", "251266004", "251268003"),
     "repolarization abnormality": ("428750005",),
 }
-_CPSC2018 = ("Normal", "AF", "I-AVB", "LBBB", "RBBB", "PAC", "PVC", "STD", "STE")
+# the SNOMED codes are those the PhysioNet challenges gave these classes
+_CPSC2018 = {
+    "Normal": ("426783006",), "AF": ("164889003",), "I-AVB": ("270492004",), "LBBB": ("164909002",),
+    "RBBB": ("59118001",), "PAC": ("284470004",), "PVC": ("427172004", "164884008"), "STD": ("429622005",),
+    "STE": ("164931005",),
+}  # fmt: skip
 _CODE15 = ("1dAVb", "RBBB", "LBBB", "SB", "AF", "ST")
 
 
@@ -94,7 +99,7 @@ def label_sets() -> dict[str, LabelSet]:
         _of_codes("ludb-conduction", _LUDB_CONDUCTION),
         _of_codes("ludb-diagnosis", _LUDB_DIAGNOSIS),
         *_ptbxl(),
-        _of_words("cpsc2018", {name: (name,) for name in _CPSC2018}),
+        _of_codes("cpsc2018", _CPSC2018),
         _of_words("code15", {name: (name,) for name in _CODE15}),
     ]
     return {found.task.name: found for found in sets}

@@ -1,0 +1,33 @@
+"""PhysioNet/CinC Challenge 2021: twelve leads from centres on three continents, diagnoses as SNOMED codes.
+
+The codes stand in each header (`#Dx:`) and are read with the record. Eleven headers of the Georgia centre name their
+record with the ending of its signal file ("E00271.mat"), which wfdb refuses; `headers` reads them through a repaired
+copy, and the report lists them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ....core.modality import Dataset, Source
+from .layout import find_headers
+
+
+def list_cinc2021(root: Path) -> list[Source]:
+    """PhysioNet/CinC Challenge 2021: a record a patient; the letters of its name say which centre it came from."""
+    found = sorted(root.rglob("*.hea")) or find_headers(root, "cinc2021")
+    return [Source(h, h.stem, h.stem, h.stem.rstrip("0123456789")) for h in found]
+
+
+CINC2021 = Dataset(
+    "cinc2021",
+    "ecg/cinc2021",
+    list_cinc2021,
+    tasks=("record-rhythm", "diagnosis"),
+    licence="CC BY 4.0",
+    citation="Reyna et al. 2021, doi:10.23919/CinC53138.2021.9662687",
+    instructions=(
+        "Download https://physionet.org/content/challenge-2021/1.0.3/ (open) and give --data.root. Headers that name "
+        "their record with an ending, such as E00271.mat, are repaired while reading and listed in the report."
+    ),
+)
