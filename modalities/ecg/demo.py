@@ -14,6 +14,7 @@ import numpy as np
 
 from ...core.modality import Annotation, Recording
 from .leads import DIRECTIONS
+from .reports import demo_report
 
 # wave: time from R (s), width (s), height (mV), frontal direction in degrees from the subject's axis, towards the back
 _WAVES = {
@@ -24,7 +25,7 @@ _WAVES = {
     "T": (0.24, 0.045, 0.28, -10.0, -0.25),
 }
 # an augmented limb lead is measured against the mean of two electrodes, which makes it shorter than its direction says
-_STRENGTH = dict.fromkeys(("aVR", "aVL", "aVF"), np.sqrt(3) / 2)
+_STRENGTH: dict[str, float] = dict.fromkeys(("aVR", "aVL", "aVF"), np.sqrt(3) / 2)
 # a ventricular beat starts in the muscle: slow, tall, its T wave opposite
 _VENTRICULAR = {
     "R": (0.01, 0.038, 1.45, 0.0, 0.2),
@@ -76,6 +77,7 @@ def make_recording(
         subject="example",
         annotations=(Annotation(0.0, rhythm, duration_s), *sorted([*beats, *spans], key=lambda a: a.onset_s)),
         label=_findings(rhythm, marks),
+        extras={"text": demo_report(rng, rhythm, r_s, marks)},
     )
 
 
