@@ -15,6 +15,8 @@ from .features import intervals, rhythm_features
 BEFORE_S, AFTER_S = 0.40, 0.50
 _WAVES_S = {"p": (-0.28, -0.09), "qrs": (-0.09, 0.11), "t": (0.12, 0.45), "beat": (-0.25, 0.40)}
 
+_HEIGHTS = (0.25, 4.0)  # plausible normal QRS heights, in the beat heights of preprocessing
+
 
 @dataclass(frozen=True, eq=False)
 class Beats:
@@ -78,6 +80,13 @@ def find_beats(x: np.ndarray, r_s: np.ndarray, sfreq_hz: float) -> Beats:
 def beat_height(beats: Beats) -> np.ndarray:
     """[lead] height of the normal QRS complex."""
     return np.ptp(beats.normal[:, beats.span("qrs")], axis=-1)
+
+
+def in_normal_heights(x: np.ndarray, beats: Beats) -> tuple[np.ndarray, Beats]:
+    """Signal [lead, sample] and beats in units of each lead's normal QRS height, where there is one."""
+    height = beat_height(beats)
+    unit = np.where(height > 0, np.clip(height, *_HEIGHTS), 1.0).astype(np.float32)[:, None]
+    return x / unit, Beats(beats.windows / unit, beats.normal / unit, beats.r_s, beats.sfreq_hz)
 
 
 def residual(x: np.ndarray, beats: Beats) -> np.ndarray:

@@ -63,23 +63,23 @@ def rhythm_features(r_s: np.ndarray) -> np.ndarray:
         return before[np.clip(np.arange(n) + k, 0, n - 1)]
 
     columns = [
-        _log(before),
-        _log(after),
-        _log(before / after),
-        _log(before / local),
-        _log(after / local),
-        _log(before / record),
-        _log(after / record),
-        *(_log(shifted(k) / local) for k in (-3, -2, -1, 2, 3)),
-        _log(before / shifted(-1)),
-        _log(after / shifted(2)),
+        log_interval(before),
+        log_interval(after),
+        log_interval(before / after),
+        log_interval(before / local),
+        log_interval(after / local),
+        log_interval(before / record),
+        log_interval(after / record),
+        *(log_interval(shifted(k) / local) for k in (-3, -2, -1, 2, 3)),
+        log_interval(before / shifted(-1)),
+        log_interval(after / shifted(2)),
         np.log(local_spread / local + 0.01),
         np.log(near_spread / near + 0.01),
-        np.full(n, _log(record)),
-        _log(local / record),
+        np.full(n, log_interval(record)),
+        log_interval(local / record),
         np.full(n, np.log(np.mean(np.abs(before - local)) / record + 0.01)),
         *(
-            _log(interval / mean)
+            log_interval(interval / mean)
             for mean in (_around(before, 5).mean(axis=1), _around(before, 20).mean(axis=1), before.mean())
             for interval in (before, after)
         ),
@@ -87,7 +87,8 @@ def rhythm_features(r_s: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _log(x):
+def log_interval(x):
+    """Logarithm of seconds or of a ratio, kept within what hearts do."""
     return np.log(np.clip(x, _SHORTEST_S, _LONGEST_S))
 
 

@@ -7,23 +7,27 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
+import torch
 
-from ...core.errors import InputError
+from ...core.errors import InputError, nearest
 from ...core.modality import Annotation, Dataset, Modality, Recording, Source, Task, Window, WindowEvents
 from ...core.rng import RowRandom
 from ...core.sequence import PatchSequence, SequenceSpec
-from . import tokens
-from .augment import augment_patches
-from .beats import find_beats, hand_features, residual
+from . import scales, tokens
+from .augment import augment_patches, augment_scales
+from .beat_track import BeatTrack, WindowBeats
+from .beats import find_beats, hand_features, in_normal_heights, residual
 from .datasets import DATASETS
 from .delineation import window_segments
 from .demo import make_recording
-from .features import rhythm_features
+from .features import RHYTHM_FEATURES, rhythm_features
 from .filters import lead_problems, preprocess
 from .leads import DIRECTIONS, STANDARD_LEADS, derive_limb_leads, parse_aliases, parse_slots
 from .reading import read_ecg
 from .record_features import record_features
 from .record_tasks import label_sets, record_labels
+from .rpeaks import detected_beats
+from .scales import SCALES
 from .tasks import AAMI, BEAT_MARKS, TASKS, rhythm_class
 
 # a beat is scored when its wave complex lies inside the recording
@@ -38,6 +42,8 @@ class ECGConfig:
     leads: tuple[str, ...] = STANDARD_LEADS  # slots of a joint patch; "II|I" = II, or I where there is no II
     aliases: tuple[str, ...] = ()  # names of your recorder's leads, e.g. "ECG1=II"
     tokens: Literal["joint", "lead"] = "joint"  # a patch over all leads, or one token a lead
+    scales: tuple[str, ...] = ("patch",)  # patch, beat, rhythm: which tokens a window has; beats bring the residual
+    rhythm_s: tuple[float, ...] = (10.0, 60.0, 300.0)  # stretches whose beat intervals a rhythm token describes
     residual: bool = False  # also show the difference to the record's normal beat (needs beat marks)
     sfreq_hz: float = 120.0  # rate after resampling
     patch_s: float = 0.1  # length of a patch
@@ -51,6 +57,11 @@ class ECGConfig:
         for name in ("sfreq_hz", "patch_s", "window_s", "stride_s", "highpass_hz", "lowpass_hz"):
             if getattr(self, name) <= 0:
                 raise InputError("must be positive", source=f"modality.{name}", got=getattr(self, name))
+        for scale in self.scales or ("",):
+            if scale not in SCALES:
+                raise InputError("unknown scale in modality.scales", got=scale, fix=nearest(scale, SCALES))
+        if not self.rhythm_s or min(self.rhythm_s) <= 0:
+            raise InputError("must be positive stretches", source="modality.rhythm_s", got=self.rhythm_s)
         if self.highpass_hz >= self.lowpass_hz:
             raise InputError("highpass_hz must lie below lowpass_hz", source="modality", got=self.highpass_hz)
         if not self.patch_s <= self.stride_s <= self.window_s:
@@ -68,13 +79,17 @@ class ECG(Modality):
         super().__init__(config)
         c = self.config
         self._aliases = parse_aliases(c.aliases)
-        self._slots = tokens.slot_names(parse_slots(c.leads), c.residual)
+        self._residual = c.residual or "beat" in c.scales
+        self._slots = tokens.slot_names(parse_slots(c.leads), self._residual)
         self._patch = max(1, round(c.patch_s * c.sfreq_hz))
+        self._patch_spec = tokens.make_spec(c.tokens, len(self._slots), self._patch, c.patch_s, c.sfreq_hz)
+        every = [(lead,) for lead in DIRECTIONS]
+        self._beat_slots = self._slots if c.tokens == "joint" else tokens.slot_names(every, self._residual)
 
     @property
     def spec(self) -> SequenceSpec:
         c = self.config
-        return tokens.make_spec(c.tokens, len(self._slots), self._patch, c.patch_s, c.sfreq_hz)
+        return scales.scale_spec(self._patch_spec, c.scales, len(self._beat_slots), len(c.rhythm_s))
 
     # ---- files to windows -------------------------------------------------------------------------------------
 
@@ -99,13 +114,16 @@ class ECG(Modality):
                 expected=f"at least {c.patch_s} s",
             )
         x = preprocess(signals, recording.sfreq_hz, c.sfreq_hz, c.highpass_hz, c.lowpass_hz, c.powerline_hz)
-        marks = [a for a in recording.annotations if a.duration_s == 0 and a.label in BEAT_MARKS]
+        marks = self._beat_marks(recording, signals, sensors)
         r_s = np.array([a.onset_s for a in marks])
-        beats = find_beats(x, r_s, c.sfreq_hz) if len(marks) and (c.residual or task == "beats") else None
-        if c.residual:
+        beats = find_beats(x, r_s, c.sfreq_hz) if len(marks) and (self._residual or task == "beats") else None
+        if "beat" in c.scales and beats is not None:
+            x, beats = in_normal_heights(x, beats)
+        if self._residual:
             rest = np.full_like(x, np.nan) if beats is None else residual(x, beats)
             x, sensors = np.concatenate([x, rest]), (*sensors, *(s + tokens.RESIDUAL for s in sensors))
         starts = self._starts(x.shape[1])
+        track = BeatTrack(r_s) if len(r_s) and c.scales != ("patch",) else None
         owner = np.abs(r_s[:, None] - (starts + c.window_s / 2)).argmin(axis=1) if len(r_s) else np.zeros(0, int)
         labels = self._beat_labels(marks, signals.shape[1] / recording.sfreq_hz)
         side = rhythm_features(r_s) if task == "beats" else None
@@ -132,9 +150,17 @@ class ECG(Modality):
                     events=events,
                     hand=whole,
                     segments=None if waves is None else waves[i],
+                    extras={} if track is None else track.window(start_s, c.window_s, c.rhythm_s).to_extras(),
                 )
             )
         return windows
+
+    def _beat_marks(self, recording: Recording, signals: np.ndarray, sensors: tuple[str, ...]) -> list[Annotation]:
+        """Given beat marks; detected ones where a scale needs them and nobody marked any."""
+        marks = [a for a in recording.annotations if a.duration_s == 0 and a.label in BEAT_MARKS]
+        if not marks and self.config.scales != ("patch",):
+            return list(detected_beats(replace(recording, signals=signals, sensors=sensors)))
+        return marks
 
     def _wanted(self, recording: Recording) -> tuple[np.ndarray, tuple[str, ...]]:
         """The leads that tokens can use; limb leads that follow from others are derived."""
@@ -208,22 +234,49 @@ class ECG(Modality):
     # ---- windows to patches -----------------------------------------------------------------------------------
 
     def patchify(self, window: Window) -> PatchSequence:
+        c, spec = self.config, self.spec
+        if c.scales == ("patch",):
+            return self._time_patches(window)
+        beats, axes = WindowBeats.of(window.extras, len(RHYTHM_FEATURES), len(c.rhythm_s)), len(spec.axes)
+        parts = []
+        for kind in spec.kinds:
+            if kind == "patch":
+                part = self._time_patches(window)
+                owner = scales.owner_of(part.coords[..., 0].numpy(), beats)
+                part = part.replace(group=torch.from_numpy(owner))
+            elif kind == "beat":
+                part = scales.beat_tokens(window.values, window.sensors, self._beat_slots, beats, axes, c.sfreq_hz)
+            else:
+                part = scales.rhythm_token(beats, axes, bool(np.isfinite(window.values).any()))
+            parts.append(part)
+        return scales.join(parts, spec)
+
+    def _time_patches(self, window: Window) -> PatchSequence:
         if self.config.tokens == "joint":
-            return tokens.joint_patches(window.values, window.sensors, self._slots, self.spec)
-        return tokens.lead_patches(window.values, window.sensors, self.spec)
+            return tokens.joint_patches(window.values, window.sensors, self._slots, self._patch_spec)
+        return tokens.lead_patches(window.values, window.sensors, self._patch_spec)
 
     def unpatchify(self, sequence: PatchSequence) -> list[np.ndarray]:
-        return tokens.signals(sequence)
+        if self.config.scales == ("patch",):
+            return tokens.signals(sequence)
+        if "patch" not in self.config.scales:
+            raise NotImplementedError("beats and rhythm alone do not say what the signal was")
+        return tokens.signals(scales.time_patches(sequence, self._patch_spec))
 
     def augment(self, batch: PatchSequence, rng: RowRandom) -> PatchSequence:
         sensors = len(self._slots) if self.config.tokens == "joint" else 2 * len(DIRECTIONS)
-        paired = self.config.residual or self.config.tokens == "lead"
-        return augment_patches(batch, rng, sensors, residual=paired)
+        paired = self._residual or self.config.tokens == "lead"
+        if self.config.scales == ("patch",):
+            return augment_patches(batch, rng, sensors, residual=paired)
+        return augment_scales(batch, rng, self._patch_spec, sensors, residual=paired)
 
     def maskers(self) -> dict[str, dict]:
         spans = {"span": {"name": "span", "span": 0.6}, "random": {"name": "random"}}
-        if self.config.tokens == "lead":
-            spans["leads"] = {"name": "group", "ratio": 0.4}
+        if "beat" in self.config.scales:
+            spans["beats"] = {"name": "group", "ratio": 0.4}
+        if self.config.tokens == "lead" and "patch" in self.config.scales:
+            rest = dict.fromkeys([kind for kind in self.spec.kinds if kind != "patch"], "visible")
+            spans["leads"] = {"name": "place", "axes": ["x", "y", "z"], "ratio": 0.4, "kinds": rest}
             spans["box"] = {"name": "box", "size": {"time_s": 0.6, "x": 0.8}}
         return spans
 
@@ -234,6 +287,9 @@ class ECG(Modality):
 
     def datasets(self) -> dict[str, Dataset]:
         return dict(DATASETS)
+
+    def prompts(self) -> dict[str, Path]:
+        return {file.stem: file for file in sorted((Path(__file__).parent / "prompts").glob("*.yaml"))}
 
     def example(self, rng: np.random.Generator) -> Recording:
         return make_recording(rng)

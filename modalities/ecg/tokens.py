@@ -110,5 +110,12 @@ def _cut(x: np.ndarray, patch: int) -> np.ndarray:
     return padded.reshape(len(x), n, patch)
 
 
+def lead_rank(coords: torch.Tensor) -> torch.Tensor:
+    """[..., axis] coordinates of lead patches -> [...] number of the lead, residuals after all leads."""
+    directions = coords.new_tensor(list(DIRECTIONS.values()))
+    nearest = torch.cdist(coords[..., 1:4].float(), directions.expand(*coords.shape[:-2], -1, -1)).argmin(dim=-1)
+    return nearest + len(DIRECTIONS) * (coords[..., 4] > 0.5).long()
+
+
 def _rank(sensor: str) -> int:
     return list(DIRECTIONS).index(sensor.removesuffix(RESIDUAL)) + len(DIRECTIONS) * sensor.endswith(RESIDUAL)
