@@ -157,7 +157,7 @@ def test_a_dense_task_is_learned_to_the_step(evaluation):
     assert row.metrics["macro_f1"] > 0.9
     assert set(row.metrics) >= {"f1_low", "f1_high", "accuracy", "auroc"}
     assert "f1_none" not in row.metrics
-    table = boundary_table(evaluation.predictions[row.key], CLASSES)
+    table = boundary_table([evaluation.predictions[row.key]], CLASSES)
     assert [(entry["class"], entry["side"]) for entry in table] == [
         ("low", "onset"), ("low", "offset"), ("high", "onset"), ("high", "offset"),
     ]  # fmt: skip
@@ -190,3 +190,14 @@ def test_a_dense_task_needs_a_step_and_a_known_background():
         Task("waves", "dense", CLASSES)
     with pytest.raises(InputError, match="background"):
         Task("waves", "dense", CLASSES, step=0.1, tolerance=0.1, background="nothing")
+
+
+def test_the_report_shows_errors_of_times_in_milliseconds(evaluation):
+    from omnipatch.core.report.tables import boundary_table as as_html
+
+    entry = {"class": "<P>", "side": "onset", "n": 7, "sensitivity": 1.0, "precision": 0.5, "f1": 2 / 3}
+    entry |= {"error_mean": -0.004, "error_std": 0.0125}
+    html = as_html([entry], "time_s")
+    assert "&lt;P&gt; onset" in html
+    assert "-4 ± 12.5" in html
+    assert "error (ms)" in html

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,27 +26,32 @@ def row_metrics(prediction: Prediction, classes: tuple[str, ...]) -> dict[str, f
     return kept | {name: value for name, value in found.items() if not np.isnan(value)}
 
 
-def boundary_table(prediction: Prediction, classes: tuple[str, ...]) -> list[dict[str, float | str]]:
-    """One entry a class and side: sensitivity, precision, f1, n true boundaries, mean and std of the error.
+def boundary_table(predictions: Sequence[Prediction], classes: tuple[str, ...]) -> list[dict[str, float | str]]:
+    """One entry a class and side over all `predictions`: n, sensitivity, precision, f1, error_mean, error_std.
 
-    Errors are predicted minus true, over the boundaries that were found, in the unit of the first axis.
+    n: true boundaries a prediction. Errors are predicted minus true, over the boundaries that were found, in the unit
+    of the first axis. Empty for tasks that are not dense.
     """
-    bounds = prediction.boundaries
-    assert bounds is not None
+    found = [p.boundaries for p in predictions if p.boundaries is not None]
+    if not found:
+        return []
+    code, side, outcome, error = (
+        np.concatenate([getattr(b, name) for b in found]) for name in ("code", "side", "outcome", "error")
+    )
     entries: list[dict[str, float | str]] = []
-    for code, name in enumerate(classes):
-        for side, where in ((ONSET, "onset"), (OFFSET, "offset")):
-            here = (bounds.code == code) & (bounds.side == side)
-            hit, false, missed = np.bincount(bounds.outcome[here], minlength=3)
+    for c, name in enumerate(classes):
+        for which, where in ((ONSET, "onset"), (OFFSET, "offset")):
+            here = (code == c) & (side == which)
+            hit, false, missed = np.bincount(outcome[here], minlength=3).tolist()
             if hit + missed:
-                error = bounds.error[here & (bounds.outcome == HIT)]
+                gap = error[here & (outcome == HIT)]
                 entries.append(
                     {
-                        "class": name, "side": where, "n": int(hit + missed),
+                        "class": name, "side": where, "n": round((hit + missed) / len(found)),
                         "sensitivity": hit / (hit + missed), "precision": hit / max(1, hit + false),
                         "f1": 2 * hit / (2 * hit + false + missed),
-                        "error_mean": float(error.mean()) if hit else float("nan"),
-                        "error_std": float(error.std()) if hit else float("nan"),
+                        "error_mean": float(gap.mean()) if hit else float("nan"),
+                        "error_std": float(gap.std()) if hit else float("nan"),
                     }
                 )  # fmt: skip
     return entries

@@ -69,6 +69,7 @@ def collect(
         "description": recipe.description,
         "classes": list(evaluation.classes) if evaluation else [],
         "task": store.task.name if store.task else "",
+        "axis": store.spec.axes[0],
         "differences": list(differences),
         "stamps": [*stamps, *(note for note in notes if note)],
         "notes": evaluation.notes if evaluation else [],
@@ -113,14 +114,17 @@ def _sides(prepared: Prepared, evaluation: Evaluation | None) -> list[dict[str, 
 
 
 def _tables(evaluation: Evaluation, shown: list[words.Line]) -> dict[str, Any]:
+    from ..downstream.scoring import boundary_table
     from ..downstream.tables import by_record, confusion, without_largest
 
     if not shown:
-        return {"records": [], "without": [], "confusion": []}
+        return {"records": [], "without": [], "confusion": [], "boundaries": []}
+    first = [evaluation.predictions[row.key] for row in evaluation.runs(*shown[0])]
     return {
         "records": [{"line": list(line), "entries": by_record(evaluation, line)} for line in shown],
         "without": without_largest(evaluation, shown[0]),
         "confusion": confusion(evaluation, shown[0]).tolist(),
+        "boundaries": boundary_table(first, evaluation.classes),
     }
 
 

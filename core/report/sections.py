@@ -60,7 +60,20 @@ def _classes(run: Story) -> Section:
         matrix = figures.confusion(run.facts.get("confusion", []), run.classes)
         left = _figure(matrix, f"Confusion of {name}: share of the true class, and mean number of items.")
         html += f'<div class="pair">{left}{_roc(run)}</div>'
+        html += _boundaries(run, name)
     return "classes", "Classes", html
+
+
+def _boundaries(run: Story, line: str) -> str:
+    """Onsets and offsets of a dense task."""
+    entries = run.facts.get("boundaries", [])
+    if not entries:
+        return ""
+    text = (
+        f"Boundaries of {line}, over all seeds. An onset or offset is found when one of its class is predicted within "
+        "the task's tolerance; the error, mean and standard deviation of those found, is predicted minus true."
+    )
+    return f"<h3>Onsets and offsets</h3>{_note(text)}{tables.boundary_table(entries, run.facts['axis'])}"
 
 
 def _roc(run: Story) -> str:

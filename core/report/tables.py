@@ -57,6 +57,20 @@ def results_table(results: dict[str, Any]) -> str:
     return table(head, rows, numbers=2)
 
 
+def boundary_table(entries: Sequence[dict[str, Any]], axis: str) -> str:
+    """Onsets and offsets of each class; `axis` is named with its unit, seconds are shown as milliseconds."""
+    scale, unit = (1000.0, "ms") if axis.endswith("_s") else (1.0, axis.rpartition("_")[2])
+    rows = [
+        [
+            escape(f"{e['class']} {e['side']}"), str(e["n"]),
+            *(f"{e[m]:.3f}" for m in ("sensitivity", "precision", "f1")),
+            f"{scale * e['error_mean']:+.3g} ± {scale * e['error_std']:.3g}",
+        ]
+        for e in entries
+    ]  # fmt: skip
+    return table(["boundary", "n", "sensitivity", "precision", "F1", f"error ({unit})"], rows)
+
+
 def class_table(results: dict[str, Any]) -> str:
     """F1 of each class for every line."""
     lines = words.lines(results)
