@@ -1,6 +1,7 @@
 """Compositions of objectives as data: the shipped YAML files, overrides, and their checks.
 
-A composition has five sections, each a dict of named entries: `views`, `heads`, `targets`, `terms`, `regularizers`.
+A composition has five sections, each a dict of named entries: `views`, `heads`, `targets`, `terms`, `regularizers`;
+one that reads what was written about each record also has `text`, the options of its text model.
 A recipe names a shipped one (`objective: {name: jepa}`) and overrides what it wants to, or gives all sections itself.
 """
 
@@ -19,7 +20,8 @@ from .blocks.registry import names_of
 from .errors import InputError, nearest
 
 SECTIONS = ("views", "heads", "targets", "terms", "regularizers")
-SITES = ("target", "visible", "all", "pooled")
+TEXT = "text"
+SITES = ("target", "visible", "all", "pooled", "text")
 _TERM_KEYS = {"site", "source", "head", "target", "view", "loss", "weight"}
 REGULARIZER_KEYS = {"source", "site", "head", "weight"}
 _REGULARIZER_SITES = ("pooled", "token")
@@ -33,8 +35,13 @@ def _shipped() -> dict[str, str]:
 
 
 def shipped_objectives() -> list[str]:
-    """Names of the shipped compositions."""
-    return sorted(_shipped())
+    """Names of the shipped compositions that need nothing but signals."""
+    return sorted(name for name in _shipped() if TEXT not in composition(name))
+
+
+def shipped_text_objectives() -> list[str]:
+    """Names of the shipped compositions that need texts too."""
+    return sorted(name for name in _shipped() if TEXT in composition(name))
 
 
 def composition(name: str) -> dict[str, Any]:
@@ -53,9 +60,11 @@ def resolve_objective(options: Mapping[str, Any]) -> dict[str, Any]:
     name = options.get("name", "custom")
     own = {k: v for k, v in options.items() if k != "name"}
     for key, section in own.items():
-        if key not in SECTIONS:
-            raise InputError(f"unknown key objective.{key}", fix=nearest(key, SECTIONS))
+        if key not in (*SECTIONS, TEXT):
+            raise InputError(f"unknown key objective.{key}", fix=nearest(key, (*SECTIONS, TEXT)))
         _mapping(section, f"objective.{key}", empty=True)
+        if key == TEXT:
+            continue
         for entry, value in (section or {}).items():
             _mapping(value, f"objective.{key}.{entry}", empty=True)
     base = composition(str(name)) if name in _shipped() or not _is_whole(own) else {}
@@ -63,6 +72,9 @@ def resolve_objective(options: Mapping[str, Any]) -> dict[str, Any]:
     for section in SECTIONS:
         entries = merge(base.get(section) or {}, own.get(section) or {})
         merged[section] = {k: v for k, v in entries.items() if v is not None or section == "views"}
+    text = merge({TEXT: base.get(TEXT)}, {TEXT: own[TEXT]} if TEXT in own else {})[TEXT]
+    if text:
+        merged[TEXT] = registry.check(TEXT, text, f"objective.{TEXT}")
     _check(merged, base)
     return merged
 

@@ -116,6 +116,7 @@ class EvaluateConfig:
     seeds: int = 3
     bootstrap: int = 1000  # subject-level resamples for intervals
     batch_size: int = 256
+    zero_shot: tuple[str, ...] = ()  # prompts of the modality, or your YAML files, for encoders aligned with texts
 
 
 @dataclass(frozen=True)

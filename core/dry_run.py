@@ -38,7 +38,7 @@ def dry_run(settings: Settings, voice: Voice) -> None:
         size = recipe.trainer.batch_size // recipe.trainer.accumulate_grad_batches
         batch = store.batch([i % len(store) for i in range(size)])
     encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed)
-    objective = Objective.from_config(recipe.objective, store.spec, encoder)
+    objective = Objective.from_config(recipe.objective, store.spec, encoder, store.texts)
     objective.augment, objective.total_steps = settings.modality.augment, recipe.trainer.max_steps
     precision = resolve_precision(recipe.trainer.precision, recipe.trainer.accelerator)
     device = torch.device(

@@ -253,6 +253,10 @@ class Modality(ABC):
         """Public data sets this adapter can read in their own layout."""
         return {}
 
+    def prompts(self) -> dict[str, Path]:
+        """Sentences that describe classes, for zero-shot evaluation: {name: YAML file}, see `downstream/prompts.py`."""
+        return {}
+
     def demo(self, seed: int = 0) -> list[Source]:
         """Sources of the embedded demo set (`path=None`): several subjects, seeds in `Source.seed`."""
         return [

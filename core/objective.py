@@ -4,26 +4,31 @@
          + sum_r weight_r * regularizer_r(embedding)
 
 Each distinct (encoder, view) is encoded once. A term's *site* says where it predicts: at the hidden patches
-("target"), at the visible ones ("visible"), at all of them ("all") or for the whole row ("pooled"). A new objective
-is a YAML of a few lines (see `objectives/`), never a new training loop. Losses and regularisers are computed in
-float32, also under autocast.
+("target"), at the visible ones ("visible"), at all of them ("all"), for the whole row ("pooled") or, word by word, for
+what was written about it ("text"). A new objective is a YAML of a few lines (see `objectives/`), never a new training
+loop. Losses and regularisers are computed in float32, also under autocast.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .blocks.caption import TextHead
 from .blocks.encoder import Encoder
 from .blocks.heads import QueryHead
+from .blocks.pooling import RowHead
 from .blocks.projections import PointHead
-from .blocks.registry import build, names_of
+from .blocks.registry import block, build, names_of
 from .blocks.schedules import schedule
 from .blocks.targets import TargetProvider
+from .blocks.text import TextEncoder
+from .blocks.text_alignment import Alignment, find_alignment
 from .blocks.views import Augment, ViewSampler
 from .compose import REGULARIZER_KEYS, resolve_objective
 from .distributed import global_mean
@@ -46,23 +51,27 @@ class Objective(nn.Module):
     """A composed self-supervised objective around one online encoder.
 
     Build it with `from_config`. `augment` is the modality's augmentation, `total_steps` the length of the run (for
-    schedules); both are set by the training room.
+    schedules); both are set by the training room. `text`: the text model, None where the composition has none.
     """
 
-    def __init__(self, options: Mapping[str, Any], spec: SequenceSpec, encoder: Encoder) -> None:
+    def __init__(
+        self, options: Mapping[str, Any], spec: SequenceSpec, encoder: Encoder, texts: Sequence[str] | Path = ()
+    ) -> None:
         super().__init__()
         self.name = str(options.get("name", "custom"))
         self.encoder = encoder
         self.augment: Augment | None = None
         self.total_steps = 1
         self.views = {name: ViewSampler(name, **(v or {})) for name, v in options["views"].items()}
-        self.heads = _build_heads(options, spec, encoder)
-        self.targets = nn.ModuleDict(
-            {
-                name: build("target", o, spec, encoder, self.heads, where=f"objective.targets.{name}")
-                for name, o in options["targets"].items()
-            }
+        self.text: TextEncoder | None = (
+            build("text", options["text"], texts, where="objective.text") if options.get("text") else None
         )
+        self.heads = _build_heads(options, spec, encoder, self.text)
+        self.targets = nn.ModuleDict()
+        for name, o in options["targets"].items():
+            where = f"objective.targets.{name}"
+            own = _text_context("target", o, self.text, where)
+            self.targets[name] = build("target", o, spec, encoder, self.heads, *own, where=where)
         self.terms = [_term(name, o) for name, o in options["terms"].items()]
         self.losses = nn.ModuleDict(
             {
@@ -78,9 +87,18 @@ class Objective(nn.Module):
             self.regularizers[reg.name] = build("regularizer", own, width, where=f"objective.regularizers.{reg.name}")
 
     @classmethod
-    def from_config(cls, options: Mapping[str, Any], spec: SequenceSpec, encoder: Encoder) -> Objective:
-        """Resolve a shipped composition and its overrides, or a whole composition, and build it."""
-        return cls(resolve_objective(options), spec, encoder)
+    def from_config(
+        cls, options: Mapping[str, Any], spec: SequenceSpec, encoder: Encoder, texts: Sequence[str] | Path = ()
+    ) -> Objective:
+        """Resolve a shipped composition and its overrides, or a whole composition, and build it.
+
+        texts: [record code] what was written about each record, "" = nothing; or a folder with a saved text model.
+        """
+        return cls(resolve_objective(options), spec, encoder, texts)
+
+    def alignment(self) -> Alignment | None:
+        """What places signals and texts in one space, where a term has learned that."""
+        return find_alignment(self.terms, self.heads, self.targets, self.losses)
 
     # ---- one step ---------------------------------------------------------------------------------------------
 
@@ -147,7 +165,20 @@ def _regularization(name: str, options: Mapping[str, Any]) -> Regularization:
     )
 
 
-def _build_heads(options: Mapping[str, Any], spec: SequenceSpec, encoder: Encoder) -> nn.ModuleDict:
+def _text_context(kind: str, options: Mapping[str, Any], text: TextEncoder | None, where: str) -> tuple[Any, ...]:
+    """The text model, for the blocks that are built with it."""
+    if not getattr(block(kind, options["name"]), "reads_text", False):
+        return ()
+    if text is None:
+        raise InputError(
+            f"{where} reads texts, but the objective has no text model", fix="add text: {name: transformers}"
+        )
+    return (text,)
+
+
+def _build_heads(
+    options: Mapping[str, Any], spec: SequenceSpec, encoder: Encoder, text: TextEncoder | None
+) -> nn.ModuleDict:
     """Build each head at the width its place in the chains of the terms gives it."""
     heads, enters = nn.ModuleDict(), {}
     for section in ("terms", "regularizers", "targets"):
@@ -155,7 +186,10 @@ def _build_heads(options: Mapping[str, Any], spec: SequenceSpec, encoder: Encode
             where, width = f"objective.{section}.{user}.head", encoder.width
             for place, name in enumerate(names_of(entry.get("head"))):
                 if name not in heads:
-                    heads[name] = build("head", options["heads"][name], spec, width, where=f"objective.heads.{name}")
+                    own = _text_context("head", options["heads"][name], text, f"objective.heads.{name}")
+                    heads[name] = build(
+                        "head", options["heads"][name], spec, width, *own, where=f"objective.heads.{name}"
+                    )
                     enters[name] = width
                 if enters[name] != width:
                     raise InputError(
@@ -168,10 +202,18 @@ def _build_heads(options: Mapping[str, Any], spec: SequenceSpec, encoder: Encode
                         f"{where} uses {name!r}, which answers queries at patches",
                         fix="put it first in the head of a term at site target, visible or all",
                     )
+                _check_site(where, heads[name], place, entry.get("site") if section == "terms" else None)
                 width = heads[name].out  # type: ignore[assignment]
     for user, term in options["terms"].items():
         _check_hidden(f"objective.terms.{user}", term, options["views"][term["source"]] or {}, heads)
     return heads
+
+
+def _check_site(where: str, head: nn.Module, place: int, site: str | None) -> None:
+    """Heads that read a whole encoding stand first, at the one site they answer for."""
+    for kind, wanted in ((RowHead, "pooled"), (TextHead, "text")):
+        if isinstance(head, kind) and (place > 0 or site != wanted):
+            raise InputError(f"{where} uses a head for whole rows", fix=f"put it first in a term at site {wanted}")
 
 
 def _check_hidden(where: str, term: Mapping[str, Any], view: Mapping[str, Any], heads: nn.ModuleDict) -> None:
@@ -180,6 +222,8 @@ def _check_hidden(where: str, term: Mapping[str, Any], view: Mapping[str, Any], 
     if site == "target" and not masked:
         what = f"{where} predicts at hidden patches, but view {term['source']!r} hides none"
         raise InputError(what, fix="give the view a mask")
+    if site == "text" and not (names and isinstance(heads[names[0]], TextHead)):
+        raise InputError(f"{where} predicts words without a head that can", fix="start its head with a captioner")
     asks = bool(names) and isinstance(heads[names[0]], QueryHead)
     if not asks and (site == "target" or (site == "all" and masked)):
         what = f"{where} predicts at hidden patches without a head that can"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .blocks.encoder import Encoder
     from .data.splits import Split
     from .downstream.rows import Evaluation
+    from .train.alignment_io import Words
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ class _Pipeline:
         self.recipe, self.voice = settings.recipe, options.voice
         self.start = time.perf_counter()
         self.seconds = {"pretrain": 0.0, "downstream": 0.0, "total": 0.0}
+        self.words: dict[int, Words] = {}  # fold -> what its encoder learned to say about signals
+        self.zero_shots: list[dict[str, Any]] = []
         self.prepared = prepare(settings, self.voice)
         write_json(folder / "split.json", _split_json(self.prepared.splits))
 
@@ -118,6 +121,11 @@ class _Pipeline:
         self.seconds["pretrain"] += done.seconds
         card = {"split": f"{split.kind} by {split.group}", **({"note": split.stamp} if split.stamp else {})}
         save_model(folder / "model", done.encoder, self.settings.modality, self.recipe, card)
+        if done.alignment is not None:
+            from .train.alignment_io import Words, count_pairs, save_words
+
+            self.words[split.fold] = Words(done.alignment, *count_pairs(store, windows, self.prepared.sources))
+            save_words(folder / "model", self.words[split.fold])
         return done.encoder
 
     def evaluated(self, split: Split, encoder: Encoder) -> Evaluation:
@@ -130,8 +138,27 @@ class _Pipeline:
             self.recipe, self.settings.modality, store, split, encoder,
             lambda seed: fresh_encoder(self.recipe.encoder, store.spec, seed), self.voice.step,
         )  # fmt: skip
+        found.notes.extend(self._zero_shot(split, encoder))
         self.seconds["downstream"] += time.perf_counter() - began
         return found
+
+    def _zero_shot(self, split: Split, encoder: Encoder) -> list[str]:
+        """Classes of the test side by prompts, where the recipe asks for it: kept for `finish`, and said in words."""
+        from .downstream.prompts import find_prompts
+        from .downstream.zero_shot import score_zero_shot, sentences, zero_shot
+
+        recipe, store, said = self.recipe, self.prepared.store, []
+        for name in recipe.evaluate.zero_shot:
+            self.voice.step(f"zero-shot: {name}")
+            words, prompts = self.words[split.fold], find_prompts(name, self.settings.modality.prompts())
+            probability, records = zero_shot(
+                encoder, words.alignment, prompts, store, split.windows(store, "test"), recipe.evaluate.batch_size,
+                recipe.trainer.precision,
+            )  # fmt: skip
+            found = score_zero_shot(probability, records, prompts, store, recipe.evaluate.bootstrap, recipe.seed)
+            self.zero_shots += [{**one.to_json(), "fold": split.fold} for one in found]
+            said += sentences(found, words.pairs, words.generated)
+        return said
 
     def finish_pretraining(self) -> None:
         """The report of a run that ends here: curves, a window, the data."""
@@ -154,6 +181,8 @@ class _Pipeline:
             self.seconds["total"] = time.perf_counter() - self.start
         results = self.results([row.to_json() for row in evaluation.rows], summary)
         write_json(self.folder / "results.json", results)
+        if self.zero_shots:
+            write_json(self.folder / "zero_shot.json", self.zero_shots)
         collect(self.folder, self.settings, self.prepared, results, evaluation, differences, stamps or [])
         write_report(self.folder)
         say_results(results, differences, self.voice, evaluation.notes)
@@ -187,6 +216,8 @@ def _downstream(settings: Settings, options: Options, verb: str) -> Path:
         pipeline.refuse_unlabelled()
         splits = pipeline.prepared.splits
         models = [trained.model(split, len(splits)) for split in splits]
+        if pipeline.recipe.evaluate.zero_shot:
+            pipeline.words = {split.fold: trained.words(split, len(splits)) for split in splits}
         evaluations = [pipeline.evaluated(split, m.encoder) for split, m in zip(splits, models, strict=True)]
         pipeline.finish(evaluations, trained.stamps(splits, pipeline.prepared.sources.name))
         return folder
@@ -196,10 +227,12 @@ def _refuse_early(settings: Settings, *, evaluates: bool) -> None:
     """Find what is wrong with data and rows before a folder is made or an old run deleted."""
     from .data.sources import resolve_sources
     from .downstream.evaluate import wanted_rows
+    from .downstream.prompts import check_zero_shot
 
     resolve_sources(settings.modality, settings.recipe.data)
     if evaluates:
         wanted_rows(settings.recipe)
+        check_zero_shot(settings.recipe, settings.modality.prompts())
 
 
 def _folder(settings: Settings, options: Options, verb: str = ""):

@@ -8,11 +8,15 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from .blocks.caption import TextHead
 from .blocks.encoder import Encoded, Encoder, masked_mean
 from .blocks.heads import Query, QueryHead
+from .blocks.pooling import RowHead
 from .blocks.projections import chain, project
 from .blocks.schedules import Schedule
 from .blocks.targets import Request, Target
+from .blocks.text import TextEncoder
+from .blocks.text_tokens import TextTokens
 from .blocks.views import Augment, IndexSet, View, ViewSampler, gather, patch_uniform
 from .errors import InputError
 from .rng import RowRandom
@@ -27,6 +31,7 @@ class Parts(Protocol):
     targets: nn.ModuleDict
     views: dict[str, ViewSampler]
     augment: Augment | None
+    text: TextEncoder | None
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class Scope:
         self._views: dict[str, View] = {}
         self._encoded: dict[tuple[int, int, bool, int], Encoded] = {}
         self._predicted: dict[tuple[str, tuple[str, ...], str], _Prediction] = {}
+        self._words: dict[int, TextTokens] = {}
+        self._states: dict[int, Tensor] = {}
 
     def view(self, name: str) -> View:
         if name not in self._views:
@@ -77,6 +84,22 @@ class Scope:
         """[row] code of the subject of each row of a view."""
         view = self.view(source)
         return view.batch.subject if view.rows is None else view.batch.subject[view.rows]
+
+    def words(self, source: str) -> TextTokens:
+        """Texts of the rows of a view."""
+        rows, text = self.view(source).rows, self.parts.text
+        assert text is not None
+        if id(rows) not in self._words:  # views without masks share one reading
+            self._words[id(rows)] = text.of(self.batch.record if rows is None else self.batch.record[rows])
+        return self._words[id(rows)]
+
+    def states(self, source: str) -> Tensor:
+        """[row, token, width] what the text model makes of them."""
+        rows, text = self.view(source).rows, self.parts.text
+        assert text is not None
+        if id(rows) not in self._states:
+            self._states[id(rows)] = text(self.words(source))
+        return self._states[id(rows)]
 
     def encode(self, encoder: Encoder, view: View, hide: bool, keep_layers: int = 0) -> Encoded:
         hide = hide and view.visible is not None
@@ -93,7 +116,7 @@ class Scope:
     def index(self, source: str, site: str) -> IndexSet | None:
         """Patches that a site means, None = the whole row."""
         view = self.view(source)
-        if site == "pooled":
+        if site in ("pooled", "text"):
             return None
         chosen = {"target": view.targets, "visible": view.visible, "all": None}[site]
         if chosen is not None:
@@ -106,7 +129,12 @@ class Scope:
         if key not in self._predicted:
             modules = chain(self.parts.heads, heads)
             encoded = self.online(source)
-            if modules and isinstance(modules[0], QueryHead):
+            if modules and isinstance(modules[0], TextHead):
+                words = self.words(source)
+                x, valid = modules.pop(0)(encoded, words), words.valid[:, 1:]
+            elif modules and isinstance(modules[0], RowHead):
+                x, valid = modules.pop(0)(encoded), encoded.valid.any(dim=1)
+            elif modules and isinstance(modules[0], QueryHead):
                 query = self._query(source, site)
                 x, valid = modules.pop(0)(encoded, query), query.valid
             elif site == "pooled":
@@ -127,7 +155,7 @@ class Scope:
     def target(self, term: Term) -> Target:
         source, view = self.view(term.source), self.view(term.target_view)
         if (
-            term.site == "pooled"
+            term.site in ("pooled", "text")
             and view.rows is not None
             and (source.rows is None or len(source.rows) != len(view.rows))
         ):
@@ -135,7 +163,10 @@ class Scope:
                 f"objective.terms.{term.name} compares whole rows of views with different numbers of masks",
                 fix="give both views the same mask.repeats",
             )
-        request = Request(view, self.encode, source.rows, self.index(term.source, term.site))
+        request = Request(
+            view, self.encode, source.rows, self.index(term.source, term.site),
+            lambda: self.words(term.source), lambda: self.states(term.source),
+        )  # fmt: skip
         return self.parts.targets[term.target](request)
 
     def vectors(self, source: str, reg: Regularization) -> Tensor:

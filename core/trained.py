@@ -16,6 +16,7 @@ from .settings import Settings, build_modality
 
 if TYPE_CHECKING:
     from .data.splits import Split
+    from .train.alignment_io import Words
     from .train.model_io import Model
 
 
@@ -48,6 +49,14 @@ class Trained:
                 expected=f"{folds} here", fix=f"evaluate the same folds, or name one with --from {self.source}/folds/0",
             )  # fmt: skip
         return self.models[split.fold]
+
+    def words(self, split: Split, folds: int) -> Words:
+        """What the model for a split has learned to say about signals; raises InputError when it has not."""
+        from .train.alignment_io import load_words
+
+        alone = len(self.models) == 1 and not (self.source / "folds").is_dir()
+        folder = self.source if alone else self.source / "folds" / str(split.fold if len(self.models) > 1 else 0)
+        return load_words(folder, self.model(split, folds))
 
     def stamps(self, splits: list[Split], dataset: str) -> list[str]:
         """What must be said when the encoder was pretrained on test subjects of this evaluation on `dataset`."""

@@ -20,11 +20,12 @@ T = TypeVar("T", bound=type)
 _ROOMS: dict[str, tuple[str, ...]] = {
     "encoder": ("encoder",),
     "mask": ("masks",),
-    "target": ("latent_targets", "signal_targets"),
-    "head": ("heads", "projections"),
-    "loss": ("losses", "contrastive"),
+    "target": ("latent_targets", "signal_targets", "text_targets"),
+    "head": ("heads", "projections", "pooling", "caption"),
+    "loss": ("losses", "contrastive", "alignment", "caption"),
     "regularizer": ("regularizers",),
     "schedule": ("schedules",),
+    "text": ("text",),
 }
 _BLOCKS: dict[str, dict[str, type]] = {kind: {} for kind in _ROOMS}
 

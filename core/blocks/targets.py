@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ..sequence import PatchSequence
 from .encoder import Encoded, Encoder
+from .text_tokens import TextTokens
 from .views import IndexSet, View, gather, select
 
 
@@ -35,12 +37,16 @@ class Request:
 
     view: the view the target is taken from; encode: encodes it at most once a step for each encoder.
     rows: [row] batch row of each wanted row; index: patches wanted of each row, None = one pooled vector a row.
+    words, states: texts of the wanted rows and what the text model makes of them, [row, token, width], where the
+        objective has one; read at most once a step.
     """
 
     view: View
     encode: Encode
     rows: Tensor | None
     index: IndexSet | None
+    words: Callable[[], TextTokens] | None = None
+    states: Callable[[], Tensor] | None = None
 
     def source(self) -> PatchSequence:
         """The wanted patches as a batch of their own, content included."""
@@ -55,7 +61,12 @@ class Request:
 
 
 class TargetProvider(nn.Module):
-    """Base of all providers; built from (spec, encoder, heads) and the options of a recipe."""
+    """Base of all providers; built from (spec, encoder, heads) and the options of a recipe.
+
+    reads_text: it is built with the objective's text model as a further argument.
+    """
+
+    reads_text: ClassVar[bool] = False
 
     def forward(self, request: Request) -> Target:
         raise NotImplementedError

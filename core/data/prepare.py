@@ -37,6 +37,7 @@ def build_store(
     patterns, ids = Codes(), WindowIds()
     skipped: list[Skipped] = []
     quality: dict[str, dict[str, str]] = {}
+    texts: dict[str, str] = {}
     try:
         for done, (source, shard) in enumerate(zip(sources, _shards(modality, sources, task, jobs), strict=True), 1):
             if isinstance(shard, Shard):
@@ -46,6 +47,7 @@ def build_store(
                     shard = Skipped(str(source.path or "generated"), source.record, str(error))
                 else:
                     quality.update({shard.record: dict(shard.quality)} if shard.quality else {})
+                    texts.update({shard.record: shard.text} if shard.text else {})
             if isinstance(shard, Skipped):
                 skipped.append(shard)
             if progress is not None:
@@ -61,6 +63,7 @@ def build_store(
                 "patterns": [np.flatnonzero(np.frombuffer(p, bool)).tolist() for p in patterns.names],
                 "skipped": [dataclasses.asdict(entry) for entry in skipped],
                 "quality": quality,
+                "texts": texts,
             }
         )
     finally:

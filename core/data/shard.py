@@ -4,7 +4,7 @@ Nothing a file can do may stop the other files: whatever a reader raises becomes
 
 Values are stored without the columns that are missing in the whole window. A joint patch over twelve lead slots of
 a two-lead recording is five sixths NaN; leaving those out makes the cache, the page cache and the peak memory of a
-run six times smaller. `columns` says which were kept.
+run six times smaller. `columns` says which were kept. Nor are those stored that the kind of a patch does not use.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ..errors import OmnipatchError
 from ..modality import Modality, Source, Task, Window, one_class
 from ..sequence import PatchSequence
 from .crop import crop
+from .ragged import used_columns
 from .dense import dense_labels
 from .sources import PRETRAIN_SIDE
 
@@ -46,6 +47,7 @@ class Shard:
     split: str
     arrays: Mapping[str, np.ndarray]
     quality: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
 
 
 def make_shard(modality: Modality, source: Source, task: Task | None) -> Shard | Skipped:
@@ -73,7 +75,17 @@ def _make(modality: Modality, source: Source, task: Task | None) -> Shard | Skip
     arrays = _patch_arrays(rows) | _row_arrays(windows, task, source.start_s or 0.0) | _event_arrays(windows, task)
     arrays |= _dense_arrays(windows, task)
     quality = dict(modality.quality(recording))
-    return Shard(recording.record, recording.subject, recording.site, source.split, arrays, quality)
+    text = report_text(recording.extras.get("text"))
+    return Shard(recording.record, recording.subject, recording.site, source.split, arrays, quality, text)
+
+
+def report_text(text: object) -> str:
+    """What was written about a recording, without empty lines; "" = nothing. Raises ValueError for what is no text."""
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise ValueError(f"the text of a recording must be a string, got {type(text).__name__}")
+    return "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
 
 
 def _patchify(modality: Modality, window: Window) -> PatchSequence:
@@ -108,8 +120,9 @@ def _patch_arrays(rows: list[PatchSequence]) -> dict[str, np.ndarray]:
         arrays["ids"] = np.concatenate([row.ids[0].numpy() for row in rows if row.ids is not None]).astype(np.int64)
         return arrays
     values = [row.values[0].numpy().astype(np.float32, copy=False) for row in rows if row.values is not None]
-    columns = np.stack([~np.isnan(v).all(axis=0) for v in values])
-    kept = [v[:, c].ravel() for v, c in zip(values, columns, strict=True)]
+    used = [used_columns(row.spec)[row.kind[0].numpy()] for row in rows]
+    columns = np.stack([(~np.isnan(v) & u).any(axis=0) for v, u in zip(values, used, strict=True)])
+    kept = [v[u & c] for v, u, c in zip(values, used, columns, strict=True)]
     arrays["columns"] = columns
     arrays["n_values"] = np.array([len(v) for v in kept], np.int64)
     arrays["values"] = np.concatenate(kept)

@@ -25,7 +25,7 @@ from .arrays import DamagedError, open_arrays
 from .cache import cache_folder, obtain
 from .fingerprint import store_key
 from .prepare import Progress, build_store
-from .ragged import Ragged, ValueReader
+from .ragged import Ragged, value_reader
 from .shard import Skipped
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class WindowStore:
     fixed_split: [window] side named by the data set's authors, "" = none, "pretrain" = unlabelled addition.
     labels: [window] int64 or [window, class] float32, -1 or NaN = none. start_s: [window] place in its recording.
     events, hand, dense: what tasks label, ragged over windows; None = nothing of the kind. Read them through `items`.
+    texts: [record code] what was written about each record (report, transcript), "" = nothing.
     skipped: recordings that could not be used. quality: {record: {sensor: reason}} of untrustworthy sensors.
     """
 
@@ -83,6 +84,7 @@ class WindowStore:
         self.records, self.subjects, self.sites = (tuple(meta["names"][name]) for name in ("record", "subject", "site"))
         self.skipped = [Skipped(**entry) for entry in meta["skipped"]]
         self.quality: dict[str, dict[str, str]] = meta["quality"]
+        self.texts = tuple(meta["texts"].get(record, "") for record in self.records)
         self.lengths = np.array(arrays["length"])
         self.window_ids = np.array(arrays["window"])
         self.record_code, self.subject_code, self.site_code = (
@@ -94,7 +96,7 @@ class WindowStore:
         patches = Ragged(self.lengths, {name: arrays[name] for name in ("valid", "coords", "kind", "group")})
         self._patches = patches
         self._ids = Ragged(self.lengths, {"ids": arrays["ids"]}) if "ids" in arrays else None
-        self._values = None if "ids" in arrays else ValueReader(arrays, meta["patterns"], self.spec.patch_size)
+        self._values = None if "ids" in arrays else value_reader(arrays, meta["patterns"], self.spec)
         self._edges = Ragged(arrays["n_edges"], {"edges": arrays["edges"]}) if "edges" in arrays else None
         names = {"at": "event_at", "label": "event_label", "features": "event_features", "hand": "event_hand"}
         has_events = "event_at" in arrays

@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 
 from ..blocks.encoder import Encoder
+from ..blocks.text_alignment import Alignment
 from ..config import Recipe
 from ..data.items import window_labels
 from ..data.loader import StepLoader
@@ -39,12 +40,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The trained online encoder (on the CPU), training time over all resumes, steps done, and the metrics file."""
+    """The trained online encoder (on the CPU), training time over all resumes, steps done, and the metrics file.
+
+    alignment: what places signals and texts in one space, where the objective has learned that.
+    """
 
     encoder: Encoder
     seconds: float
     steps: int
     metrics_csv: Path
+    alignment: Alignment | None = None
 
 
 def pretrain(
@@ -80,7 +85,7 @@ def pretrain(
             raise InputError("the run folder already holds checkpoints", source=folder, got=f"step {start[0]}", fix=fix)
         precision = resolve_precision(recipe.trainer.precision, recipe.trainer.accelerator)
         module = PretrainModule(
-            _build_objective(recipe, modality, store),
+            _build_objective(recipe, modality, store, windows),
             recipe,
             lambda position, rank, world: StepLoader(store, windows, micro, recipe.seed, position, rank, world),
             monitor=Monitor(recipe.trainer.monitor_every, _probe(store, monitor_windows), precision),
@@ -104,7 +109,8 @@ def pretrain(
             f"with --resume",
             saving.signal,
         )
-    return Pretrained(module.objective.encoder.cpu().eval(), module.seconds, steps, folder / "metrics.csv")
+    objective = module.objective.cpu().eval()
+    return Pretrained(objective.encoder, module.seconds, steps, folder / "metrics.csv", objective.alignment())
 
 
 def _micro_batch(recipe: Recipe, available: int) -> int:
@@ -121,13 +127,19 @@ def _micro_batch(recipe: Recipe, available: int) -> int:
     return micro
 
 
-def _build_objective(recipe: Recipe, modality: Modality, store: WindowStore) -> Objective:
+def _build_objective(recipe: Recipe, modality: Modality, store: WindowStore, windows: np.ndarray) -> Objective:
     encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed)
     with own_random_state(recipe.seed):
-        objective = Objective.from_config(recipe.objective, store.spec, encoder)
+        objective = Objective.from_config(recipe.objective, store.spec, encoder, known_texts(store, windows))
     objective.augment = modality.augment
     objective.total_steps = recipe.trainer.max_steps
     return objective
+
+
+def known_texts(store: WindowStore, windows: np.ndarray) -> list[str]:
+    """[record code] texts of the records that these windows come from; what others say must not be learned from."""
+    seen = {int(code) for code in store.record_code[windows]}
+    return [text if code in seen else "" for code, text in enumerate(store.texts)]
 
 
 def _probe(store: WindowStore, windows: Sequence[int] | np.ndarray | None, most: int = 512):

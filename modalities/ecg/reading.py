@@ -19,6 +19,7 @@ from .headers import check_parsed, find_header, readable, repairs
 from .leads import STANDARD_LEADS, canonical_lead
 from .marks import read_marks, unreadable, wfdb_library
 from .matfile import is_challenge_struct, read_struct
+from .reports import header_report
 
 _UNITS_MV = {"mv": 1.0, "millivolt": 1.0, "uv": 1e-3, "microvolt": 1e-3, "nv": 1e-6, "v": 1e3, "volt": 1e3}
 
@@ -47,6 +48,7 @@ def read_wfdb(path: Path | str, aliases: dict[str, str] | None = None) -> Record
     signals, sensors, unknown = _leads(header, record, aliases)
     sfreq_hz = float(record.fs)
     comments = [str(c).strip() for c in record.comments or []]
+    diagnoses = _diagnoses(comments)
     return Recording(
         signals=signals,
         sensors=sensors,
@@ -55,8 +57,13 @@ def read_wfdb(path: Path | str, aliases: dict[str, str] | None = None) -> Record
         record=header.stem,
         subject=header.stem,
         annotations=read_marks(header, sfreq_hz, signals.shape[1]),
-        label=_diagnoses(comments),
-        extras={"unknown_leads": unknown, "comments": comments, "repaired": repaired},
+        label=diagnoses,
+        extras={
+            "unknown_leads": unknown,
+            "comments": comments,
+            "repaired": repaired,
+            "text": header_report(comments, diagnoses),
+        },
     )
 
 
