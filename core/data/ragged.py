@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ..sequence import SequenceSpec
 
 
 class Ragged:
@@ -85,6 +90,44 @@ class ValueReader:
         if (lengths < longest).any():
             out[np.arange(longest) >= lengths[:, None]] = 0
         return out
+
+
+class KindValueReader:
+    """The same where kinds of patches have content of different size: a patch has only the columns its kind uses."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray], patterns: Sequence[Sequence[int]], spec: SequenceSpec) -> None:
+        self._values = Ragged(arrays["n_values"], {"values": arrays.get("values", np.empty(0, np.float32))})
+        self._kinds = Ragged(arrays["length"], {"kind": arrays["kind"]})
+        self._pattern, self._spec = np.array(arrays["pattern"]), spec
+        self._columns = np.zeros((len(patterns), spec.patch_size), bool)
+        for row, columns in zip(self._columns, patterns, strict=True):
+            row[list(columns)] = True
+
+    def padded(self, owners: np.ndarray, longest: int) -> np.ndarray:
+        """[owner, longest, value] float32: NaN in missing and unused columns, 0 in padded patches."""
+        out = np.zeros((len(owners), longest, self._spec.patch_size), np.float32)
+        for row, owner in zip(out, owners, strict=True):
+            kind = self._kinds.flat(np.array([owner]))["kind"]
+            kept = used_columns(self._spec, kind) & self._columns[self._pattern[owner]]
+            row[: len(kind)] = np.nan
+            row[: len(kind)][kept] = self._values.flat(np.array([owner]))["values"]
+        return out
+
+
+def used_columns(spec: SequenceSpec, kind: np.ndarray) -> np.ndarray:
+    """[patch, value] bool: which columns of the value axis mean something for patches of these kinds [patch]."""
+    sizes = np.array([math.prod(spec.shape_of(number)) for number in range(len(spec.kinds))])
+    # an invalid patch may claim any kind
+    return np.arange(spec.patch_size) < sizes[np.clip(kind, 0, len(sizes) - 1), None]
+
+
+def value_reader(
+    arrays: Mapping[str, np.ndarray], patterns: Sequence[Sequence[int]], spec: SequenceSpec
+) -> ValueReader | KindValueReader:
+    """The reader of a store's values."""
+    if spec.kind_shapes:
+        return KindValueReader(arrays, patterns, spec)
+    return ValueReader(arrays, patterns, spec.patch_size)
 
 
 def _runs(columns: np.ndarray) -> list[slice]:

@@ -18,8 +18,8 @@ from ..errors import OmnipatchError
 from ..modality import Modality, Source, Task, Window, one_class
 from ..sequence import PatchSequence
 from .crop import crop
-from .ragged import used_columns
 from .dense import dense_labels
+from .ragged import used_columns
 from .sources import PRETRAIN_SIDE
 
 
@@ -120,7 +120,7 @@ def _patch_arrays(rows: list[PatchSequence]) -> dict[str, np.ndarray]:
         arrays["ids"] = np.concatenate([row.ids[0].numpy() for row in rows if row.ids is not None]).astype(np.int64)
         return arrays
     values = [row.values[0].numpy().astype(np.float32, copy=False) for row in rows if row.values is not None]
-    used = [used_columns(row.spec)[row.kind[0].numpy()] for row in rows]
+    used = [used_columns(row.spec, row.kind[0].numpy()) for row in rows]
     columns = np.stack([(~np.isnan(v) & u).any(axis=0) for v, u in zip(values, used, strict=True)])
     kept = [v[u & c] for v, u, c in zip(values, used, columns, strict=True)]
     arrays["columns"] = columns

@@ -39,13 +39,14 @@ RHYTHM_FEATURES = (
 )
 
 _SHORTEST_S, _LONGEST_S = 0.1, 6.0
+_SAME_S = 1e-3  # marks at one place count as that far apart, so that ratios exist
 
 
 def intervals(r_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Interval before and after each R mark [beat] in seconds; the ends repeat their only neighbour."""
     if len(r_s) < 2:
         return np.ones(len(r_s)), np.ones(len(r_s))
-    steps = np.diff(r_s)
+    steps = np.maximum(np.diff(r_s), _SAME_S)
     return np.concatenate([steps[:1], steps]), np.concatenate([steps, steps[-1:]])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .features import log_interval
+from .features import intervals, log_interval
 
 RHYTHM_STATISTICS = (
     "median_interval",
@@ -36,13 +36,13 @@ def rhythm_statistics(r_s: np.ndarray, centre_s: float, spans_s: tuple[float, ..
     for row, span_s in zip(out, spans_s, strict=True):
         inside = r_s[(r_s >= centre_s - span_s / 2) & (r_s <= centre_s + span_s / 2)]
         if len(inside) > _FEWEST:
-            row[:] = _statistics(np.diff(inside))
+            row[:] = _statistics(intervals(inside)[1][:-1])
     return out
 
 
 def _statistics(rr: np.ndarray) -> list[float]:
     median = float(np.median(rr))
-    ratio = rr / max(median, 1e-3)
+    ratio = rr / median
     steps = np.diff(ratio)
     turns = np.mean(steps[1:] * steps[:-1] < 0) if len(steps) > 1 else 0.0
     return [
