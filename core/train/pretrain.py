@@ -84,13 +84,15 @@ def pretrain(
             fix = "continue with --resume or start again with --overwrite"
             raise InputError("the run folder already holds checkpoints", source=folder, got=f"step {start[0]}", fix=fix)
         precision = resolve_precision(recipe.trainer.precision, recipe.trainer.accelerator)
+        objective = _build_objective(recipe, modality, store, windows)
+        texts = known_texts(store, windows) if objective.text is not None else []
         module = PretrainModule(
-            _build_objective(recipe, modality, store, windows),
+            objective,
             recipe,
             lambda position, rank, world: StepLoader(store, windows, micro, recipe.seed, position, rank, world),
             monitor=Monitor(recipe.trainer.monitor_every, _probe(store, monitor_windows), precision),
             records=store.records,
-            fingerprint=_fingerprint(recipe, store.window_ids[windows]),
+            fingerprint=_fingerprint(recipe, store.window_ids[windows], texts),
             on_progress=on_progress,
         )
         saving = SaveCheckpoints(
@@ -150,10 +152,12 @@ def _probe(store: WindowStore, windows: Sequence[int] | np.ndarray | None, most:
     return store.batch(chosen).replace(label=torch.from_numpy(window_labels(store, chosen)))
 
 
-def _fingerprint(recipe: Recipe, window_ids: np.ndarray) -> dict[str, str]:
+def _fingerprint(recipe: Recipe, window_ids: np.ndarray, texts: Sequence[str]) -> dict[str, str]:
     """What must not change between a checkpoint and its resume. The number of steps and of devices may."""
     data = hashlib.sha256(np.ascontiguousarray(window_ids, dtype=np.int64).tobytes()).hexdigest()[:16]
+    written = {"texts": hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]} if texts else {}
     return {
+        **written,
         "encoder": json.dumps(recipe.encoder, sort_keys=True, default=str),
         "objective": json.dumps(recipe.objective, sort_keys=True, default=str),
         "seed": str(recipe.seed),
