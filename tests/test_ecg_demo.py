@@ -9,7 +9,8 @@ import pytest
 from ecg_kit import STANDARD_LEADS
 from omnipatch.modalities.ecg import ECG
 from omnipatch.modalities.ecg.demo import make_recording
-from omnipatch.modalities.ecg.filters import band_pass, lead_problems
+from omnipatch.modalities.ecg.filters import band_pass
+from omnipatch.modalities.ecg.quality import lead_quality
 from omnipatch.modalities.ecg.tasks import AAMI_CLASSES
 
 SFREQ_HZ = 500.0
@@ -184,7 +185,7 @@ def test_twelve_leads_belong_to_one_body():
     for name, other in (("III", x["II"] - x["I"]), ("aVR", -(x["I"] + x["II"]) / 2), ("aVF", x["II"] - x["I"] / 2)):
         assert np.corrcoef(x[name], other)[0, 1] > 0.9, name
         assert np.ptp(x[name]) == pytest.approx(np.ptp(other), rel=0.2), name
-    assert lead_problems(r.signals, r.sensors) == {}
+    assert lead_quality(r.signals, r.sensors, r.sfreq_hz) == {}
 
 
 def test_a_recording_is_a_pure_function_of_its_seed():

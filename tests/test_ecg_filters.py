@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ecg_kit import adapter, named, patient, with_signals, write_dat
+from ecg_kit import adapter, patient, with_signals
 from omnipatch.core.errors import InputError
-from omnipatch.modalities.ecg.filters import band_pass, fill_gaps, lead_problems, preprocess, resample, segment_range
-from omnipatch.modalities.ecg.reading import read_wfdb
+from omnipatch.modalities.ecg.filters import band_pass, fill_gaps, preprocess, resample, segment_range
 from scipy.signal import resample as resample_fourier
 
 DURATION_S = 30
@@ -193,43 +192,3 @@ def test_nothing_but_dead_leads_is_no_valid_patch():
     for tokens in ("joint", "lead"):
         ecg = adapter(tokens=tokens)
         assert not ecg.patchify(ecg.windows(recording)[0]).valid.any()
-
-
-# ---- quality ------------------------------------------------------------------------------------------------------
-
-
-def test_a_good_recording_has_no_problem():
-    for seed in range(10):
-        recording = patient(seed, ("I", "II", "V1", "V6"), duration_s=DURATION_S)
-        assert lead_problems(recording.signals, recording.sensors) == {}
-
-
-def test_problems_are_named():
-    x = np.repeat(patient(1, ("II",), duration_s=DURATION_S).signals, 7, axis=0)
-    x[0] = np.nan
-    x[1] = 0.1
-    x[2, :1500] = np.nan
-    x[3] = np.clip(x[3], -0.1, 0.1)
-    x[4] *= 1000
-    x[5] /= 200
-    problems = lead_problems(x, ("I", "II", "III", "V1", "V2", "V3", "V4"))
-    assert problems == {
-        "I": "no finite sample", "II": "flat", "III": "20 % of the samples are missing", "V1": "clipped",
-        "V2": "larger than 50 mV, wrong unit?", "V3": "smaller than 0.02 mV, wrong unit?",
-    }  # fmt: skip
-
-
-def test_a_wrong_unit_in_a_header_is_noticed(tmp_path):
-    x = patient(1, duration_s=DURATION_S)
-    header = write_dat(tmp_path, "r", named(x))
-    for unit, words in (("V", "larger than"), ("uV", "smaller than|flat")):
-        (tmp_path / f"{unit}.hea").write_text(header.read_text().replace("/mV", f"/{unit}").replace("r 2", f"{unit} 2"))
-        problems = adapter().quality(read_wfdb(tmp_path / unit))
-        assert set(problems) == {"II", "V1"}
-        assert all(any(w in p for w in words.split("|")) for p in problems.values())
-
-
-def test_unknown_leads_are_reported(tmp_path):
-    x = patient(1).signals[0]
-    recording = read_wfdb(write_dat(tmp_path, "r", {"II": x, "ECG2": x}))
-    assert adapter().quality(recording) == {"ECG2": "unknown lead"}

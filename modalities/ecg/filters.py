@@ -10,7 +10,6 @@ from scipy.signal import butter, iirnotch, resample_poly, sosfiltfilt, tf2sos
 from ...core.errors import InputError
 
 FLAT_MV = 1e-3  # a lead whose robust range stays below one microvolt carries no signal
-_PLAUSIBLE_MV = (0.02, 50.0)  # robust range of a lead that stands in the unit it claims; real ones span 0.1 to 10 mV
 
 
 def fill_gaps(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -86,27 +85,3 @@ def preprocess(
         x = np.where(gaps[:, at], np.nan, x)
     x[~alive] = np.nan
     return x.astype(np.float32)
-
-
-def lead_problems(signals: np.ndarray, sensors: tuple[str, ...]) -> dict[str, str]:
-    """{lead: reason} for leads of [lead, sample] (millivolt) that should not be trusted."""
-    found = ((name, _problem(x)) for name, x in zip(sensors, signals, strict=True))
-    return {name: problem for name, problem in found if problem}
-
-
-def _problem(x: np.ndarray) -> str:
-    finite = x[np.isfinite(x)]
-    if not len(finite):
-        return "no finite sample"
-    size_mv = float(np.ptp(np.percentile(finite, [0.5, 99.5])))
-    if size_mv < FLAT_MV:
-        return "flat"
-    if len(finite) < 0.9 * len(x):
-        return f"{100 * (1 - len(finite) / len(x)):.0f} % of the samples are missing"
-    if max(np.mean(finite == finite.max()), np.mean(finite == finite.min())) > 0.02:
-        return "clipped"
-    if size_mv < _PLAUSIBLE_MV[0]:
-        return f"smaller than {_PLAUSIBLE_MV[0]:g} mV, wrong unit?"
-    if size_mv > _PLAUSIBLE_MV[1]:
-        return f"larger than {_PLAUSIBLE_MV[1]:g} mV, wrong unit?"
-    return ""

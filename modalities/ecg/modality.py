@@ -21,8 +21,9 @@ from .datasets import DATASETS
 from .delineation import window_segments
 from .demo import make_recording
 from .features import RHYTHM_FEATURES, rhythm_features
-from .filters import lead_problems, preprocess
+from .filters import preprocess
 from .leads import DIRECTIONS, STANDARD_LEADS, derive_limb_leads, parse_aliases, parse_slots
+from .quality import lead_quality, without_bad_leads
 from .reading import read_ecg
 from .record_features import record_features
 from .record_tasks import label_sets, record_labels
@@ -113,6 +114,7 @@ class ECG(Modality):
                 got=f"{signals.shape[1] / recording.sfreq_hz:.3f} s",
                 expected=f"at least {c.patch_s} s",
             )
+        signals = without_bad_leads(signals, sensors, recording.sfreq_hz)
         x = preprocess(signals, recording.sfreq_hz, c.sfreq_hz, c.highpass_hz, c.lowpass_hz, c.powerline_hz)
         marks = self._beat_marks(recording, signals, sensors)
         r_s = np.array([a.onset_s for a in marks])
@@ -212,6 +214,7 @@ class ECG(Modality):
     def _record_hand(recording: Recording, r_s: np.ndarray) -> np.ndarray:
         """Hand features see every lead in millivolt, whatever the tokens are made of."""
         signals, sensors = derive_limb_leads(np.asarray(recording.signals), recording.sensors)
+        signals = without_bad_leads(signals, sensors, recording.sfreq_hz)
         return record_features(signals, sensors, recording.sfreq_hz, r_s)
 
     @staticmethod
@@ -300,7 +303,7 @@ class ECG(Modality):
         ]
 
     def quality(self, recording: Recording) -> dict[str, str]:
-        problems = lead_problems(np.asarray(recording.signals), recording.sensors)
+        problems = lead_quality(np.asarray(recording.signals), recording.sensors, recording.sfreq_hz)
         repaired = recording.extras.get("repaired")
         problems |= {"header": repaired} if repaired else {}
         return problems | dict.fromkeys(recording.extras.get("unknown_leads", ()), "unknown lead")
