@@ -85,7 +85,7 @@ def beat_tokens(
     for slot, source in enumerate(fill_slots(slots, sensors)):
         if source is not None:
             waves[:, slot] = cut[:, source]
-    valid = np.isfinite(waves).any(axis=(1, 2))
+    valid = np.asarray(np.isfinite(waves).any(axis=(1, 2)))
     waves[:, -1, : len(RHYTHM_FEATURES)] = beats.features
     coords = _places(beats.r_s, axes)
     spec = SequenceSpec(axes=tuple(map(str, range(axes))), patch_shape=waves.shape[1:])
@@ -95,7 +95,7 @@ def beat_tokens(
 def rhythm_token(beats: WindowBeats, axes: int, alive: bool) -> PatchSequence:
     """One row with one token at the window's start; valid when there are intervals and a signal (`alive`)."""
     content = beats.rhythm.reshape(1, -1)
-    valid = np.isfinite(content).any(axis=1) & alive
+    valid = np.array([alive and bool(np.isfinite(content).any())])
     group = np.array([len(beats.edges_s) + 1])
     spec = SequenceSpec(axes=tuple(map(str, range(axes))), patch_shape=beats.rhythm.shape)
     return _row(spec, _places(np.zeros(1), axes), content, valid, group)
