@@ -41,7 +41,8 @@ def write_ptbxl(root: Path) -> Path:
         rows.append(
             {
                 "ecg_id": number, "patient_id": person, "age": "56.0", "sex": 1, "site": "0.0",
-                "report": "sinusrhythmus", "scp_codes": codes, "strat_fold": fold, "filename_lr": f"records100/00000/{number:05d}_lr",
+                "report": "sinusrhythmus", "scp_codes": codes, "strat_fold": fold,
+                "filename_lr": f"records100/00000/{number:05d}_lr",
                 "filename_hr": f"records500/00000/{number:05d}_hr",
             }
         )  # fmt: skip
