@@ -88,7 +88,8 @@ def test_ludb_opens_with_its_waves():
         assert (r.sensors, r.sfreq_hz, r.signals.shape) == (STANDARD_LEADS, 500.0, (12, 5000))
         assert np.isfinite(r.signals).all()
         assert any(a.label == "?" for a in r.annotations)
-        assert all(0.02 <= a.duration_s <= 0.8 for a in r.annotations if a.duration_s)
+        # the shortest is a P wave of 14 ms in V5 of record 60
+        assert all(0.01 <= a.duration_s <= 0.8 for a in r.annotations if a.duration_s)
         for lead in STANDARD_LEADS:
             waves = read_waves(source.path, lead, r.sfreq_hz, r.signals.shape[1])
             total.update("peak" if a.label == "?" else a.label for a in waves)
