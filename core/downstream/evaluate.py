@@ -155,7 +155,7 @@ class _Session:
         for other in others:
             metrics = self._score(self._prediction(other.probability))
             self.result.also.append((other.learner, replace(row, metrics=metrics)))
-        return best.probability, {"learner": best.learner, "held_out": best.held_out, **best.chosen}
+        return best.probability, {"learner": best.learner, **best.chosen}
 
     def _train(self, row: Row, trial: Trial, encoder: Encoder) -> tuple[np.ndarray, dict[str, Any]]:
         curve: list[tuple[int, float]] = []

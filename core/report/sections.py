@@ -37,7 +37,7 @@ def _also(run: Story) -> str:
             scores.setdefault(entry["name"], []).append(entry["metrics"][run.metric])
     told = [f"{name} ({words.metric_label(run.metric)} {sum(s) / len(s):.3f} over {len(s)} "
             f"run{'s' * (len(s) > 1)})" for name, s in scores.items()]  # fmt: skip
-    text = "Hand features use the learner that does better on labelled subjects held out in turn. Not chosen: "
+    text = "Hand features use boosting where there are labels enough for it, else logistic regression. The other one: "
     return _note(f"{text}{', '.join(told)}.") if told else ""
 
 
