@@ -59,19 +59,21 @@ def _logistic(trial: Trial, config: ProbeConfig) -> Learned:
 def _boost(trial: Trial, config: ProbeConfig) -> np.ndarray:
     fitted, asked = trial.learnable, trial.test
     index, stands_for = thin(trial.items, fitted, MOST_BOOSTED, trial.seed)
-    label, x = trial.items.label[index], trial.items.hand[index]
+    # a feature that none of the fitted items has splits nothing, and scikit-learn cannot bin it
+    hand = np.where(np.isfinite(trial.items.hand[index]).any(axis=0), trial.items.hand, np.float32(0))
+    label, x = trial.items.label[index], hand[index]
     # early stopping would hold out items of the same subjects; a fixed small number of rounds does not
     model = HistGradientBoostingClassifier(
         max_iter=80, learning_rate=0.1, max_leaf_nodes=15, l2_regularization=1.0, early_stopping=False,  # type: ignore[arg-type]
         random_state=trial.seed,
     )  # fmt: skip
     if trial.multilabel:
-        return OneVsRestClassifier(model).fit(x, label).predict_proba(trial.items.hand[asked])
+        return OneVsRestClassifier(model).fit(x, label).predict_proba(hand[asked])
     weight = item_weights(trial, fitted, index, stands_for, config.class_weight).numpy()
     out = np.zeros((len(asked), trial.classes), np.float32)
     if len(np.unique(label)) == 1:
         out[:, label[0]] = 1.0
         return out
     model.fit(x, label, sample_weight=weight)
-    out[:, np.asarray(model.classes_, np.int64)] = model.predict_proba(trial.items.hand[asked])
+    out[:, np.asarray(model.classes_, np.int64)] = model.predict_proba(hand[asked])
     return out
