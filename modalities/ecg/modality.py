@@ -215,6 +215,9 @@ class ECG(Modality):
         """Hand features see every lead in millivolt, whatever the tokens are made of."""
         signals, sensors = derive_limb_leads(np.asarray(recording.signals), recording.sensors)
         signals = without_bad_leads(signals, sensors, recording.sfreq_hz)
+        if not len(r_s):
+            found = detected_beats(replace(recording, signals=signals, sensors=sensors))
+            r_s = np.array([a.onset_s for a in found])
         return record_features(signals, sensors, recording.sfreq_hz, r_s)
 
     @staticmethod
