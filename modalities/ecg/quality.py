@@ -128,10 +128,11 @@ def _noisy(qrs: np.ndarray, above: np.ndarray, sfreq_hz: float) -> bool:
 def _split(x: np.ndarray, sfreq_hz: float) -> tuple[np.ndarray, np.ndarray]:
     """The band of the QRS complex, and what lies above the band of the heart without mains hum: [lead, sample] each."""
     padding = min(x.shape[-1] - 1, int(sfreq_hz))
-    band = butter(2, np.minimum(_QRS_HZ, (0.2 * sfreq_hz, 0.45 * sfreq_hz)), btype="band", fs=sfreq_hz, output="sos")
+    edges = np.minimum(_QRS_HZ, (0.2 * sfreq_hz, 0.45 * sfreq_hz))
+    band = np.asarray(butter(2, edges, btype="band", fs=sfreq_hz, output="sos"))
     qrs = sosfiltfilt(band, x, axis=-1, padlen=padding)
     if _HEART_HZ[1] >= 0.45 * sfreq_hz:
         return qrs, np.zeros_like(x)
-    high = butter(2, _HEART_HZ[1], btype="high", fs=sfreq_hz, output="sos")
+    high = np.asarray(butter(2, _HEART_HZ[1], btype="high", fs=sfreq_hz, output="sos"))
     notches = [tf2sos(*iirnotch(mains, 10.0, sfreq_hz)) for mains in _MAINS_HZ if mains < 0.45 * sfreq_hz]
     return qrs, sosfiltfilt(np.concatenate([high, *notches]), x, axis=-1, padlen=padding)
