@@ -40,6 +40,7 @@ class FakeStore:
         self.records = self.subjects = tuple(f"record{i}" for i in range(subjects))
         self.labels = np.arange(n_windows) % 2
         self.task = None
+        self.texts: tuple[str, ...] = ()
         patches = int(self.lengths.max())
         t = torch.arange(patches * 8) / 80.0
         frequency = 2.0 + 3.0 * torch.as_tensor(self.labels)

@@ -78,9 +78,16 @@ class CheckReport:
                 ("sfreq_hz", _counted(f"{record.sfreq_hz:g}" for record in good)),
                 ("sensors", _counted(" ".join(record.sensors) for record in good)),
                 ("sides", _counted(record.split or "none" for record in good)),
-                ("bad sensors", str(sum(len(record.quality) for record in good))),
+                ("bad sensors", str(sum(name in record.sensors for record in good for name, _ in record.quality))),
+                *_remarks(good),
             ]
         return rows + [(f"label {name}", str(count)) for name, count in self.labels().items()]
+
+
+def _remarks(records: Iterable[CheckedRecord]) -> list[tuple[str, str]]:
+    """What a modality has to say that is about no sensor in use: a repaired header, a lead nobody knows."""
+    counted = Counter(name for r in records for name, _ in r.quality if name not in r.sensors)
+    return [(f"remarks on {name}", str(count)) for name, count in counted.most_common()]
 
 
 def check_sources(

@@ -142,7 +142,7 @@ def _check_spec(spec: SequenceSpec, saved: Any, folder: Path) -> None:
     now = json.loads(json.dumps(dataclasses.asdict(spec)))
     saved = saved if isinstance(saved, dict) else {}
     # a field that is younger than the model has its default there
-    saved = {f.name: list(f.default) for f in dataclasses.fields(spec) if f.default == ()} | saved
+    saved = {f.name: [] for f in dataclasses.fields(spec) if f.default == ()} | saved
     for field, value in now.items():
         if saved.get(field) != value:
             raise InputError(
