@@ -48,7 +48,7 @@ def _worker(index: int, port: int, folder: str) -> None:
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(_worker, args=(free_ports(1)[0], str(folder)), nprocs=2)
+    mp.start_processes(_worker, args=(free_ports(1)[0], str(folder)), nprocs=2, start_method="fork")
     return [torch.load(folder / f"{index}.pt", weights_only=True) for index in range(2)]
 
 
