@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import shutil
+import sys
 import time
 
 import numpy as np
@@ -16,6 +19,7 @@ from omnipatch.core.data import cache as cache_module
 from omnipatch.core.data.arrays import ArrayWriter, DamagedError, open_arrays
 from omnipatch.core.data.cache import cache_folder, obtain
 from omnipatch.core.data.digest import digest_file
+from omnipatch.core.data.fingerprint import store_key
 from omnipatch.core.data.ragged import Ragged
 from omnipatch.core.data.store import WindowStore
 
@@ -141,3 +145,46 @@ def test_the_modalitys_own_code_is_part_of_the_key(tmp_path):
         WindowStore.prepare(ToyCodes(), sources, None, tmp_path / "cache").folder
         != WindowStore.prepare(Toy(), sources, None, tmp_path / "cache").folder
     )
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A modality in a package of its own, with a table in a folder of it."""
+    folder = tmp_path / "here" / "packed_toy"
+    (folder / "labels").mkdir(parents=True)
+    (folder / "__init__.py").write_text("from data_kit import Toy\n\n\nclass Packed(Toy):\n    pass\n")
+    (folder / "labels" / "classes.csv").write_text("code,class\n1,N\n")
+    (folder / "words.yaml").write_text("calm: [quiet]\n")
+    (folder / "NOTES.md").write_text("nothing\n")
+    monkeypatch.syspath_prepend(str(folder.parent))
+    monkeypatch.delitem(sys.modules, "packed_toy", raising=False)
+    yield folder
+    sys.modules.pop("packed_toy", None)
+
+
+def _packed_key(sources) -> str:
+    return store_key(importlib.import_module("packed_toy").Packed(), sources, None)
+
+
+@pytest.mark.parametrize(
+    ("file", "counts"),
+    [("__init__.py", True), ("labels/classes.csv", True), ("words.yaml", True), ("NOTES.md", False)],
+)
+def test_the_tables_of_a_modality_are_part_of_the_key(package, file, counts, tmp_path):
+    sources = write_corpus(tmp_path / "corpus", 1)
+    before = _packed_key(sources)
+    assert _packed_key(sources) == before
+    (package / file).write_text((package / file).read_text() + "# edited\n")
+    assert (_packed_key(sources) != before) == counts
+
+
+def test_where_a_package_lies_is_not_part_of_the_key(package, tmp_path, monkeypatch):
+    sources = write_corpus(tmp_path / "corpus", 1)
+    before = _packed_key(sources)
+    elsewhere = tmp_path / "zz" / "there"
+    shutil.copytree(package, elsewhere / "packed_toy")
+    shutil.rmtree(package)
+    monkeypatch.delitem(sys.modules, "packed_toy")
+    monkeypatch.syspath_prepend(str(elsewhere))
+    importlib.invalidate_caches()
+    assert _packed_key(sources) == before

@@ -7,8 +7,8 @@ Design decisions
 - A recording is its file plus the files beside it with the same stem (`100.hea`, `100.dat`, `100.atr`). Where a
   folder is a recording, all files in it count.
 - Paths are not part of the key, names are: moving a corpus keeps its cache.
-- The modality's own source files are part of the key. Stale windows after an edit of the preprocessing are a far
-  worse surprise than a rebuild after an edit of a comment.
+- The modality's own package is part of the key: its source and the tables beside it (which term means which class).
+  Stale windows after an edit of the preprocessing are a far worse surprise than a rebuild after an edit of a comment.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from .digest import digest_file
 
 FORMAT = 1  # layout of the cache folder
 WHOLE_BYTES = 16 * 2**20
+_SHARED = (sequence, crop, dense, shard)  # what of the core makes windows
+_PACKAGE_SUFFIXES = (".py", ".csv", ".yaml")
 
 
 def store_key(modality: Modality, sources: Sequence[Source], task: Task | None, jobs: int = 1) -> str:
@@ -99,18 +101,27 @@ def _by_stem(folder: Path) -> dict[str, list[Path]]:
 
 
 def _code(modality: Modality) -> str:
-    """Hash of the source files that turn a recording into patches."""
-    files: set[Path] = {Path(module.__file__) for module in (sequence, crop, dense, shard) if module.__file__}
+    """Hash of the source files and tables that turn a recording into patches and labels."""
+    files = {f"core/{Path(m.__file__).name}": Path(m.__file__) for m in _SHARED if m.__file__}
     for cls in type(modality).__mro__:
         if issubclass(cls, Modality) and cls is not Modality:
             module = inspect.getmodule(cls)
             source = getattr(module, "__file__", None)
             if source is not None:
-                files |= set(Path(source).parent.glob("*.py")) if getattr(module, "__package__", "") else {Path(source)}
+                files |= _package_files(Path(source), getattr(module, "__package__", "") or "")
     total = hashlib.sha256()
-    for file in sorted(files):
-        total.update(file.name.encode() + file.read_bytes())
+    for name, file in sorted(files.items()):
+        total.update(f"{name} {digest_file(file, WHOLE_BYTES)} ".encode())
     return total.hexdigest()
+
+
+def _package_files(source: Path, package: str) -> dict[str, Path]:
+    """{name that does not depend on where the package lies: file} of a module's package, or of the module alone."""
+    if not package:
+        return {source.name: source}
+    folder = source.parent
+    found = (file for suffix in _PACKAGE_SUFFIXES for file in folder.rglob(f"*{suffix}"))
+    return {f"{package}/{file.relative_to(folder).as_posix()}": file for file in found if file.is_file()}
 
 
 def _plain(value: object) -> object:
