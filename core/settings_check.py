@@ -72,6 +72,8 @@ def build_section(cls: type, values: Any, key: str, located: Located) -> Any:
         path = f"{key}.{name}" if key else name
         if name not in names:
             raise unknown_key(path, names, located)
+        if value is None and not _takes_null(hints[name]):
+            continue  # null takes a recipe's choice back: the default holds
         if dataclasses.is_dataclass(hints[name]):
             built[name] = build_section(typing.cast(type, hints[name]), value, path, located)
         else:
@@ -140,6 +142,10 @@ def _number(value: Any) -> Any:
             except ValueError:
                 continue
     return value
+
+
+def _takes_null(hint: Any) -> bool:
+    return hint is Any or (_is_union(hint) and type(None) in get_args(hint))
 
 
 def _is_union(hint: Any) -> bool:

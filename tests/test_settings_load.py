@@ -79,6 +79,16 @@ def test_what_an_override_takes_out_of_an_objective_stays_out(toy, tmp_path):
     assert resolve_objective(again.objective)["regularizers"] == {}
 
 
+def test_null_takes_the_choice_of_a_recipe_back(toy):
+    over = ["--modality.window_s", "2", "--trainer.max_steps", "null", "--data.limit", "null"]
+    recipe = load(toy, over).recipe
+    assert recipe.trainer.max_steps == type(recipe.trainer)().max_steps != 20
+    assert recipe.data.limit is None
+    assert load(toy, [*over, "--modality.window_s", "null"]).modality.config.window_s == 4.0
+    leads = load("ecg-jepa", ["--modality.leads", "null"]).modality.config.leads
+    assert len(leads) == 12
+
+
 def test_lightnings_own_keys_go_through(toy):
     assert load(toy, ["--trainer.detect_anomaly", "true"]).recipe.trainer.extra == {"detect_anomaly": True}
 
