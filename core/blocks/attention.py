@@ -52,13 +52,18 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, bias: Tensor | None = None, rotation: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        q, k, v = self.split(x, rotation)
+        y = attend(q, k, v, bias)
+        return self.out(y.transpose(1, 2).reshape(x.shape))
+
+    def split(self, x: Tensor, rotation: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of [row, patch, width], each [row, head, patch, dim]."""
         rows, patches, width = x.shape
         qkv = self.qkv(x).view(rows, patches, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         if rotation is not None:
             q, k = rotate(q, *rotation), rotate(k, *rotation)
-        y = attend(q, k, v, bias)
-        return self.out(y.transpose(1, 2).reshape(rows, patches, width))
+        return q, k, v
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
