@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 
-def serve(step: Callable[[], None], steps: int, warmup: int = 2) -> None:
+def serve(step: Callable[[], object], steps: int, warmup: int = 2) -> None:
     """Worker loop: warm up, then time `steps` steps for each line on stdin; answers go to stdout."""
     for _ in range(warmup):
         step()
@@ -71,11 +71,12 @@ def alternate(contestants: list[Contestant], rounds: int) -> None:
 
 
 def table(contestants: list[Contestant], reference: str, batch: int) -> str:
-    """Median records per second, median ratio to the reference (round by round) and peak memory, as text."""
+    """As text: median records a second, ratio to the reference round by round (median, lowest to highest), memory."""
     base = next(c for c in contestants if c.name == reference)
-    lines = [f"{'':34s} {'ms/step':>9s} {'records/s':>10s} {'x ' + reference:>16s} {'peak MiB':>9s}"]
+    lines = [f"{'':34s} {'ms/step':>9s} {'records/s':>10s} {'x ' + reference:>28s} {'peak MiB':>9s}"]
     for c in contestants:
         median = statistics.median(c.seconds)
-        ratio = statistics.median(b / a for a, b in zip(c.seconds, base.seconds, strict=True))
-        lines.append(f"{c.name:34s} {median * 1e3:9.1f} {batch / median:10.1f} {ratio:16.2f} {c.peak_mib:9.0f}")
+        ratios = [b / a for a, b in zip(c.seconds, base.seconds, strict=True)]
+        ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        lines.append(f"{c.name:34s} {median * 1e3:9.1f} {batch / median:10.1f} {ratio:>28s} {c.peak_mib:9.0f}")
     return "\n".join(lines)
