@@ -17,25 +17,28 @@ from .scales import POINTS, time_patches
 
 GAIN = 0.15  # log-normal spread of a lead's gain
 WANDER, NOISE = 0.05, 0.02  # amplitude in beat heights
-DROP = 0.15  # probability that one lead is lost
+LOSE = 0.15  # probability that one lead is lost
 JITTER = 0.02  # of the logarithm of intervals: R marks are off by a few milliseconds
 
 
-def augment_patches(batch: PatchSequence, rng: RowRandom, sensors: int, residual: bool) -> PatchSequence:
+def augment_patches(
+    batch: PatchSequence, rng: RowRandom, sensors: int, residual: bool, lose: float = LOSE
+) -> PatchSequence:
     """A random gain for each lead, sometimes a lost lead, slow wander and noise.
 
     sensors: number of slots (joint) or of possible groups (lead). The residual of a lead follows its lead.
+    lose: probability that a row loses one lead (joint patches only; see `lead_presence` for more).
     """
     own = sensors // 2 if residual else sensors
     x = _changed(batch, _gains(rng, own, residual), rng)
     if own > 1 and len(batch.spec.axes) == 1:  # a lost lead token would need invalid patches; masks of leads do that
-        there = torch.isfinite(x).any(dim=-1).any(dim=1)[:, :own]
-        x = x.masked_fill(_lost(there, rng, residual)[:, None, :, None], torch.nan)
+        there = (torch.isfinite(x).any(dim=-1) & batch.valid.unsqueeze(-1)).any(dim=1)[:, :own]
+        x = x.masked_fill(_lost(there, rng, residual, lose)[:, None, :, None], torch.nan)
     return batch.replace(values=x.flatten(2))
 
 
 def augment_scales(
-    batch: PatchSequence, rng: RowRandom, patch: SequenceSpec, sensors: int, residual: bool
+    batch: PatchSequence, rng: RowRandom, patch: SequenceSpec, sensors: int, residual: bool, lose: float = LOSE
 ) -> PatchSequence:
     """The same for sequences of several scales: a lead's gain and loss are those of the patient, so patches and beats
     share them; intervals get the error of their marks.
@@ -59,7 +62,7 @@ def augment_scales(
         made["beat"] = torch.cat([waves, intervals], dim=2)
     if own > 1 and len(batch.spec.axes) == 1 and made:
         there = torch.stack([_recorded(batch, kinds.index(k), x)[:, :own] for k, x in made.items()]).any(dim=0)
-        lost = _lost(there, rng.fork("drop"), residual)
+        lost = _lost(there, rng.fork("drop"), residual, lose)
     values = batch.values
     for name, x in made.items():
         gone = torch.nn.functional.pad(lost, (0, x.shape[2] - lost.shape[1])) if x.shape[2] > 1 else lost[:, :1]
@@ -101,13 +104,13 @@ def _recorded(batch: PatchSequence, kind: int, x: Tensor) -> Tensor:
     return (torch.isfinite(x) & own).any(dim=-1).any(dim=1)
 
 
-def _lost(there: Tensor, rng: RowRandom, residual: bool) -> Tensor:
+def _lost(there: Tensor, rng: RowRandom, residual: bool, lose: float) -> Tensor:
     """[row, sensor] one lead of some rows, never a row's only one. A lost lead is NaN, as one that was not recorded.
 
     there: [row, lead] which leads were recorded.
     """
     lost = torch.zeros_like(there)
     pick = rng.uniform(there.shape[1]).masked_fill(~there, -1.0).argmax(dim=1)
-    wanted = (rng.uniform(1)[:, 0] < DROP) & (there.sum(dim=1) > 1)
+    wanted = (rng.uniform(1)[:, 0] < lose) & (there.sum(dim=1) > 1)
     lost[torch.arange(len(lost), device=lost.device), pick] = wanted
     return lost.repeat(1, 2) if residual else lost

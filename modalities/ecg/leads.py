@@ -18,6 +18,7 @@ import numpy as np
 from ...core.errors import InputError, nearest
 
 STANDARD_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+LIMB_LEADS = STANDARD_LEADS[:6]
 
 _FRONTAL_DEGREES = {"I": 0, "II": 60, "III": 120, "aVR": -150, "aVL": -30, "aVF": 90}
 _CHEST_DEGREES = {"V1": 115, "V2": 95, "V3": 70, "V4": 50, "V5": 20, "V6": 0}  # from left, towards the front
@@ -102,18 +103,29 @@ def fill_slots(slots: Sequence[tuple[str, ...]], sensors: Sequence[str]) -> list
     return chosen
 
 
-def derive_limb_leads(signals: np.ndarray, sensors: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Add the limb leads that follow from two of I, II, III (Einthoven, Goldberger); recorded leads stay as they are.
+# each limb lead as a sum of leads I and II (Einthoven, Goldberger)
+_OF_I_AND_II = {
+    "I": (1.0, 0.0), "II": (0.0, 1.0), "III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0),
+}  # fmt: skip
 
-    signals: [lead, sample].
+
+def derive_limb_leads(signals: np.ndarray, sensors: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Add the limb leads that follow from any two recorded ones; recorded leads stay as they are.
+
+    signals: [lead, sample]. The first two in the order of `LIMB_LEADS` count.
     """
-    have = {name: signals[i] for i, name in enumerate(sensors)}
-    if len({"I", "II", "III"} & set(have)) < 2:
+    have = [name for name in LIMB_LEADS if name in sensors][:2]
+    if len(have) < 2:
         return signals, tuple(sensors)
-    one = have["I"] if "I" in have else have["II"] - have["III"]
-    two = have["II"] if "II" in have else one + have["III"]
-    derived = {
-        "I": one, "II": two, "III": two - one, "aVR": -(one + two) / 2, "aVL": one - two / 2, "aVF": two - one / 2,
-    }  # fmt: skip
-    new = [name for name in derived if name not in have]
-    return np.concatenate([signals, np.stack([derived[n] for n in new])]) if new else signals, (*sensors, *new)
+    recorded = [signals[list(sensors).index(name)] for name in have]
+    (a, b), (c, d) = (_OF_I_AND_II[name] for name in have)
+    size = a * d - b * c
+    one, two = _mix((d / size, -b / size), recorded), _mix((-c / size, a / size), recorded)
+    new = [name for name in LIMB_LEADS if name not in sensors]
+    derived = [_mix(_OF_I_AND_II[name], (one, two)) for name in new]
+    return np.concatenate([signals, np.stack(derived)]) if new else signals, (*sensors, *new)
+
+
+def _mix(weights: Sequence[float], signals: Sequence[np.ndarray]) -> np.ndarray:
+    """Weighted sum of two signals; one of weight 0 is not looked at, its gaps are none of the sum's."""
+    return np.sum([w * x for w, x in zip(weights, signals, strict=True) if w], axis=0)

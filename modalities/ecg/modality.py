@@ -14,7 +14,7 @@ from ...core.modality import Annotation, Dataset, Modality, Recording, Source, T
 from ...core.rng import RowRandom
 from ...core.sequence import PatchSequence, SequenceSpec
 from . import scales, tokens
-from .augment import augment_patches, augment_scales
+from .augment import LOSE, augment_patches, augment_scales
 from .beat_track import BeatTrack, WindowBeats
 from .beats import find_beats, hand_features, in_normal_heights, residual
 from .datasets import DATASETS
@@ -22,6 +22,7 @@ from .delineation import window_segments
 from .demo import make_recording
 from .features import RHYTHM_FEATURES, rhythm_features
 from .filters import preprocess
+from .lead_presence import LeadDropout
 from .leads import DIRECTIONS, STANDARD_LEADS, derive_limb_leads, parse_aliases, parse_slots
 from .quality import lead_quality, without_bad_leads
 from .reading import read_ecg
@@ -53,6 +54,7 @@ class ECGConfig:
     highpass_hz: float = 0.5  # removes baseline wander
     lowpass_hz: float = 40.0  # removes muscle noise and powerline
     powerline_hz: float | None = None  # notch, for a lowpass above the mains frequency
+    lead_dropout: float = 0.0  # share of augmented windows that keep a random subset of their leads, from one to all
 
     def __post_init__(self) -> None:
         for name in ("sfreq_hz", "patch_s", "window_s", "stride_s", "highpass_hz", "lowpass_hz"):
@@ -63,6 +65,8 @@ class ECGConfig:
                 raise InputError("unknown scale in modality.scales", got=scale, fix=nearest(scale, SCALES))
         if not self.rhythm_s or min(self.rhythm_s) <= 0:
             raise InputError("must be positive stretches", source="modality.rhythm_s", got=self.rhythm_s)
+        if not 0 <= self.lead_dropout <= 1:
+            raise InputError("must lie between 0 and 1", source="modality.lead_dropout", got=self.lead_dropout)
         if self.highpass_hz >= self.lowpass_hz:
             raise InputError("highpass_hz must lie below lowpass_hz", source="modality", got=self.highpass_hz)
         if not self.patch_s <= self.stride_s <= self.window_s:
@@ -81,10 +85,12 @@ class ECG(Modality):
         c = self.config
         self._aliases = parse_aliases(c.aliases)
         self._residual = c.residual or "beat" in c.scales
-        self._slots = tokens.slot_names(parse_slots(c.leads), self._residual)
+        slots = parse_slots(c.leads)
+        self._slots = tokens.slot_names(slots, self._residual)
         self._patch = max(1, round(c.patch_s * c.sfreq_hz))
         self._patch_spec = tokens.make_spec(c.tokens, len(self._slots), self._patch, c.patch_s, c.sfreq_hz)
         every = [(lead,) for lead in DIRECTIONS]
+        self._dropout = LeadDropout(c.lead_dropout, tuple(slots if c.tokens == "joint" else every))
         self._beat_slots = self._slots if c.tokens == "joint" else tokens.slot_names(every, self._residual)
 
     @property
@@ -272,9 +278,12 @@ class ECG(Modality):
     def augment(self, batch: PatchSequence, rng: RowRandom) -> PatchSequence:
         sensors = len(self._slots) if self.config.tokens == "joint" else 2 * len(DIRECTIONS)
         paired = self._residual or self.config.tokens == "lead"
+        lose = 0.0 if self.config.lead_dropout else LOSE
         if self.config.scales == ("patch",):
-            return augment_patches(batch, rng, sensors, residual=paired)
-        return augment_scales(batch, rng, self._patch_spec, sensors, residual=paired)
+            view = augment_patches(batch, rng, sensors, paired, lose)
+        else:
+            view = augment_scales(batch, rng, self._patch_spec, sensors, paired, lose)
+        return self._dropout(view, rng.fork("presence"), self._patch_spec) if self.config.lead_dropout else view
 
     def maskers(self) -> dict[str, dict]:
         spans = {"span": {"name": "span", "span": 0.6}, "random": {"name": "random"}}
