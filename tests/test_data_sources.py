@@ -13,11 +13,12 @@ from omnipatch import InputError, Recording
 from omnipatch.core.config import DataConfig, SplitConfig
 from omnipatch.core.data.crop import crop
 from omnipatch.core.data.manifest import read_manifest
-from omnipatch.core.data.sources import resolve_sources
+from omnipatch.core.data.sources import label_task, resolve_sources
 from omnipatch.core.data.splits import make_splits
 from omnipatch.core.data.store import WindowStore
 from omnipatch.core.errors import OmnipatchError, SplitError
-from omnipatch.core.modality import Annotation
+from omnipatch.core.modality import Annotation, Source, Task
+from omnipatch.modalities.ecg import ECG
 
 
 @pytest.fixture
@@ -164,6 +165,45 @@ def test_manifest_stretches_extras_and_byte_order_mark(folder):
     store = WindowStore.prepare(Toy(), [first, second], None, folder / "cache")
     assert store.start_s.min() == 2.0
     assert store.start_s.max() == 18.5
+
+
+class Hospital(Toy):
+    """Record tasks whose classes share names."""
+
+    def tasks(self):
+        return {
+            "findings": Task("findings", "record", ("x", "y", "z", "w"), multilabel=True),
+            "few": Task("few", "record", ("x", "y", "z"), multilabel=True),
+            "stage": Task("stage", "record", ("x", "low", "middle", "high")),
+            "level": Task("level", "record", ("low", "middle", "high")),
+            "wave": Task("wave", "window", ("low", "high")),
+        }
+
+
+@pytest.mark.parametrize(
+    ("labels", "name", "classes"),
+    [
+        (["x", "y"], "manifest", ("x", "y")),  # one label each: not the task in which x and y may hold together
+        (["x|y", "z"], "few", ("x", "y", "z")),
+        (["x|y", "w"], "findings", ("x", "y", "z", "w")),
+        (["x|low", "high"], "manifest", ("high", "low", "x")),  # two labels: no task of one label
+        (["low", "high", ""], "level", ("low", "middle", "high")),
+        (["low", "x"], "stage", ("x", "low", "middle", "high")),
+        (["low", "odd"], "manifest", ("low", "odd")),
+    ],
+)
+def test_whose_task_the_labels_of_a_manifest_are(labels, name, classes):
+    sources = [Source(None, f"r{i}", label=tuple(filter(None, cell.split("|")))) for i, cell in enumerate(labels)]
+    task = label_task(sources, Hospital())
+    assert (task.name, task.classes) == (name, classes)
+    assert task.multilabel == any("|" in cell for cell in labels)
+
+
+def test_labels_that_exclude_each_other_are_learned_as_such(folder):
+    """Two classes that a challenge counts among its nine findings are two classes here."""
+    path = manifest(folder, "files/m0.npz,p0,AF", "files/m1.npz,p1,Normal")
+    task = resolve_sources(ECG(), DataConfig(manifest=str(path))).task
+    assert (task.name, task.multilabel, task.classes) == ("manifest", False, ("AF", "Normal"))
 
 
 PLAIN, WITH_SPLIT = "path,subject,label", "path,subject,label,split"

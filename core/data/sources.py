@@ -125,16 +125,21 @@ def list_dataset(dataset: Dataset, root: Path) -> list[Source]:
 def label_task(sources: list[Source], modality: Modality) -> Task | None:
     """The modality's task whose classes cover all labels of a manifest, else a record task made of them.
 
+    Labels of which each record has one exclude each other; they are no task of several labels a record, whose classes
+    happen to have their names. Of the tasks that are left, the one with the fewest further classes.
     None when nothing is labelled.
     """
     labels = sorted({name for source in sources for name in source.label})
     if not labels:
         return None
     several = any(len(source.label) > 1 for source in sources)
-    for task in modality.tasks().values():
-        if task.unit == "record" and set(labels) <= set(task.classes) and task.multilabel >= several:
-            return task
-    return Task(name="manifest", unit="record", classes=tuple(labels), multilabel=several)
+    covering = [
+        task
+        for task in modality.tasks().values()
+        if task.unit == "record" and task.multilabel == several and set(labels) <= set(task.classes)
+    ]
+    made = Task(name="manifest", unit="record", classes=tuple(labels), multilabel=several)
+    return min(covering, key=lambda task: len(task.classes), default=made)
 
 
 def _dataset_task(modality: Modality, dataset: Dataset, name: str | None) -> Task | None:
