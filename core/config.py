@@ -114,8 +114,11 @@ class EvaluateConfig:
     protocols: tuple[str, ...] = ("knn", "linear", "attentive", "finetune")
     label_fractions: tuple[float, ...] = (1.0,)
     seeds: int = 3
+    blend: float = 0.0  # share of the hand features' own learner in what a trained head predicts
     bootstrap: int = 1000  # subject-level resamples for intervals
     batch_size: int = 256
+    drop_sensors: tuple[int, ...] = ()  # also score test recordings without so many of their sensors, e.g. 3,6,9
+    sensor_draws: int = 5  # random choices of the sensors that are left out, for each of these numbers
     zero_shot: tuple[str, ...] = ()  # prompts of the modality, or your YAML files, for encoders aligned with texts
 
 

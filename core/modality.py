@@ -158,6 +158,17 @@ class Task:
 
 
 @dataclass(frozen=True)
+class SensorLoss:
+    """Sensors taken away from a recording before anything else sees it, to test what a model can do without.
+
+    dropped: how many; one at least stays. draw: number of the random choice of which.
+    """
+
+    dropped: int
+    draw: int = 0
+
+
+@dataclass(frozen=True)
 class Source:
     """One recording a data set offers: where it lies and what is known before it is opened.
 
@@ -175,6 +186,7 @@ class Source:
     stop_s: float | None = None
     seed: int | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
+    sensor_loss: SensorLoss | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from .settings import Settings
 if TYPE_CHECKING:
     from .blocks.encoder import Encoder
     from .data.splits import Split
+    from .downstream.fewer_sensors import FewerSensors
     from .downstream.rows import Evaluation
     from .train.alignment_io import Words
 
@@ -137,10 +138,21 @@ class _Pipeline:
         found = rows(
             self.recipe, self.settings.modality, store, split, encoder,
             lambda seed: fresh_encoder(self.recipe.encoder, store.spec, seed), self.voice.step,
+            self._fewer_sensors(split),
         )  # fmt: skip
         found.notes.extend(self._zero_shot(split, encoder))
         self.seconds["downstream"] += time.perf_counter() - began
         return found
+
+    def _fewer_sensors(self, split: Split) -> list[FewerSensors]:
+        """The test records without some of their sensors, where the recipe asks for it."""
+        from .downstream.fewer_sensors import without_sensors
+
+        asked = self.recipe.evaluate.drop_sensors
+        if not asked:
+            return []
+        self.voice.step(f"reading test records without {', '.join(map(str, asked))} of their sensors")
+        return without_sensors(self.recipe, self.settings.modality, self.prepared.sources, self.prepared.store, split)
 
     def _zero_shot(self, split: Split, encoder: Encoder) -> list[str]:
         """Classes of the test side by prompts, where the recipe asks for it: kept for `finish`, and said in words."""
@@ -170,6 +182,7 @@ class _Pipeline:
 
     def finish(self, evaluations: list[Evaluation], stamps: list[str] | None = None) -> None:
         """Results, report and the table on screen."""
+        from .downstream.fewer_sensors import sensor_curve
         from .downstream.rows import merge
         from .downstream.summary import summarise_all
         from .report import collect, write_report
@@ -180,6 +193,8 @@ class _Pipeline:
         if not self.options.resume:  # training time of earlier starts is in `pretrain` alone
             self.seconds["total"] = time.perf_counter() - self.start
         results = self.results([row.to_json() for row in evaluation.rows], summary)
+        if curve := sensor_curve(evaluation, self.recipe.evaluate.bootstrap, self.recipe.seed):
+            results["fewer_sensors"] = curve
         write_json(self.folder / "results.json", results)
         if self.zero_shots:
             write_json(self.folder / "zero_shot.json", self.zero_shots)
@@ -227,11 +242,13 @@ def _refuse_early(settings: Settings, *, evaluates: bool) -> None:
     """Find what is wrong with data and rows before a folder is made or an old run deleted."""
     from .data.sources import resolve_sources
     from .downstream.evaluate import wanted_rows
+    from .downstream.fewer_sensors import check_drop_sensors
     from .downstream.prompts import check_zero_shot
 
     resolve_sources(settings.modality, settings.recipe.data)
     if evaluates:
         wanted_rows(settings.recipe)
+        check_drop_sensors(settings.recipe)
         check_zero_shot(settings.recipe, settings.modality.prompts())
 
 
@@ -261,11 +278,16 @@ def _shortened(settings: Settings, options: Options) -> Settings:
 
 def say_results(results: dict[str, Any], differences: list[dict[str, Any]], voice: Voice, notes: Sequence[str]) -> None:
     """The result table, the verdict and what to keep in mind, on stdout."""
+    from .downstream.fewer_sensors import curve_table
     from .report.words import headline, metric_label, primary_metric, shown_lines
 
     metric = primary_metric(results)
     columns = [m for m in (metric, "auroc", "balanced_accuracy") if m in {e["metric"] for e in results["summary"]}]
     voice.table(["model", "protocol", "labels", *map(metric_label, columns)], shown_lines(results, columns))
+    if "fewer_sensors" in results:
+        ranked = "auroc" if "auroc" in columns else metric
+        voice.result(f"{metric_label(ranked)} of the same models on test records without so many of their sensors:")
+        voice.table(*curve_table(results["fewer_sensors"], ranked))
     voice.result(headline(results, differences).plain)
     for note in notes:
         voice.result(f"Note: {note}.")

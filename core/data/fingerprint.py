@@ -29,12 +29,12 @@ from joblib import Parallel, delayed
 from .. import sequence
 from ..errors import InputError
 from ..modality import Modality, Source, Task
-from . import crop, dense, shard
+from . import crop, dense, sensors, shard
 from .digest import digest_file
 
 FORMAT = 1  # layout of the cache folder
 WHOLE_BYTES = 16 * 2**20
-_SHARED = (sequence, crop, dense, shard)  # what of the core makes windows
+_SHARED = (sequence, crop, dense, sensors, shard)  # what of the core makes windows
 _PACKAGE_SUFFIXES = (".py", ".csv", ".yaml")
 
 

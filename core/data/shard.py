@@ -20,6 +20,7 @@ from ..sequence import PatchSequence
 from .crop import crop
 from .dense import dense_labels
 from .ragged import used_columns
+from .sensors import drop_sensors
 from .sources import PRETRAIN_SIDE
 
 
@@ -63,6 +64,7 @@ def make_shard(modality: Modality, source: Source, task: Task | None) -> Shard |
 
 def _make(modality: Modality, source: Source, task: Task | None) -> Shard | Skipped:
     recording = crop(modality.load(source), source.start_s, source.stop_s)
+    recording = drop_sensors(recording, source.sensor_loss)
     unlabelled = source.split == PRETRAIN_SIDE
     # a task made of a manifest's labels is unknown to the modality; its labels are those of the recording
     own = task is not None and task.name in modality.tasks() and not unlabelled

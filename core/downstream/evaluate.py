@@ -8,7 +8,7 @@ Pretraining differs between folds, so this is called once a fold and the results
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,11 @@ import numpy as np
 from ..blocks.encoder import Encoder
 from ..config import FinetuneConfig, Recipe
 from ..errors import InputError, SplitError, nearest
-from ..modality import Modality
-from .baselines import hand_learners, prior
+from ..modality import Modality, SensorLoss
+from .baselines import Learned, hand_learners, prior
+from .blend import pool_opinions
 from .features import frozen_features
+from .fewer_sensors import FewerSensors
 from .finetune import train_classifier
 from .knn import knn_probe
 from .linear import linear_probe
@@ -28,6 +30,7 @@ from .records import per_decision
 from .rows import SUPPORTED, Evaluation, Prediction, Row
 from .scoring import row_metrics
 from .segments import find_boundaries
+from .stacked import StackedStore, stack_items
 from .trial import Trial, hide_labels, label_subset
 
 if TYPE_CHECKING:
@@ -48,11 +51,13 @@ def evaluate(
     encoder: Encoder,
     fresh_encoder: Callable[[int], Encoder],
     on_progress: OnProgress | None = None,
+    fewer: Sequence[FewerSensors] = (),
 ) -> Evaluation:
     """All rows of one split.
 
     encoder: the pretrained one. fresh_encoder: seed -> an untrained encoder of the same shape.
     on_progress: called with a short sentence when a stage starts.
+    fewer: the test records again after losses of sensors, which every row's model scores too.
 
     Raises InputError for unknown models or protocols and when a side has no labelled items.
     """
@@ -60,7 +65,15 @@ def evaluate(
     items = store.items()
     sides = {side: split.items(items, store, side) for side in ("train", "validation", "test")}
     _check(items, sides)
-    session = _Session(recipe, modality, store, items, sides, split.fold, on_progress or (lambda text: None))
+    lost: dict[SensorLoss, np.ndarray] = {}
+    if fewer:
+        stack = StackedStore([store, *(one.store for one in fewer)])
+        every = [items, *(one.store.items() for one in fewer)]
+        items, places = stack_items(stack, every)
+        for one, own, place in zip(fewer, every[1:], places[1:], strict=True):
+            lost[one.loss] = place[split.items(own, one.store, "test")]
+        store = stack
+    session = _Session(recipe, modality, store, items, sides, lost, split.fold, on_progress or (lambda text: None))
     session.run(wanted, encoder, fresh_encoder)
     return session.result
 
@@ -72,24 +85,34 @@ class _Session:
         self,
         recipe: Recipe,
         modality: Modality,
-        store: WindowStore,
+        store: WindowStore | StackedStore,
         items: Items,
         sides: dict[str, np.ndarray],
+        lost: dict[SensorLoss, np.ndarray],
         fold: int,
         say: OnProgress,
     ) -> None:
         self.recipe, self.modality, self.store, self.items, self.sides = recipe, modality, store, items, sides
-        self.fold, self.say = fold, say
-        self.blind = hide_labels(items, sides["test"])
+        self.lost, self.fold, self.say = lost, fold, say
+        # everything that is scored: the test side, and again after each loss of sensors
+        self.scored = np.concatenate([sides["test"], *lost.values()])
+        self.blind = hide_labels(items, self.scored)
+        self.blend, self.learned = recipe.evaluate.blend, dict[tuple[int, float], list[Learned]]()
         assert store.task is not None
         self.readout = Readout.of(store.task, recipe.probe.pool)
         self.result = Evaluation([], {}, {}, items.classes, store.subjects, store.records)
 
     def run(self, wanted: dict[str, list[str]], encoder: Encoder, fresh_encoder: Callable[[int], Encoder]) -> None:
         """Models outermost: frozen features of one encoder are in memory at a time."""
-        if "hand-features" in wanted and not self.items.hand.shape[1]:
-            self.result.notes.append(f"modality {self.modality.name} has no hand-made features for this task")
-            del wanted["hand-features"]
+        if not self.items.hand.shape[1]:
+            if wanted.pop("hand-features", None) or self.blend:
+                self.result.notes.append(f"modality {self.modality.name} has no hand-made features for this task")
+            self.blend = 0.0
+        if self.blend and {"attentive", "finetune"} & {p for protocols in wanted.values() for p in protocols}:
+            self.result.notes.append(
+                f"trained heads are pooled with the hand features' own learner (its share: {self.blend:.0%}), "
+                "pretrained, random-init and scratch alike"
+            )
         first = self.recipe.seed
         for model, protocols in wanted.items():
             fixed = model == "pretrained"  # one encoder for all seeds; controls draw a new one each
@@ -109,12 +132,12 @@ class _Session:
             train, validation = (
                 label_subset(self.items, self.sides[side], fraction, seed) for side in ("train", "validation")
             )
-            yield Trial(self.blind, train, validation, self.sides["test"], seed), fraction
+            yield Trial(self.blind, train, validation, self.scored, seed), fraction
 
     def _features(self, model: str, encoder: Encoder, *, keep: bool) -> np.ndarray:
         probe = self.recipe.probe
         with self._clock(f"{model}: frozen features"):
-            chosen = np.concatenate(list(self.sides.values()))
+            chosen = np.concatenate([self.sides["train"], self.sides["validation"], self.scored])
             features = frozen_features(
                 encoder, self.store, self.items, chosen, self.readout,
                 layers=probe.layers, batch_size=self.recipe.evaluate.batch_size,
@@ -140,10 +163,17 @@ class _Session:
                 probability, chosen = self._probe(protocol, trial, features)
             else:
                 probability, chosen = self._train(row, trial, encoder)
+                if self.blend:
+                    probability = self._pool(row, trial, probability)
         self.result.choices[row.key] = chosen
         prediction = self._prediction(probability)
         self.result.predictions[row.key] = prediction
         self.result.rows.append(replace(row, metrics=self._score(prediction)))
+        stop = len(self.sides["test"])
+        for loss, items in self.lost.items():
+            start, stop = stop, stop + len(items)
+            if len(items):
+                self.result.fewer[row.key, loss] = self._decided(items, probability[start:stop])
 
     def _probe(self, protocol: str, trial: Trial, features: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         if protocol == "knn":
@@ -151,11 +181,25 @@ class _Session:
         return linear_probe(trial, features, self.recipe.probe)
 
     def _hand(self, row: Row, trial: Trial) -> tuple[np.ndarray, dict[str, Any]]:
-        best, *others = hand_learners(trial, self.recipe.probe)
+        best, *others = self._learners(row, trial)
         for other in others:
-            metrics = self._score(self._prediction(other.probability))
-            self.result.also.append((other.learner, replace(row, metrics=metrics)))
+            self._tell_also(other.learner, row, other.probability)
         return best.probability, {"learner": best.learner, **best.chosen}
+
+    def _pool(self, row: Row, trial: Trial, probability: np.ndarray) -> np.ndarray:
+        self._tell_also("encoder alone", row, probability)
+        hand = self._learners(row, trial)[0].probability
+        return pool_opinions(probability, hand, self.blend, multilabel=trial.multilabel)
+
+    def _learners(self, row: Row, trial: Trial) -> list[Learned]:
+        """Those of the hand features, trained once for a seed and a share of the labels."""
+        key = (row.seed, row.label_fraction)
+        if key not in self.learned:
+            self.learned[key] = hand_learners(trial, self.recipe.probe)
+        return self.learned[key]
+
+    def _tell_also(self, name: str, row: Row, probability: np.ndarray) -> None:
+        self.result.also.append((name, replace(row, metrics=self._score(self._prediction(probability)))))
 
     def _train(self, row: Row, trial: Trial, encoder: Encoder) -> tuple[np.ndarray, dict[str, Any]]:
         curve: list[tuple[int, float]] = []
@@ -175,7 +219,12 @@ class _Session:
         return replace(finetune, steps=probe.attentive_steps, lr=probe.attentive_lr, class_weight=probe.class_weight)
 
     def _prediction(self, probability: np.ndarray) -> Prediction:
-        task, test = self.store.task, self.sides["test"]
+        """Decisions on the test side, which stands first among what is scored."""
+        test = self.sides["test"]
+        return self._decided(test, probability[: len(test)])
+
+    def _decided(self, test: np.ndarray, probability: np.ndarray) -> Prediction:
+        task = self.store.task
         assert task is not None
         bounds = find_boundaries(task, self.items, test, probability) if task.unit == "dense" else None
         label, probability, item = per_decision(self.items, test, probability)

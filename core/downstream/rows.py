@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..modality import SensorLoss
 from .segments import Boundaries
 
 MODELS = ("pretrained", "random-init", "scratch", "hand-features", "prior")
@@ -67,9 +68,10 @@ class Evaluation:
     """Everything downstream evaluation found, of one fold or several.
 
     predictions: by `Row.key`. choices: by `Row.key`, what labelled subjects decided (strength, step, learner).
-    also: further rows of learners that were not chosen, by (name, row key); for the report only.
+    also: scores beside a row, by (name, row): hand features' other learner, a pooled head's encoder alone.
     embedding: {model: (features [n, d] float32, item index [n])} of a sample of test items, first seed and fold.
     histories: training curves by `Row.key`, lists of (step, loss).
+    fewer: further predictions of the rows, of test records that lost sensors, by (`Row.key`, loss).
     classes, subjects, records: names of the codes. seconds: {stage: time}. notes: what was left out and why.
     """
 
@@ -80,6 +82,7 @@ class Evaluation:
     subjects: tuple[str, ...]
     records: tuple[str, ...]
     also: list[tuple[str, Row]] = field(default_factory=list)
+    fewer: dict[tuple[RowKey, SensorLoss], Prediction] = field(default_factory=dict)
     embedding: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     histories: dict[RowKey, list[tuple[int, float]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -111,6 +114,7 @@ def merge(evaluations: list[Evaluation]) -> Evaluation:
         subjects=first.subjects,
         records=first.records,
         also=[entry for e in evaluations for entry in e.also],
+        fewer={key: value for e in evaluations for key, value in e.fewer.items()},
         embedding=first.embedding,
         histories={key: value for e in evaluations for key, value in e.histories.items()},
         seconds=seconds,

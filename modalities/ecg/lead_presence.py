@@ -94,7 +94,7 @@ def without_leads(batch: PatchSequence, patch: SequenceSpec, lost: Tensor) -> Pa
 def _written(
     batch: PatchSequence, kind: str, values: Tensor, valid: Tensor, x: Tensor, alive: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Values and validity with the patches `x` [row, patch, slot, sample] of one kind in place; empty ones are invalid."""
+    """Values and validity with patches `x` [row, patch, slot, sample] of one kind in place; empty ones are invalid."""
     here = batch.kind == batch.spec.kinds.index(kind) if len(batch.spec.kinds) > 1 else torch.ones_like(batch.valid)
     flat = x.flatten(2)
     changed = torch.where(here.unsqueeze(-1), flat, values[..., : flat.shape[-1]])
