@@ -56,6 +56,7 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "finetune.eval_every": _NOT_NEGATIVE,
     "evaluate.label_fractions": ("above 0 and at most 1", lambda x: 0 < x <= 1),
     "evaluate.seeds": _POSITIVE,
+    "evaluate.blend": _SHARE,
     "evaluate.bootstrap": _NOT_NEGATIVE,
     "evaluate.batch_size": _POSITIVE,
 }

@@ -30,15 +30,29 @@ def _results(run: Story) -> Section:
 
 
 def _also(run: Story) -> str:
-    """Learners on hand features that were not chosen, with their mean over runs."""
-    scores: dict[str, list[float]] = {}
+    """Scores beside the table's: the hand features' other learner, and what encoders reach without hand features."""
+    hand: dict[str, list[float]] = {}
+    alone: dict[str, list[float]] = {}
     for entry in run.facts.get("also", []):
-        if entry["metrics"].get(run.metric) is not None:
-            scores.setdefault(entry["name"], []).append(entry["metrics"][run.metric])
-    told = [f"{name} ({words.metric_label(run.metric)} {sum(s) / len(s):.3f} over {len(s)} "
-            f"run{'s' * (len(s) > 1)})" for name, s in scores.items()]  # fmt: skip
-    text = "Hand features use boosting where there are labels enough for it, else logistic regression. The other one: "
-    return _note(f"{text}{', '.join(told)}.") if told else ""
+        score = entry["metrics"].get(run.metric)
+        if score is not None and entry["model"] == "hand-features":
+            hand.setdefault(entry["name"], []).append(score)
+        elif score is not None:
+            line = words.line_label((entry["model"], entry["protocol"], entry["label_fraction"]))
+            alone.setdefault(line, []).append(score)
+    metric = words.metric_label(run.metric)
+    html = ""
+    for text, scores in (
+        (
+            "Hand features use boosting where there are labels enough for it, else logistic regression. The other one",
+            hand,
+        ),
+        ("Heads without the hand features", alone),
+    ):
+        told = [f"{name} ({metric} {sum(s) / len(s):.3f} over {len(s)} run{'s' * (len(s) > 1)})"
+                for name, s in scores.items()]  # fmt: skip
+        html += _note(f"{text}: {', '.join(told)}.") if told else ""
+    return html
 
 
 def _difference(run: Story) -> Section:
@@ -99,6 +113,18 @@ def _trust(run: Story) -> Section:
         "One dot a test record, joined over models; bar: median. A mean hides whom a model fails.",
     )
     return "trust", "Calibration and spread", f'<div class="pair">{left}{right}</div>' if left or right else ""
+
+
+def _sensors(run: Story) -> Section:
+    entries = run.results.get("fewer_sensors", [])
+    metric = "auroc" if any(e["metric"] == "auroc" for e in entries) else run.metric
+    html = tables.sensor_table(entries, metric)
+    text = (
+        f"{words.metric_label(metric)} of the same trained models on the test records without some of their sensors, "
+        "chosen at random and missing from the recording itself. Small: change against all sensors with its 95 % "
+        "interval over subjects, and the mean of the worst choice."
+    )
+    return "sensors", "With fewer sensors", _lead(text) + html if html else ""
 
 
 def _records(run: Story) -> Section:
@@ -187,7 +213,7 @@ def _repeat(run: Story) -> Section:
     )
 
 
-SECTIONS = (_results, _difference, _classes, _trust, _records, _map, _pretraining, _data, _repeat)
+SECTIONS = (_results, _difference, _classes, _trust, _sensors, _records, _map, _pretraining, _data, _repeat)
 
 
 # ---- pieces ---------------------------------------------------------------------------------------------------

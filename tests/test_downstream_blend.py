@@ -1,0 +1,111 @@
+"""Pooled opinions: their algebra, and what `evaluate.blend` changes in a table and what it leaves alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from downstream_fakes import FakeEncoder, FakeModality, FakeStore
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from omnipatch.core.config import EvaluateConfig, FinetuneConfig, ProbeConfig, Recipe
+from omnipatch.core.downstream.blend import pool_opinions
+from omnipatch.core.downstream.evaluate import evaluate
+
+RECIPE = Recipe(
+    finetune=FinetuneConfig(steps=4, batch_size=8, eval_every=2),
+    probe=ProbeConfig(attentive_steps=4, linear_c=(0.1,), token_scale=(0.3,)),
+    evaluate=EvaluateConfig(seeds=1, bootstrap=0),
+)
+scores = arrays(np.float64, (5, 3), elements=st.floats(0.01, 1.0))
+shares = st.floats(0.0, 1.0)
+
+
+def normal(x):
+    return x / x.sum(axis=1, keepdims=True)
+
+
+def run(blend, **wanted):
+    store = FakeStore(windows=6)
+    recipe = replace(RECIPE, evaluate=replace(RECIPE.evaluate, blend=blend, **wanted))
+    return evaluate(recipe, FakeModality(), store, store.split(), FakeEncoder(0), lambda seed: FakeEncoder(seed + 1))
+
+
+@given(scores, scores, shares)
+def test_the_pool_is_the_normalised_geometric_mean(x, y, share):
+    first, second = normal(x), normal(y)
+    slow = np.array([[p**(1 - share) * q**share for p, q in zip(*pair, strict=True)]
+                     for pair in zip(first, second, strict=True)])  # fmt: skip
+    pooled = pool_opinions(first, second, share, multilabel=False)
+    np.testing.assert_allclose(pooled, normal(slow), rtol=1e-5)
+
+
+@given(scores, shares)
+def test_an_opinion_pooled_with_itself_stays(x, share):
+    first = normal(x)
+    np.testing.assert_allclose(pool_opinions(first, first, share, multilabel=False), first, rtol=1e-5)
+    np.testing.assert_allclose(pool_opinions(x * 0.9, x * 0.9, share, multilabel=True), x * 0.9, rtol=1e-4)
+
+
+@given(scores, scores, shares)
+def test_independent_classes_pool_against_their_complement(x, y, share):
+    first, second = x * 0.98, y * 0.98
+    pooled = pool_opinions(first, second, share, multilabel=True)
+    logit = (1 - share) * np.log(first / (1 - first)) + share * np.log(second / (1 - second))
+    np.testing.assert_allclose(pooled, 1 / (1 + np.exp(-logit)), rtol=1e-4)
+
+
+def test_a_zero_does_not_decide_alone():
+    sure, other = np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]])
+    pooled = pool_opinions(sure, other, 0.5, multilabel=False)
+    assert 0 < pooled[0, 1] < 0.01
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_ends_are_the_two_models(share):
+    first, second = normal(np.array([[0.2, 0.7, 0.1]])), normal(np.array([[0.5, 0.1, 0.4]]))
+    pooled = pool_opinions(first, second, share, multilabel=False)
+    np.testing.assert_allclose(pooled, second if share else first, rtol=1e-6)
+
+
+def test_trained_heads_are_pooled_and_nothing_else():
+    plain, pooled = run(0.0), run(0.5)
+    hand = pooled.predictions["hand-features", "linear", 1.0, 0, 0].probability
+    assert any("pooled with the hand features" in note for note in pooled.notes)
+    assert not any("pooled" in note for note in plain.notes)
+    for row in plain.rows:
+        before, after = plain.predictions[row.key].probability, pooled.predictions[row.key].probability
+        if row.protocol in ("attentive", "finetune"):
+            np.testing.assert_allclose(after, pool_opinions(before, hand, 0.5, multilabel=False), rtol=1e-4)
+        else:
+            np.testing.assert_array_equal(after, before)
+    alone = {row.key: row.metrics for name, row in pooled.also if name == "encoder alone"}
+    assert alone == {row.key: row.metrics for row in plain.rows if row.key in alone}
+    assert {key[:2] for key in alone} == {
+        ("pretrained", "attentive"), ("pretrained", "finetune"), ("random-init", "attentive"), ("scratch", "finetune"),
+    }  # fmt: skip
+
+
+def test_the_hand_learner_is_trained_once_a_seed(monkeypatch):
+    from omnipatch.core.downstream import evaluate as module
+
+    calls, learners = [], module.hand_learners
+    monkeypatch.setattr(
+        module, "hand_learners", lambda trial, config: calls.append(trial.seed) or learners(trial, config)
+    )
+    run(0.5, seeds=2)
+    assert calls == [0, 1]
+
+
+def test_without_hand_features_nothing_is_pooled():
+    store = FakeStore(windows=6)
+    items = store.items()
+    store._items = replace(items, hand=np.zeros((len(items), 0), np.float32))
+    recipe = replace(
+        RECIPE, evaluate=EvaluateConfig(models=("pretrained",), protocols=("finetune",), seeds=1, blend=0.5)
+    )
+    found = evaluate(recipe, FakeModality(), store, store.split(), FakeEncoder(0), lambda seed: FakeEncoder(seed + 1))
+    assert not found.also
+    assert any("no hand-made features" in note for note in found.notes)
