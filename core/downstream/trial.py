@@ -19,6 +19,8 @@ from .targets import class_weights, indicators, is_multilabel
 
 if TYPE_CHECKING:
     from ..data.items import Items
+    from ..data.splits import Split
+    from ..data.store import WindowStore
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +36,13 @@ class Trial:
     validation: np.ndarray
     test: np.ndarray
     seed: int = 0
+
+    @classmethod
+    def of(cls, store: WindowStore, split: Split, seed: int = 0) -> Trial:
+        """All labels of a split's training and validation side; raises InputError when nothing is labelled."""
+        items = store.items()
+        sides = {side: split.items(items, store, side) for side in ("train", "validation", "test")}
+        return cls(hide_labels(items, sides["test"]), **sides, seed=seed)
 
     @property
     def classes(self) -> int:

@@ -1,7 +1,8 @@
 """How figures look: quiet axes, a colour-blind safe palette, and colours that follow the page's light or dark theme.
 
 matplotlib cannot draw with CSS variables, so every colour is drawn as a key colour of its own and replaced by its
-variable in the SVG. The palette is Okabe and Ito's (2008), lightened for dark pages in `style.css`.
+variable in the SVG. The palette is Okabe and Ito's (2008), lightened for dark pages in `style.css`. A notebook has no
+such variables: there a figure shows itself in the light colours of that file.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -70,7 +73,30 @@ def class_colour(i: int) -> str:
     return CLASSES[i % len(CLASSES)]
 
 
-def to_svg(figure: Figure, label: str) -> str:
+class Drawing(str):
+    """Inline SVG of a page. As the value of a notebook cell it is shown as a picture."""
+
+    def __repr__(self) -> str:  # a notebook keeps it beside the picture
+        label = re.search(r'aria-label="([^"]*)"', self)
+        return f"<figure: {label[1] if label else ''}>"
+
+    def _repr_svg_(self) -> str:
+        """A picture of its own: of a fixed size, on white, in the light theme."""
+        text = re.sub(r"var\((--\w+)\)", lambda name: _light_theme()[name[1]], self)
+        size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
+        width, height = (round(float(points) * 96 / 72) for points in size.groups()) if size else (900, 300)
+        frame = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        return text.replace("<svg ", frame, 1).replace('style="', 'style="background:#ffffff;', 1)
+
+
+@cache
+def _light_theme() -> dict[str, str]:
+    """CSS variable -> colour, as the page has them before any media query."""
+    text = files(__package__ or "").joinpath("style.css").read_text(encoding="utf-8")
+    return dict(re.findall(r"(--\w+): (#[0-9a-f]{6})", text[: text.index("@media")]))
+
+
+def to_svg(figure: Figure, label: str) -> Drawing:
     """Inline SVG that names no address, scales with the page and follows its theme."""
     import matplotlib
 
@@ -85,6 +111,8 @@ def to_svg(figure: Figure, label: str) -> str:
     width = 96 * figure.get_size_inches()[0]
     text = re.sub(r'(<svg [^>]*?)width="[^"]*" height="[^"]*"', r"\1", text, count=1)
     text = text.replace("<svg ", f'<svg role="img" aria-label="{label}" style="max-width:{width:.0f}px" ', 1)
+    # a hundredth of a point is finer than anything shown, and most of a file is digits
+    text = re.sub(r'\bd="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+|\s*\n", r"\1", path[0]), text)
     # what is unique in a figure must be unique in the page
     prefix = re.sub(r"\W+", "-", label.lower())
     text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
@@ -92,4 +120,4 @@ def to_svg(figure: Figure, label: str) -> str:
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
     for key, variable in _VARIABLES.items():
         text = text.replace(key, f"var({variable})")
-    return text
+    return Drawing(text)

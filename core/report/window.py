@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 _VIEWS = 2  # augmented views drawn over the window
+LEFT_OUT, SEEN, ASKED = 0, 1, 2  # states of a patch in a view
 
 
 def window_arrays(settings: Settings, prepared: Prepared, checkpoints: Path) -> dict[str, np.ndarray]:
@@ -65,6 +67,30 @@ def window_arrays(settings: Settings, prepared: Prepared, checkpoints: Path) -> 
     if signal is not None:
         arrays["window_reconstruction"] = signal
     return arrays
+
+
+def view_states(objective: Mapping[str, Any], batch: PatchSequence, seed: int = 0) -> dict[str, np.ndarray]:
+    """{view: [row, patch] int} what each masked view of a composition makes of the patches of a batch.
+
+    SEEN by the encoder, ASKED for (to be predicted), or LEFT_OUT of this view. `objective`: options as in a recipe.
+    """
+    from ..blocks.views import ViewSampler
+    from ..compose import resolve_objective
+    from ..rng import RowRandom
+
+    found = {}
+    rng, one_each = RowRandom(seed, 0, batch.window), np.arange(len(batch))[:, None]
+    for name, options in resolve_objective(objective)["views"].items():
+        if not (options or {}).get("mask"):
+            continue
+        view = ViewSampler(name, mask=options["mask"])(batch, rng, None)
+        states = np.full(batch.valid.shape, LEFT_OUT)
+        for state, chosen in ((SEEN, view.visible), (ASKED, view.targets)):
+            if chosen is not None:  # further masks of a window stand behind the first of each
+                index, valid = chosen.index[: len(batch)].numpy(), chosen.valid[: len(batch)].numpy()
+                states[np.broadcast_to(one_each, index.shape)[valid], index[valid]] = state
+        found[name] = states
+    return found
 
 
 def _signal(settings: Settings, batch: PatchSequence) -> np.ndarray | None:
