@@ -71,6 +71,20 @@ def boundary_table(entries: Sequence[dict[str, Any]], axis: str) -> str:
     return table(["boundary", "n", "sensitivity", "precision", "F1", f"error ({unit})"], rows)
 
 
+def sensor_table(entries: Sequence[dict[str, Any]], metric: str) -> str:
+    """A metric of every line after losses of sensors: mean, change against all sensors, worst draw; "" = not tested."""
+    lost = sorted({e["dropped"] for e in entries})
+    cells: dict[words.Line, dict[int, str]] = {}
+    for e in entries:
+        if e["metric"] == metric:
+            low, high = e["change_low"], e["change_high"]
+            bounds = "" if low is None else f" ({low:+.3f} to {high:+.3f})"
+            text = f"{e['mean']:.3f}<small>{e['change']:+.3f}{bounds}; worst {e['worst']:.3f}</small>"
+            cells.setdefault((e["model"], e["protocol"], e["label_fraction"]), {})[e["dropped"]] = text
+    rows = [[escape(words.line_label(line)), *(of.get(n, "") for n in lost)] for line, of in cells.items()]
+    return table(["model", *(f"without {n}" for n in lost)], rows) if rows else ""
+
+
 def class_table(results: dict[str, Any]) -> str:
     """F1 of each class for every line."""
     lines = words.lines(results)
