@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from omnipatch.core.batching import collate, pad
 from omnipatch.core.errors import InputError
 from omnipatch.core.modality import Window
-from omnipatch.modalities.ecg.leads import DIRECTIONS
+from omnipatch.modalities.ecg.leads import PLACES
 
 PATCH = 12  # samples a patch of the default configuration: 0.1 s at 120 Hz
 
@@ -122,9 +122,20 @@ def test_coordinates_are_seconds_and_directions():
     np.testing.assert_allclose(joint.coords[0, :, 0], [0.05, 0.15, 0.25], atol=1e-6)
     lead = adapter(tokens="lead").patchify(window)
     assert lead.spec.axes == ("time_s", "x", "y", "z", "residual")
-    np.testing.assert_allclose(lead.coords[0, :3, 1:4], np.tile(DIRECTIONS["aVR"], (3, 1)), atol=1e-6)
-    np.testing.assert_allclose(lead.coords[0, 3:, 1:4], np.tile(DIRECTIONS["V1"], (3, 1)), atol=1e-6)
+    np.testing.assert_allclose(lead.coords[0, :3, 1:4], np.tile(PLACES["aVR"], (3, 1)), atol=1e-6)
+    np.testing.assert_allclose(lead.coords[0, 3:, 1:4], np.tile(PLACES["V1"], (3, 1)), atol=1e-6)
     np.testing.assert_allclose(lead.coords[0, :, 0], [0.05, 0.15, 0.25] * 2, atol=1e-6)
+
+
+def test_every_lead_has_a_place_of_its_own():
+    """V6 looks along the line of lead I; at one place nothing could tell their tokens apart."""
+    places = np.array(list(PLACES.values()))
+    apart = np.linalg.norm(places[:, None] - places[None], axis=-1)
+    assert apart[~np.eye(len(places), dtype=bool)].min() > 0.2
+    ecg = adapter(tokens="lead", scales=("patch", "beat"))
+    window = ecg.windows(patient(0, STANDARD_LEADS))[0]
+    (back,) = ecg.unpatchify(ecg.patchify(window))
+    np.testing.assert_allclose(back[:12, : window.values.shape[1]], window.values[:12], atol=1e-6)
 
 
 def test_a_group_is_a_lead_whatever_else_was_recorded():

@@ -36,6 +36,13 @@ def _directions() -> dict[str, tuple[float, float, float]]:
 
 
 DIRECTIONS = _directions()
+# Where the tokens of a lead stand. Chest electrodes lie nearer to the heart: V6 looks along the line of lead I, and two
+# leads at one place would be one lead to whatever reads coordinates.
+_CHEST_DISTANCE = 0.7
+PLACES = {
+    name: (x, y, z) if name in LIMB_LEADS else (_CHEST_DISTANCE * x, _CHEST_DISTANCE * y, _CHEST_DISTANCE * z)
+    for name, (x, y, z) in DIRECTIONS.items()
+}
 
 _SYNONYMS = {
     **{name.lower(): name for name in STANDARD_LEADS},

@@ -1,7 +1,7 @@
 """Time patches of ECG leads, joint over leads or one lead a token, and back.
 
 joint: a patch is [slot, sample]; a slot whose lead was not recorded is NaN. Cheapest, for a fixed set of leads.
-lead: a patch is [1, sample]; its lead's direction is part of the coordinates, so any set of leads will do. The missing
+lead: a patch is [1, sample]; its lead's place is part of the coordinates, so any set of leads will do. The missing
 ones simply are not there.
 """
 
@@ -15,7 +15,7 @@ from einops import rearrange
 
 from ...core.errors import InputError
 from ...core.sequence import PatchSequence, SequenceSpec
-from .leads import DIRECTIONS, fill_slots
+from .leads import PLACES, fill_slots
 
 RESIDUAL = " residual"  # suffix of the pseudo-lead that holds the difference to the record's normal beat
 
@@ -67,7 +67,7 @@ def lead_patches(values: np.ndarray, sensors: Sequence[str], spec: SequenceSpec)
     coords = np.zeros((len(order), n, len(spec.axes)), np.float32)
     coords[..., 0] = time
     for row, i in enumerate(order):
-        coords[row, :, 1:4] = DIRECTIONS[sensors[i].removesuffix(RESIDUAL)]
+        coords[row, :, 1:4] = PLACES[sensors[i].removesuffix(RESIDUAL)]
         coords[row, :, 4] = float(sensors[i].endswith(RESIDUAL))
     group = np.array([_rank(sensors[i]) for i in order])[:, None].repeat(n, axis=1)
     # a lead token is valid when most of it was recorded
@@ -112,10 +112,10 @@ def _cut(x: np.ndarray, patch: int) -> np.ndarray:
 
 def lead_rank(coords: torch.Tensor) -> torch.Tensor:
     """[..., axis] coordinates of lead patches -> [...] number of the lead, residuals after all leads."""
-    directions = coords.new_tensor(list(DIRECTIONS.values()))
-    nearest = torch.cdist(coords[..., 1:4].float(), directions.expand(*coords.shape[:-2], -1, -1)).argmin(dim=-1)
-    return nearest + len(DIRECTIONS) * (coords[..., 4] > 0.5).long()
+    places = coords.new_tensor(list(PLACES.values()))
+    nearest = torch.cdist(coords[..., 1:4].float(), places.expand(*coords.shape[:-2], -1, -1)).argmin(dim=-1)
+    return nearest + len(PLACES) * (coords[..., 4] > 0.5).long()
 
 
 def _rank(sensor: str) -> int:
-    return list(DIRECTIONS).index(sensor.removesuffix(RESIDUAL)) + len(DIRECTIONS) * sensor.endswith(RESIDUAL)
+    return list(PLACES).index(sensor.removesuffix(RESIDUAL)) + len(PLACES) * sensor.endswith(RESIDUAL)
