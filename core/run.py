@@ -85,6 +85,7 @@ class _Pipeline:
         self.start = time.perf_counter()
         self.seconds = {"pretrain": 0.0, "downstream": 0.0, "total": 0.0}
         self.words: dict[int, Words] = {}  # fold -> what its encoder learned to say about signals
+        self.all_unseen = False  # the encoder was trained on other data sets only
         self.zero_shots: list[dict[str, Any]] = []
         self.prepared = prepare(settings, self.voice)
         write_json(folder / "split.json", _split_json(self.prepared.splits))
@@ -155,17 +156,23 @@ class _Pipeline:
         return without_sensors(self.recipe, self.settings.modality, self.prepared.sources, self.prepared.store, split)
 
     def _zero_shot(self, split: Split, encoder: Encoder) -> list[str]:
-        """Classes of the test side by prompts, where the recipe asks for it: kept for `finish`, and said in words."""
+        """Classes by prompts, where the recipe asks for it: kept for `finish`, and said in words.
+
+        No label is used to learn them, so all records are test records when the encoder saw none of them.
+        """
+        import numpy as np
+
         from .downstream.prompts import find_prompts
         from .downstream.zero_shot import score_zero_shot, sentences, zero_shot
 
         recipe, store, said = self.recipe, self.prepared.store, []
+        every = self.all_unseen and len(self.prepared.splits) == 1
+        windows = np.arange(len(store)) if every else split.windows(store, "test")
         for name in recipe.evaluate.zero_shot:
             self.voice.step(f"zero-shot: {name}")
             words, prompts = self.words[split.fold], find_prompts(name, self.settings.modality.prompts())
             probability, records = zero_shot(
-                encoder, words.alignment, prompts, store, split.windows(store, "test"), recipe.evaluate.batch_size,
-                recipe.trainer.precision,
+                encoder, words.alignment, prompts, store, windows, recipe.evaluate.batch_size, recipe.trainer.precision,
             )  # fmt: skip
             found = score_zero_shot(probability, records, prompts, store, recipe.evaluate.bootstrap, recipe.seed)
             self.zero_shots += [{**one.to_json(), "fold": split.fold} for one in found]
@@ -232,6 +239,7 @@ def _downstream(settings: Settings, options: Options, verb: str) -> Path:
         splits = pipeline.prepared.splits
         models = [trained.model(split, len(splits)) for split in splits]
         if pipeline.recipe.evaluate.zero_shot:
+            pipeline.all_unseen = not trained.may_know(pipeline.prepared.sources.name)
             pipeline.words = {split.fold: trained.words(split, len(splits)) for split in splits}
         evaluations = [pipeline.evaluated(split, m.encoder) for split, m in zip(splits, models, strict=True)]
         pipeline.finish(evaluations, trained.stamps(splits, pipeline.prepared.sources.name))

@@ -58,14 +58,19 @@ class Trained:
         folder = self.source if alone else self.source / "folds" / str(split.fold if len(self.models) > 1 else 0)
         return load_words(folder, self.model(split, folds))
 
+    def may_know(self, dataset: str) -> bool:
+        """Whether the encoder may have been trained on records of a data set; other sets hold other people, even
+        where they bear the same names."""
+        data = self.models[0].recipe.data
+        trained_on = "manifest" if data.manifest else data.name
+        return dataset in (trained_on, *data.pretrain_with) or "manifest" in (dataset, trained_on)
+
     def stamps(self, splits: list[Split], dataset: str) -> list[str]:
         """What must be said when the encoder was pretrained on test subjects of this evaluation on `dataset`."""
-        data = self.models[0].recipe.data
-        if dataset in data.pretrain_with:
+        if dataset in self.models[0].recipe.data.pretrain_with:
             return [f"the encoder was pretrained on the signals of {dataset}, test subjects included"]
-        trained_on = "manifest" if data.manifest else data.name
-        if dataset != trained_on and "manifest" not in (dataset, trained_on):
-            return []  # other people, even where they bear the same names
+        if not self.may_know(dataset):
+            return []
         if self.splits is None:
             return ["it is not known which subjects the encoder was pretrained on"]
         found = []

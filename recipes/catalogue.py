@@ -44,13 +44,13 @@ def catalogue(folder: Path) -> str:
     for name, text in recipes.items():
         said, pairs = header(text)
         lines += ["", f"## {name}", "", f"{said} ([{name}.yaml]({name}.yaml))", ""]
-        lines += [f"- {key}: {_value(key, value)}" for key, value in pairs.items()]
+        lines += [f"- {key}: {_value(value)}" for key, value in pairs.items()]
     return "\n".join(lines) + "\n"
 
 
-def _value(key: str, value: str) -> str:
+def _value(value: str) -> str:
     """Commands as code, their remarks beside them; addresses as links."""
-    if key in ("Command", "Variant"):
+    if value.startswith("omnipatch "):
         command, _, remark = value.partition("  ")
         return f"`{command}`" + (f" {remark.strip()}" if remark.strip() else "")
     return re.sub(r"(https?://\S+)", r"<\1>", value)

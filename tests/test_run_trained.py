@@ -43,3 +43,18 @@ def test_unlabelled_additions_are_remembered():
 def test_a_model_without_its_split_says_so():
     assert "not known" in _stamps("mitdb", DataConfig(name="mitdb"), known=False)[0]
     assert _stamps("ludb", DataConfig(name="mitdb"), known=False) == []
+
+
+@pytest.mark.parametrize(
+    ("dataset", "data", "may"),
+    [
+        ("ludb", DataConfig(name="cinc2021", pretrain_with=("demo",)), False),
+        ("demo", DataConfig(name="cinc2021", pretrain_with=("demo",)), True),
+        ("cinc2021", DataConfig(name="cinc2021"), True),
+        ("manifest", DataConfig(name="cinc2021"), True),
+        ("ludb", DataConfig(manifest="mine.csv"), True),
+    ],
+)
+def test_whether_an_encoder_may_know_a_data_set(dataset, data, may):
+    model: Any = SimpleNamespace(recipe=Recipe(data=data))
+    assert Trained(Path("run"), (model,), None).may_know(dataset) == may

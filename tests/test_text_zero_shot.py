@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("transformers")
 
 from cli_kit import omni
+from ecg_kit import named, patient, write_dat
 from omnipatch import InputError
 from omnipatch.core.data.store import WindowStore
 from omnipatch.core.downstream.prompts import find_prompts, read_prompts
@@ -134,6 +135,24 @@ class TestRun:
         assert done.code == 0, done.err
         one, two = (json.loads((folder / "zero_shot.json").read_text()) for folder in (run, out))
         assert [e["auroc"] for e in one] == pytest.approx([e["auroc"] for e in two], abs=1e-3)
+
+    def test_all_records_of_a_set_it_never_saw_are_judged(self, run, tmp_path, monkeypatch):
+        """No label is learned from, so no record has to be set aside; of its own data only the test side is judged."""
+        monkeypatch.setenv("OMNIPATCH_DATA", str(tmp_path))
+        folder = tmp_path / "ecg/ludb"
+        folder.mkdir(parents=True)
+        rhythms = ["Atrial fibrillation", "Sinus rhythm"] * 5
+        for i in range(len(rhythms)):
+            write_dat(folder, str(i + 1), named(patient(i, duration_s=10.0)))
+        rows = [f"{i + 1},F,{40 + i},{rhythm}" for i, rhythm in enumerate(rhythms)]
+        (folder / "ludb.csv").write_text("\n".join(["ID,Sex,Age,Rhythms", *rows]) + "\n")
+        out = tmp_path / "unseen"
+        done = omni("evaluate", "ecg-report", "--from", run, "--data.name", "ludb", "--out", out,
+                    "--evaluate.protocols", "linear", "--evaluate.models", "pretrained", "--evaluate.seeds", 1,
+                    "--evaluate.bootstrap", 20)  # fmt: skip
+        assert done.code == 0, done.err
+        found = {entry["name"]: entry for entry in json.loads((out / "zero_shot.json").read_text())}
+        assert (found["atrial fibrillation"]["positives"], found["atrial fibrillation"]["negatives"]) == (5, 5)
 
     def test_prompts_need_words(self):
         done = omni("run", "ecg-jepa", "--evaluate.zero_shot", "rhythm")
