@@ -16,8 +16,9 @@ from omnipatch.core.sequence import PatchSequence
 from omnipatch.core.settings import load
 from omnipatch.core.train.model_io import fresh_encoder
 
-TINY = ("--encoder.width", 16, "--encoder.depth", 1, "--encoder.heads", 2, "--objective.text.width", 16, "--objective.text.depth", 1,
-        "--objective.heads.captioner.depth", 1, "--objective.heads.decoder.depth", 1)  # fmt: skip
+TINY = ("--encoder.width", 16, "--encoder.depth", 1, "--encoder.heads", 2, "--objective.text.width", 16,
+        "--objective.text.depth", 1, "--objective.heads.captioner.depth", 1,
+        "--objective.heads.decoder.depth", 1)  # fmt: skip
 SCALES = ("[patch]", "[patch, beat]", "[patch, beat, rhythm]", "[beat, rhythm]")
 
 
