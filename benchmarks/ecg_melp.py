@@ -3,12 +3,13 @@
     OMP_NUM_THREADS=2 python benchmarks/ecg_melp.py PATH_TO_CHECKOUT [--batch 8] [--rounds 5]
 
 The peer is 4 convolutions (together a stride of 16) over 12 x 5000 samples and 8 layers 768 wide on 312 tokens. MELP
-(HKU-MedAI/MELP) takes it from a package that Python 3.11 cannot import; D-BETA (manhph2211/D-BETA) ships the same
-network in plain torch, so PATH is a checkout of the latter. Its `models/transformer.py` and `configs/config.json` run
-unmodified. Stubbed: `omegaconf`, where it is not installed (the file imports a type from it and never uses it).
+(HKU-MedAI/MELP) takes it from a package that Python 3.11 cannot import (fuying-wang/fairseq-signals); D-BETA
+(manhph2211/D-BETA) ships the same network in plain torch (with MELP's weights it gives MELP's tokens, to the last bit),
+so PATH is a checkout of the latter. Its files run unmodified; what is stubbed stands in `dbeta.py`.
 
 Rows; a record is 10 s of 12 leads at 500 Hz, in memory, read and cut into tokens before the clock starts
-- peer: the encoder alone. Its own pretraining adds a text model, decoders and losses, so this flatters it.
+- peer: the encoder alone is timed, which flatters it. Its pretraining (step) adds a text model, fusion and decoders and
+  shows the encoder a quarter of the tokens; of that only the FLOPs are counted, without the optimiser.
 - equal: recipe ecg-beats with twelve leads at the peer's width, depth and heads.
 - equal, 32 ms: the same with patches as short as the peer's tokens: the same work, another implementation.
 - small: recipe ecg-beats with twelve leads. shipped: the recipe as it is, with the leads it chooses.
@@ -21,15 +22,12 @@ What reading a record costs us beforehand (filters, R peaks, beats) is a row of 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import json
 import statistics
-import sys
 import time
-import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import dbeta
 import numpy as np
 import torch
 from bench import Contestant, alternate, serve, table
@@ -66,28 +64,13 @@ def recordings(n: int) -> list[Recording]:
     return [make_recording(np.random.default_rng(i), SFREQ_HZ, DURATION_S, STANDARD_LEADS) for i in range(n)]
 
 
-def peer_encoder(checkout: Path) -> nn.Module:
-    """[record, 12, 5000] -> {"x": [record, 312, 768], ...}."""
-    config = checkout / "configs" / "config.json"
-    if not (checkout / "models" / "transformer.py").is_file() or not config.is_file():
-        raise SystemExit(f"{checkout} is not a checkout of D-BETA: models/transformer.py, configs/config.json expected")
-    options = types.SimpleNamespace(**json.loads(config.read_text())["model"])
-    stub = {} if importlib.util.find_spec("omegaconf") else {"omegaconf": types.SimpleNamespace(DictConfig=dict)}
-    sys.modules.update(stub)  # type: ignore[arg-type]
-    sys.path.insert(0, str(checkout))
-    try:
-        return importlib.import_module("models.transformer").ECGTransformerModel(options)
-    finally:
-        sys.path.remove(str(checkout))
-        for name in stub:  # others look whether it is installed
-            del sys.modules[name]
-
-
 def peer(checkout: Path, mode: str, batch: int) -> tuple[nn.Module, Step]:
-    encoder = peer_encoder(checkout)
     x = torch.stack([torch.from_numpy(np.asarray(r.signals, np.float32)) for r in recordings(batch)])
     low, high = x.amin(dim=(1, 2), keepdim=True), x.amax(dim=(1, 2), keepdim=True)
     x = (x - low) / (high - low)
+    if mode == "step":
+        return dbeta.pretraining(checkout, x)
+    encoder = dbeta.encoder(checkout)
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=2e-4, weight_decay=0.2, betas=(0.9, 0.95), fused=True)
     return encoder, encoder_step(encoder, lambda: encoder(x)["x"], mode, optimizer)
 
@@ -137,33 +120,32 @@ def contestant(checkout: Path, side: str, mode: str, batch: int) -> tuple[nn.Mod
     return peer(checkout, mode, batch) if side == "peer" else ours(load("ecg-beats", OURS[side]), mode, batch)
 
 
-def costs(checkout: Path, batch: int) -> dict[tuple[str, str], float]:
+def costs(checkout: Path, sides: Sequence[str], batch: int = 2) -> dict[tuple[str, str], float]:
     """FLOPs a record of each (side, mode); prints them with the size of each encoder."""
     found = {}
     print(f"{'':16s} {'M parameters':>12s} {'GFLOP forward':>14s} {'train':>8s} {'step':>8s}   (a record)")
-    for side in MODES["forward"]:
+    for side in sides:
         size = 0
-        for mode in (mode for mode, sides in MODES.items() if side in sides):
+        for mode in MODES:
             encoder, step = contestant(checkout, side, mode, batch)
             size = sum(p.numel() for p in encoder.parameters())
             found[side, mode] = flops(step) / batch
-        row = [f"{found[side, mode] / 1e9:.2f}" if (side, mode) in found else "" for mode in MODES]
-        print(f"{side:16s} {size / 1e6:12.2f} {row[0]:>14s} {row[1]:>8s} {row[2]:>8s}")
-    for mode, reference in (("forward", "forward"), ("train", "train"), ("step", "train")):
-        share = found["peer", reference] / found["small", mode]
-        print(f"small {mode}: 1/{share:.0f} of the peer's {reference}")
+        row = [found[side, mode] / 1e9 for mode in MODES]
+        print(f"{side:16s} {size / 1e6:12.2f} {row[0]:14.2f} {row[1]:8.2f} {row[2]:8.2f}")
+    for mode in MODES:
+        print(f"small, {mode}: 1/{found['peer', mode] / found['small', mode]:.0f} of the peer's")
     return found
 
 
 def reading(n: int) -> None:
-    """Prints the time from samples in memory to tokens."""
+    """Prints the processor time from samples in memory to tokens; made once a record, then cached."""
     for side in ("small", "shipped"):
         modality, seconds = load("ecg-beats", OURS[side]).modality, []
         for recording in recordings(n):
-            start = time.perf_counter()
+            start = time.process_time()
             modality.patchify(modality.windows(recording)[0])
-            seconds.append(time.perf_counter() - start)
-        print(f"{side}: {1e3 * statistics.median(seconds):.1f} ms to read a record into tokens, once")
+            seconds.append(time.process_time() - start)
+        print(f"{side}: {1e3 * statistics.median(seconds):.1f} ms to cut a record into tokens")
 
 
 def race(checkout: Path, modes: tuple[str, ...], precision: str, batch: int, rounds: int, steps: int) -> None:
@@ -191,7 +173,7 @@ def main() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             serve(step, args.steps)
         return
-    costs(args.checkout, args.batch)
+    costs(args.checkout, MODES["forward"])
     if args.costs_only:
         return
     print(f"\nbatch {args.batch}, {args.rounds} rounds of {args.steps} steps, {torch.get_num_threads()} threads")
