@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -72,7 +72,7 @@ def evaluate(
         items, places = stack_items(stack, every)
         for one, own, place in zip(fewer, every[1:], places[1:], strict=True):
             lost[one.loss] = place[split.items(own, one.store, "test")]
-        store = stack
+        store = cast("WindowStore", stack)  # it has all that this room reads of a store
     session = _Session(recipe, modality, store, items, sides, lost, split.fold, on_progress or (lambda text: None))
     session.run(wanted, encoder, fresh_encoder)
     return session.result
@@ -85,7 +85,7 @@ class _Session:
         self,
         recipe: Recipe,
         modality: Modality,
-        store: WindowStore | StackedStore,
+        store: WindowStore,
         items: Items,
         sides: dict[str, np.ndarray],
         lost: dict[SensorLoss, np.ndarray],
