@@ -118,7 +118,7 @@ def test_it_pretrains(archive, monkeypatch, tmp_path):
 @pytest.mark.real_data
 @pytest.mark.parametrize(("recipe", "tokens"), FORMS)
 def test_real_batches_keep_every_lead(recipe, tokens):
-    settings = load(recipe, mixed(recipe, tokens, "[ludb,cinc2021]", "--data.limit", 2))
+    settings = load(recipe, mixed(recipe, tokens, "[ludb,cinc2021]", "--data.limit", 4))
     store, rows, batch = first_mixed_batch(settings)
     assert not store.skipped
     modality = settings.modality
