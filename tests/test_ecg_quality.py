@@ -32,6 +32,21 @@ def test_problems_are_named():
     }  # fmt: skip
 
 
+def test_the_verdict_on_a_lead_does_not_depend_on_those_beside_it():
+    rng = np.random.default_rng(0)
+    x = np.repeat(patient(2, ("II",), duration_s=DURATION_S).signals, 5, axis=0)
+    x[1] = 0.0
+    x[2] += 3 * np.sin(2 * np.pi * 50 * np.arange(x.shape[1]) / SFREQ_HZ)
+    x[3] += 5 * rng.standard_normal(x.shape[1])
+    x[4, :3000] = np.nan
+    sensors = ("I", "II", "III", "V1", "V2")
+    alone = {}
+    for i, name in enumerate(sensors):
+        alone |= lead_quality(x[i : i + 1], (name,), SFREQ_HZ)
+    assert lead_quality(x, sensors, SFREQ_HZ) == alone
+    assert list(alone) == ["II", "III", "V1", "V2"]
+
+
 def test_a_wrong_unit_in_a_header_is_noticed(tmp_path):
     x = patient(1, duration_s=DURATION_S)
     header = write_dat(tmp_path, "r", named(x))

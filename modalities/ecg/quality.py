@@ -18,6 +18,8 @@ A wrongly kept lead costs some noise, a wrongly dropped one a whole view of the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.signal import butter, iirnotch, periodogram, sosfiltfilt, tf2sos
 
@@ -42,8 +44,16 @@ def lead_quality(signals: np.ndarray, sensors: tuple[str, ...], sfreq_hz: float)
     x = np.asarray(signals, np.float64)
     filled, _ = fill_gaps(x)
     bands = np.stack([filled, *_split(filled, sfreq_hz)], axis=1)
-    found = ((name, _reason(x[i], bands[i], sfreq_hz)) for i, name in enumerate(sensors))
-    return {name: reason for name, reason in found if reason}
+    count = max(1, int(x.shape[1] / sfreq_hz / _SEGMENT_S))
+    # all leads at once: setting up a spectrum costs more than taking it
+    spectra = [
+        periodogram(part, sfreq_hz, window="hann", detrend="linear") for part in np.array_split(filled, count, axis=1)
+    ]
+    found = {}
+    for i, name in enumerate(sensors):
+        if reason := _reason(x[i], bands[i], [(hz, power[i]) for hz, power in spectra], sfreq_hz):
+            found[name] = reason
+    return found
 
 
 def without_bad_leads(signals: np.ndarray, sensors: tuple[str, ...], sfreq_hz: float) -> np.ndarray:
@@ -60,8 +70,11 @@ def without_bad_leads(signals: np.ndarray, sensors: tuple[str, ...], sfreq_hz: f
     return kept
 
 
-def _reason(x: np.ndarray, bands: np.ndarray, sfreq_hz: float) -> str:
-    """What is wrong with a lead [sample]; `bands` [3, sample]: without gaps, its QRS band, what lies above."""
+def _reason(x: np.ndarray, bands: np.ndarray, spectra: Sequence[tuple[np.ndarray, np.ndarray]], sfreq_hz: float) -> str:
+    """What is wrong with a lead [sample].
+
+    bands: [3, sample] without gaps, its QRS band, what lies above. spectra: frequencies and power of each segment.
+    """
     finite = np.isfinite(x)
     if not finite.any():
         return "no finite sample"
@@ -72,16 +85,16 @@ def _reason(x: np.ndarray, bands: np.ndarray, sfreq_hz: float) -> str:
         return f"smaller than {_PLAUSIBLE_MV[0]:g} mV, wrong unit?"
     if size_mv > _PLAUSIBLE_MV[1]:
         return f"larger than {_PLAUSIBLE_MV[1]:g} mV, wrong unit?"
-    count = max(1, int(len(x) / sfreq_hz / _SEGMENT_S))
-    parts = zip(np.array_split(x, count), np.array_split(bands, count, axis=1), strict=True)
-    signs = [sign for part, split in parts if (sign := _sign(part, split, sfreq_hz))]
+    count = len(spectra)
+    parts = zip(np.array_split(x, count), np.array_split(bands, count, axis=1), spectra, strict=True)
+    signs = [sign for part, split, spectrum in parts if (sign := _sign(part, split, spectrum, sfreq_hz))]
     if len(signs) <= _MOST_BAD * count:
         return ""
     worst = max(set(signs), key=lambda sign: (signs.count(sign), sign))
     return worst if len(signs) == count else f"{worst}, in {100 * len(signs) / count:.0f} % of the time"
 
 
-def _sign(x: np.ndarray, bands: np.ndarray, sfreq_hz: float) -> str:
+def _sign(x: np.ndarray, bands: np.ndarray, spectrum: tuple[np.ndarray, np.ndarray], sfreq_hz: float) -> str:
     """What is wrong with one segment, "" = nothing."""
     finite = np.isfinite(x)
     if finite.mean() < _PRESENT:
@@ -91,7 +104,7 @@ def _sign(x: np.ndarray, bands: np.ndarray, sfreq_hz: float) -> str:
         return "flat"
     if _plateau(x[finite]):
         return "clipped"
-    hz, power = periodogram(filled, sfreq_hz, window="hann", detrend="linear")
+    hz, power = spectrum
     heart = _band(hz, power, *_HEART_HZ)
     if max((_hum(hz, power, mains) for mains in _MAINS_HZ if mains < sfreq_hz / 2), default=0.0) > _LOUDER * heart:
         return "powerline"
