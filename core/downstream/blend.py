@@ -1,28 +1,18 @@
 """Two opinions in one: what a trained head predicts, pooled with what the hand features' own learner predicts.
 
 Both models are wrong in different places: boosted trees are sure where a threshold decides, a network where a shape
-does. The pool is the logarithmic one (Genest and Zidek 1986, https://doi.org/10.1214/ss/1177013825): a weighted mean of
-log-probabilities, so that a model which is sure outweighs one which is not, and either can veto. It has no weights to
-fit, and every trained row of a table is pooled alike, so a comparison of rows is still one of encoders.
+does. The pool is linear (the sum rule of Kittler et al. 1998, https://doi.org/10.1109/34.667881): a weighted mean of
+probabilities. A product would let either model veto: features that are blind to a whole patient, such as all that is
+relative to the normal beat of a record whose beats are mostly ectopic, would then silence a network that sees them.
+The pool has no weights to fit, and every trained row of a table is pooled alike, so comparing rows still compares
+encoders.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-_FLOOR = 1e-6  # no model is surer than this, or a single zero would decide alone
 
-
-def pool_opinions(first: np.ndarray, second: np.ndarray, share: float, *, multilabel: bool) -> np.ndarray:
-    """[item, class] probabilities of two models -> pooled ones float32; `share` (0 to 1) is the second's weight.
-
-    multilabel: classes are independent, so each is pooled against its own complement.
-    """
-    mixed = _pool(first, second, share)
-    rest = _pool(1.0 - first, 1.0 - second, share) if multilabel else mixed.sum(axis=1, keepdims=True) - mixed
-    return (mixed / (mixed + rest)).astype(np.float32)
-
-
-def _pool(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
-    a, b = (np.log(np.maximum(p.astype(np.float64), _FLOOR)) for p in (first, second))
-    return np.exp((1.0 - share) * a + share * b)
+def pool_opinions(first: np.ndarray, second: np.ndarray, share: float) -> np.ndarray:
+    """[item, class] probabilities of two models -> pooled ones float32; `share` (0 to 1) is the second's weight."""
+    return ((1.0 - share) * first + share * second).astype(np.float32)

@@ -189,7 +189,7 @@ class _Session:
     def _pool(self, row: Row, trial: Trial, probability: np.ndarray) -> np.ndarray:
         self._tell_also("encoder alone", row, probability)
         hand = self._learners(row, trial)[0].probability
-        return pool_opinions(probability, hand, self.blend, multilabel=trial.multilabel)
+        return pool_opinions(probability, hand, self.blend)
 
     def _learners(self, row: Row, trial: Trial) -> list[Learned]:
         """Those of the hand features, trained once for a seed and a share of the labels."""
