@@ -170,8 +170,12 @@ def main() -> None:
     if args.worker:
         side, mode, precision = args.worker.split(":")
         step = contestant(args.checkout, side, mode, args.batch)[1]
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            serve(step, args.steps)
+
+        def mixed() -> None:  # entered anew each step: weights cast once would be kept while it lasts
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                step()
+
+        serve(mixed, args.steps)
         return
     costs(args.checkout, MODES["forward"])
     if args.costs_only:
