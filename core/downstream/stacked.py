@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ..batching import collate
 from ..data.items import Items
@@ -45,7 +46,7 @@ class StackedStore:
             return self.stores[present[0]].batch(rows - self.first[present[0]])
         order = np.argsort(owner, kind="stable")
         parts = [self.stores[i].batch(rows[owner == i] - self.first[i]) for i in present]
-        return collate(parts).rows(np.argsort(order))
+        return collate(parts).rows(torch.from_numpy(np.argsort(order)))
 
 
 def stack_items(stack: StackedStore, items: Sequence[Items]) -> tuple[Items, list[np.ndarray]]:
