@@ -137,7 +137,7 @@ class GroupMask(MaskSampler):
     """Whole structural units: leads, electrodes, body parts, beats."""
 
     def cells(self, batch: PatchSequence, rng: RowRandom) -> Tensor:
-        return _dense(batch.group, batch.valid)
+        return dense(batch.group, batch.valid)
 
 
 @register("mask", "place")
@@ -160,12 +160,7 @@ class PlaceMask(MaskSampler):
         self.axes = list(axes)
 
     def cells(self, batch: PatchSequence, rng: RowRandom) -> Tensor:
-        code = torch.zeros_like(batch.group)
-        for axis in self.axes:
-            # adding zero makes -0.0 the same place as 0.0; equal numbers have equal bits then
-            place = batch.coords[..., _axis(batch, axis, "place")].double().masked_fill(~batch.valid, 0.0) + 0.0
-            code = _dense(code * batch.n_patches + _dense(place.view(torch.int64), batch.valid), batch.valid)
-        return code
+        return place_codes(batch, self.axes, "place")
 
 
 @register("mask", "box")
@@ -218,6 +213,16 @@ class SpanMask(MaskSampler):
         return _box_cells(batch, rng, {batch.spec.axes[0]: self.span})
 
 
+def place_codes(batch: PatchSequence, axes: list[str], mask: str) -> Tensor:
+    """[row, patch] number of each patch's place along the axes, from 0 in each row; `mask` is named in errors."""
+    code = torch.zeros_like(batch.group)
+    for axis in axes:
+        # adding zero makes -0.0 the same place as 0.0; equal numbers have equal bits then
+        place = batch.coords[..., axis_index(batch, axis, mask)].double().masked_fill(~batch.valid, 0.0) + 0.0
+        code = dense(code * batch.n_patches + dense(place.view(torch.int64), batch.valid), batch.valid)
+    return code
+
+
 # most cells along one axis, so that the cells of five axes fit one 64-bit code
 _MOST_CELLS = 4096
 
@@ -226,19 +231,20 @@ def _box_cells(batch: PatchSequence, rng: RowRandom, size: dict[str, float]) -> 
     """[row, patch] number of the box each patch lies in."""
     code = torch.zeros_like(batch.group)
     for axis, edge in size.items():
-        i = _axis(batch, axis, "box")
-        cell = _torus_cell(batch.coords[..., i], batch.valid, edge, batch.spec.axis_scales[i], rng)
+        i = axis_index(batch, axis, "box")
+        cell = torus_cell(batch.coords[..., i], batch.valid, edge, batch.spec.axis_scales[i], rng)
         code = code * _MOST_CELLS + cell
-    return _dense(code, batch.valid)
+    return dense(code, batch.valid)
 
 
-def _axis(batch: PatchSequence, axis: str, mask: str) -> int:
+def axis_index(batch: PatchSequence, axis: str, mask: str) -> int:
+    """Number of an axis that a mask names. Raises InputError with the nearest name."""
     if axis not in batch.spec.axes:
         raise InputError(f"a {mask} mask names axis {axis!r}", fix=nearest(axis, batch.spec.axes))
     return batch.spec.axes.index(axis)
 
 
-def _torus_cell(x: Tensor, valid: Tensor, edge: float, step: float, rng: RowRandom) -> Tensor:
+def torus_cell(x: Tensor, valid: Tensor, edge: float, step: float, rng: RowRandom) -> Tensor:
     """Cell number of each coordinate on a circle of the row's own extent, cut into equal arcs from a random origin."""
     low = x.masked_fill(~valid, torch.inf).amin(dim=1, keepdim=True)
     high = x.masked_fill(~valid, -torch.inf).amax(dim=1, keepdim=True)
@@ -251,7 +257,7 @@ def _torus_cell(x: Tensor, valid: Tensor, edge: float, step: float, rng: RowRand
     return torch.minimum(cell, arcs.long() - 1)
 
 
-def _dense(code: Tensor, valid: Tensor) -> Tensor:
+def dense(code: Tensor, valid: Tensor) -> Tensor:
     """Renumber codes within each row to 0 .. patches - 1 (equal codes stay equal), whatever their size."""
     big = code.masked_fill(~valid, torch.iinfo(torch.long).max)
     ordered, order = big.sort(dim=1, stable=True)

@@ -1,0 +1,171 @@
+"""Tokens of an EEG window: its channels cut in time, described, and arranged on the scalp.
+
+Contents are kinds of one sequence, each with a length of its own
+- wave: the samples of a short stretch.
+- spectrum: the log power of narrow bands over a longer stretch (`spectral`). With `band_groups` above one the bands of
+  a stretch become several tokens with an `octave` each, so that whole bands can be hidden and predicted.
+
+A stretch of which less than half was recorded counts as missing, and a token of missing stretches only is invalid.
+Coordinates are seconds from the window's
+start and the place on the unit sphere (x to the right, y to the front, z up); waves have octave 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from einops import rearrange
+
+from ...core.batching import concat_kinds
+from ...core.errors import InputError
+from ...core.sequence import PatchSequence, SequenceSpec
+from .layouts import Layout
+from .spectral import band_centres, log_bands
+
+CONTENTS = ("wave", "spectrum")
+# what looks like one step: electrodes of the 10-10 system are about this far apart on the unit sphere
+_PLACE_STEP, _OCTAVE_STEP = 0.3, 0.5
+
+
+@dataclass(frozen=True)
+class TokenShape:
+    """What the tokens of one configuration hold.
+
+    contents: of CONTENTS. wave_s, spectrum_s: stretch of a token of each. edges_hz: edges of the bands.
+    band_groups: tokens among which the bands of one stretch are divided. sfreq_hz: rate of the windows.
+    """
+
+    contents: tuple[str, ...]
+    wave_s: float
+    spectrum_s: float
+    edges_hz: tuple[float, ...]
+    band_groups: int
+    sfreq_hz: float
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return tuple(name for name in CONTENTS if name in self.contents)
+
+    def stretch(self, kind: str) -> int:
+        """Samples of a stretch of one kind."""
+        return max(1, round((self.wave_s if kind == "wave" else self.spectrum_s) * self.sfreq_hz))
+
+    def values(self, kind: str) -> int:
+        """Numbers that a token has of each electrode."""
+        return self.stretch(kind) if kind == "wave" else (len(self.edges_hz) - 1) // self.band_groups
+
+    def spec(self, slots: int) -> SequenceSpec:
+        """The spec of tokens of `slots` electrodes."""
+        shapes = tuple((slots, self.values(kind)) for kind in self.kinds)
+        octave = self.band_groups > 1
+        axes = ("time_s", "x", "y", "z", *(["octave"] if octave else []))
+        step_s = self.wave_s if "wave" in self.kinds else self.spectrum_s
+        several = len(shapes) > 1
+        return SequenceSpec(
+            axes=axes,
+            axis_scales=(step_s, _PLACE_STEP, _PLACE_STEP, _PLACE_STEP, *([_OCTAVE_STEP] if octave else [])),
+            patch_shape=(max(map(math.prod, shapes)),) if several else shapes[0],
+            sfreq_hz=self.sfreq_hz,
+            kinds=self.kinds,
+            kind_shapes=shapes if several else (),
+        )
+
+
+def make_tokens(values: np.ndarray, places: np.ndarray, layout: Layout, shape: TokenShape) -> PatchSequence:
+    """[channel, sample] and [channel, 3] -> one row, the kinds one after the other."""
+    spec = shape.spec(layout.slots)
+    return concat_kinds(*(_tokens_of(kind, values, places, layout, shape, spec) for kind in shape.kinds))
+
+
+def _tokens_of(
+    kind: str, values: np.ndarray, places: np.ndarray, layout: Layout, shape: TokenShape, spec: SequenceSpec
+) -> PatchSequence:
+    units = layout.arrange(_described(kind, values, shape), places)
+    groups = shape.band_groups if kind == "spectrum" else 1
+    x = rearrange(units.content, "unit n slot (group value) -> unit n group slot value", group=groups)
+    flat = rearrange(x, "unit n group slot value -> (unit n group) (slot value)")
+    valid = np.isfinite(flat).any(axis=1)
+    stretch_s = shape.stretch(kind) / shape.sfreq_hz
+    coords = np.zeros((*x.shape[:3], len(spec.axes)), np.float32)
+    coords[..., 0] = (np.arange(x.shape[1])[:, None] + 0.5) * stretch_s
+    coords[..., 1:4] = units.place[:, None, None]
+    if kind == "spectrum" and groups > 1:
+        coords[..., 4] = np.log2(band_centres(shape.edges_hz)).reshape(groups, -1).mean(axis=1)
+    padded = np.full((len(flat), spec.patch_size), np.nan, np.float32)
+    padded[:, : flat.shape[1]] = flat
+    number = np.broadcast_to(units.number[:, None, None], x.shape[:3])
+    return PatchSequence.build(
+        spec,
+        torch.from_numpy(rearrange(coords, "unit n group coord -> 1 (unit n group) coord")),
+        values=torch.from_numpy(padded)[None],
+        valid=torch.from_numpy(valid)[None],
+        kind=torch.full((1, len(flat)), spec.kind_of(kind)),
+        group=torch.from_numpy(rearrange(number, "unit n group -> 1 (unit n group)").astype(np.int64)),
+    )
+
+
+def _described(kind: str, values: np.ndarray, shape: TokenShape) -> np.ndarray:
+    """[channel, sample] -> content [channel, stretch, value], NaN where less than half of a stretch was recorded."""
+    cut = cut_stretches(values, shape.stretch(kind))
+    content = cut if kind == "wave" else _spectra(values, cut, shape)
+    half = np.isfinite(cut).mean(axis=-1, keepdims=True) >= 0.5
+    return np.where(half, content, np.float32(np.nan))
+
+
+def _spectra(values: np.ndarray, cut: np.ndarray, shape: TokenShape) -> np.ndarray:
+    whole, rest = divmod(values.shape[1], cut.shape[2])
+    bands = [log_bands(cut[:, :whole], shape.sfreq_hz, shape.edges_hz)]
+    if rest:  # as long as it is, so that no segment of it reaches into the padding
+        bands.append(log_bands(cut[:, whole:, :rest], shape.sfreq_hz, shape.edges_hz))
+    return np.concatenate(bands, axis=1)
+
+
+def cut_stretches(values: np.ndarray, size: int) -> np.ndarray:
+    """[channel, sample] -> [channel, stretch, size]; an unfinished last stretch is filled with NaN."""
+    n = -(-values.shape[1] // size)
+    padded = np.full((len(values), n * size), np.nan, np.float32)
+    padded[:, : values.shape[1]] = values
+    return padded.reshape(len(values), n, size)
+
+
+def signals(sequence: PatchSequence) -> list[np.ndarray]:
+    """Inverse for waves: [unit x slot, sample] of each row; NaN where a token is invalid or not among the tokens.
+
+    Padding is left out: it lies at time 0, the centre of a stretch always later.
+
+    Raises InputError when the tokens hold no waves.
+    """
+    spec = sequence.spec
+    if "wave" not in spec.kinds or sequence.values is None:
+        raise InputError("spectra alone do not say what the signal was", got=", ".join(spec.kinds))
+    slots, size = spec.shape_of(spec.kind_of("wave"))
+    own = sequence.valid & (sequence.kind == spec.kind_of("wave"))
+    values = sequence.values[..., : slots * size].masked_fill(~own.unsqueeze(-1), torch.nan).cpu().numpy()
+    time = sequence.coords[..., 0].cpu().numpy()
+    wanted = (sequence.kind == spec.kind_of("wave")).cpu().numpy() & (time > 0)
+    at = np.round(np.nan_to_num(time) * float(spec.sfreq_hz or 1.0) / size - 0.5).astype(int)
+    found = []
+    for row, real, when, group in zip(values, wanted, at, sequence.group.cpu().numpy(), strict=True):
+        numbers, unit = _in_order(group[real])
+        grid = np.full((len(numbers), when[real].max(initial=-1) + 1, row.shape[-1]), np.nan, np.float32)
+        grid[unit, when[real]] = row[real]
+        found.append(rearrange(grid, "unit n (slot sample) -> (unit slot) (n sample)", slot=slots))
+    return found
+
+
+def _in_order(group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Different numbers in order of appearance, and the place of each entry among them."""
+    numbers, first, unit = np.unique(group, return_index=True, return_inverse=True)
+    rank = first.argsort().argsort()
+    return numbers[first.argsort()], rank[unit]
+
+
+def check_bands(edges_hz: Sequence[float], groups: int) -> None:
+    """Raises InputError when the bands cannot be divided evenly."""
+    if groups < 1 or (len(edges_hz) - 1) % groups:
+        raise InputError("the bands do not divide evenly", source="modality.band_groups", got=groups,
+                         expected=f"a divisor of {len(edges_hz) - 1}")  # fmt: skip
