@@ -1,5 +1,5 @@
 # `make check` is what a change must pass.
-.PHONY: check format lint types test slow catalogue
+.PHONY: check format lint types test slow catalogue notebooks
 
 check: lint types test
 
@@ -22,3 +22,6 @@ slow:
 
 catalogue:  # recipes/README.md from the headers of the recipes
 	python recipes/catalogue.py
+
+notebooks:  # run them and keep what they show
+	jupyter execute --inplace notebooks/*.ipynb
