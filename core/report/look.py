@@ -86,7 +86,10 @@ class Drawing(str):
         size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
         width, height = (round(float(points) * 96 / 72) for points in size.groups()) if size else (900, 300)
         frame = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        return text.replace("<svg ", frame, 1).replace('style="', 'style="background:#ffffff;', 1)
+        text = text.replace("<svg ", frame, 1).replace('style="', 'style="background:#ffffff;', 1)
+        # a notebook keeps every space and digit of it
+        text = re.sub(r'\bd="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), text)
+        return re.sub(r">\s+<", "><", text)
 
 
 @cache
