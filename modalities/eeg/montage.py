@@ -73,7 +73,7 @@ def _centre(points: np.ndarray) -> np.ndarray:
 
 
 def _as_place(point: np.ndarray) -> Place:
-    x, y, z = (float(v) for v in point)
+    x, y, z = (float(v) + 0.0 for v in point)  # + 0.0: no minus zero
     return x, y, z
 
 

@@ -1,0 +1,110 @@
+"""The header of EDF, EDF+ and BDF files: which signals to read, and whether the header can be true.
+
+Source: Kemp & Olivan 2003 (EDF+, doi:10.1016/S1388-2457(03)00123-8), https://www.edfplus.info.
+
+- MNE brings all signals to the highest rate of a file by the Fourier transform of the whole stretch. One fast channel
+  (a microphone, an ECG) would so change every electrode. Only EEG signals are asked for, all of one rate: the rate that
+  most of them share.
+- A header that cannot be true (fields that are no numbers, more signals than the file has room for) is refused here,
+  before anything is allocated by what it claims.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...core.errors import CorruptFileError
+from .channels import channel_kind
+
+_FIXED_BYTES = _SIGNAL_BYTES = 256
+_ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
+# widths of the fields of a signal, each stored for all signals before the next: label, transducer, unit, physical and
+# digital minimum and maximum, prefilter, samples in a record, reserved
+_WIDTHS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
+_LABEL, _SAMPLES = 0, 8
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One signal of a file. samples: how many it has in each data record."""
+
+    name: str
+    samples: int
+
+
+def choose_signals(path: Path, sample_bytes: int, notes: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Names of the EEG signals to read, all of one rate, and {name: kind} of the others.
+
+    The trigger channel of a BDF file is among the first. EEG of another rate is left out with a note.
+    Raises CorruptFileError.
+    """
+    signals = [s for s in _read_signals(path, sample_bytes, notes) if s.name not in _ANNOTATIONS]
+    kinds = {s.name: channel_kind(s.name) for s in signals}
+    rates = Counter(s.samples for s in signals if kinds[s.name] == "eeg" and s.samples)
+    if not rates:
+        raise CorruptFileError("no EEG signal", source=path, got=", ".join(kinds) or "no signal")
+    common = rates.most_common(1)[0][0]
+    wanted = [s for s in signals if s.samples == common and (kinds[s.name] == "eeg" or s.name == "Status")]
+    names = [s.name for s in wanted]
+    left_out = {name: kind for name, kind in kinds.items() if name not in names}
+    slow = [name for name, kind in left_out.items() if kind == "eeg"]
+    if slow:
+        notes.append(f"left out for another sampling rate: {', '.join(slow)}")
+    return names, left_out
+
+
+def _read_signals(path: Path, sample_bytes: int, notes: list[str]) -> list[Signal]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        fixed = file.read(_FIXED_BYTES)
+        if len(fixed) < _FIXED_BYTES:
+            raise CorruptFileError("shorter than an EDF header", source=path, got=f"{len(fixed)} bytes")
+        header_bytes = _whole(path, "header bytes", fixed[184:192])
+        count = _whole(path, "number of signals", fixed[252:256])
+        if not count > 0 or header_bytes != _FIXED_BYTES + count * _SIGNAL_BYTES or header_bytes > size:
+            raise CorruptFileError(
+                "header does not fit its number of signals", source=path, field="header bytes", got=header_bytes,
+                expected=f"{_FIXED_BYTES} + {_SIGNAL_BYTES} x {count}, in a file of {size} bytes",
+            )  # fmt: skip
+        seconds = _number(path, "record duration", fixed[244:252])
+        if not (math.isfinite(seconds) and seconds >= 0):
+            raise CorruptFileError("record duration is not a length", source=path, got=seconds)
+        if fixed[192:197] in (b"EDF+D", b"BDF+D"):
+            notes.append("the recording has interruptions (EDF+D); its parts are joined")
+        table = file.read(count * _SIGNAL_BYTES)
+    names, samples = _column(table, count, _LABEL), _column(table, count, _SAMPLES)
+    signals = [
+        Signal(name.decode("latin-1").strip(), _whole(path, f"samples of signal {i}", cell))
+        for i, (name, cell) in enumerate(zip(names, samples, strict=True))
+    ]
+    record_bytes = sample_bytes * sum(s.samples for s in signals)
+    if any(s.samples < 0 for s in signals) or not 0 < record_bytes <= size - header_bytes:
+        raise CorruptFileError(
+            "no whole data record", source=path, field="samples", got=f"{record_bytes} bytes a record",
+            expected=f"at most {size - header_bytes} bytes, what follows the header",
+        )  # fmt: skip
+    return signals
+
+
+def _column(table: bytes, count: int, field: int) -> list[bytes]:
+    start = count * sum(_WIDTHS[:field])
+    width = _WIDTHS[field]
+    return [table[start + i * width : start + (i + 1) * width] for i in range(count)]
+
+
+def _whole(path: Path, field: str, raw: bytes) -> int:
+    value = _number(path, field, raw)
+    if not math.isfinite(value) or value != int(value):
+        raise CorruptFileError("header field is not a whole number", source=path, field=field, got=value)
+    return int(value)
+
+
+def _number(path: Path, field: str, raw: bytes) -> float:
+    text = raw.decode("latin-1").strip(" \0")
+    try:
+        return float(text)
+    except ValueError as error:
+        raise CorruptFileError("header field is not a number", source=path, field=field, got=text) from error

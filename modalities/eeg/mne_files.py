@@ -1,0 +1,93 @@
+"""Opening recordings through MNE: which reader, and quietly.
+
+- MNE is an extra and slow to load, so it is imported when the first file is opened.
+- What MNE says while it reads (warnings, log lines) becomes notes of the recording, not lines on the console.
+- Whatever a damaged file makes MNE raise, from KeyError to MemoryError, becomes one CorruptFileError.
+- Headers only are read here; samples follow when they are asked for.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...core.errors import CorruptFileError, InputError
+from .edf_header import choose_signals
+
+_READERS = {
+    ".edf": "read_raw_edf", ".bdf": "read_raw_bdf", ".gdf": "read_raw_gdf", ".vhdr": "read_raw_brainvision",
+    ".ahdr": "read_raw_brainvision", ".fif": "read_raw_fif", ".fif.gz": "read_raw_fif", ".set": "read_raw_eeglab",
+}  # fmt: skip
+SUFFIXES = tuple(_READERS)
+_BESIDE = {".eeg": ".vhdr", ".vmrk": ".vhdr", ".fdt": ".set"}  # parts of a recording, and the file that is its head
+_LONGEST_NOTE = 300
+
+
+def mne_library() -> Any:
+    """The MNE package. Raises InputError when it is not installed."""
+    try:
+        import mne
+    except ImportError as error:
+        raise InputError("reading EEG files needs mne", fix="pip install 'omnipatch[eeg]'") from error
+    return mne
+
+
+def recording_suffix(path: Path) -> str:
+    """The ending that says which reader it takes, in lower case. Raises InputError for none of `SUFFIXES`."""
+    name = path.name.lower()
+    found = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
+    if found is None:
+        head = _BESIDE.get(path.suffix.lower())
+        raise InputError(
+            "not a known EEG format", source=path, got=path.suffix or "no ending", expected=", ".join(SUFFIXES),
+            fix=f"give the {head} file beside it" if head else None,
+        )  # fmt: skip
+    return found
+
+
+def open_raw(path: Path, notes: list[str]) -> tuple[Any, dict[str, str]]:
+    """The recording as MNE's Raw, samples still on disk, and {name: kind} of channels that were left out of it.
+
+    `notes` grows by what MNE had to say.
+
+    Raises InputError for another format, CorruptFileError for a file that cannot be read.
+    """
+    suffix = recording_suffix(path)
+    if not path.is_file():
+        raise InputError("no such file", source=path)
+    options: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
+    if suffix in (".edf", ".bdf"):
+        chosen, left_out = choose_signals(path, sample_bytes=2 if suffix == ".edf" else 3, notes=notes)
+        options["include"] = chosen
+    mne = mne_library()
+    with reading(path, notes):
+        return getattr(mne.io, _READERS[suffix])(path, preload=False, verbose="WARNING", **options), left_out
+
+
+@contextmanager
+def reading(path: Path, notes: list[str]) -> Iterator[None]:
+    """Anything MNE does inside is quiet and fails with one CorruptFileError."""
+    mne = mne_library()
+    with warnings.catch_warnings(record=True) as caught, np.errstate(all="ignore"):
+        warnings.simplefilter("always")
+        with mne.utils.catch_logging(verbose="WARNING") as log:
+            try:
+                yield
+            except InputError:
+                raise
+            except Exception as error:
+                raise CorruptFileError(
+                    "cannot be read as EEG", source=path, got=" ".join(f"{type(error).__name__}: {error}".split()),
+                    fix="restore or exclude the file",
+                ) from error  # fmt: skip
+            said = log.getvalue().splitlines()
+    for text in (*(str(warning.message) for warning in caught), *said):
+        note = " ".join(text.split())[:_LONGEST_NOTE]
+        if note and note not in notes:
+            notes.append(note)
