@@ -23,12 +23,11 @@ from .annotations import read_annotations
 from .mne_files import open_raw, reading, recording_suffix
 from .selection import select_channels
 
-# what MNE multiplied the samples of EDF, BDF and GDF files by takes the unit it does not know for volt
+# Where MNE does not know a unit of EDF and BDF it takes the numbers for volt; what the file said tells.
 _UNITS_UV = {
-    "uv": 1e6, "\u00b5v": 1e6, "\u03bcv": 1e6, "\x83\xcav": 1e6, "mv": 1e6, "v": 1e6, "nv": 1e-3,
-    "4275": 1e6, "4274": 1e6, "4256": 1e6, "4276": 1e-3,
-}  # fmt: skip
-_DECLARE_UNITS = (".edf", ".bdf", ".gdf")
+    **dict.fromkeys(("uv", "\u00b5v", "\u03bcv", "\x83\xcav", "mv", "v"), 1e6),
+    "nv": 1e-3,
+}
 _PIECE = 1 << 22  # samples of all channels that are read at once: 32 MB in double precision
 _SLOWEST_HZ, _FASTEST_HZ = 1.0, 200_000.0
 
@@ -120,10 +119,15 @@ def _samples(path: Path, raw: Any, rows: Mapping[int, str], stretch: tuple[int, 
 
 
 def _microvolt(path: Path, raw: Any, names: Mapping[str, str]) -> np.ndarray:
-    """[channel] what to multiply the samples by. Raises CorruptFileError for a unit that is no voltage."""
-    if recording_suffix(path) not in _DECLARE_UNITS:
-        return np.full(len(names), 1e6, np.float32)
-    units = {name: str((raw._orig_units or {}).get(name, "")).strip() for name in names}
+    """[channel] what to multiply MNE's volts by. Raises CorruptFileError for a unit that is no voltage."""
+    suffix = recording_suffix(path)
+    if suffix in (".edf", ".bdf"):
+        units = {name: str((raw._orig_units or {}).get(name, "")).strip() for name in names}
+    elif suffix == ".gdf":  # MNE keeps no more than the factor; 1 = a unit it does not know
+        factors = dict(zip(raw.ch_names, raw._raw_extras[0]["units"], strict=True))
+        units = {name: "uV" if factors[name] < 1 else "" for name in names}
+    else:
+        units = dict.fromkeys(names, "V")
     for name, unit in units.items():
         if unit.lower() not in _UNITS_UV:
             raise CorruptFileError("unknown unit", source=path, field=name, got=unit, expected="uV, mV, V or nV")
