@@ -4,11 +4,11 @@ Boxes on a torus (`masks.box`) suit a grid. Where places are irregular, a box ma
 across what belongs together, so here the cells are discs: every place of a row draws a number, and each place joins the
 lowest number within `radius` of it. A cell is thus a part of a disc around one of the row's own places, and all places
 are in exactly one. With `span` the discs are cut in time as well; without, they last the whole window, as the blocks of
-V-JEPA do (Bardes et al. 2024, https://arxiv.org/abs/2404.08471). Its short-range and long-range masks are two views with
-a small and a large radius.
+V-JEPA do (Bardes et al. 2024, https://arxiv.org/abs/2404.08471). Its short-range and long-range masks are two views
+with a small and a large radius.
 
-Cells of irregular places differ in size, and a sampler that hides cells in random order would hide small ones more often
-than large ones. The random order is therefore closed to a circle and entered at a random patch: each patch is then
+Cells of irregular places differ in size, and a sampler that hides cells in random order would hide small ones more
+often than large ones. The random order is therefore closed to a circle and entered at a random patch: each patch is then
 hidden with exactly the wanted probability, whatever the cells are. The price is a second cell that is hidden in part.
 """
 

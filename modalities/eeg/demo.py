@@ -7,8 +7,8 @@ A recording is the sum of what textbooks put on a scalp (Niedermeyer's Electroen
 - what is no brain: blinks at the front, muscle at the temples, mains hum.
 
 Mental work lowers alpha and raises frontal theta (Klimesch 1999, doi:10.1016/S0165-0173(98)00056-3), by an amount that
-differs between subjects. So do alpha's frequency and size, far more than with the state: a class cannot be told from the
-height of a band alone, but from where on the head it lies and from its relation to the rest.
+differs between subjects. So do alpha's frequency and size, far more than with the state: a class cannot be told from
+the height of a band alone, but from where on the head it lies and from its relation to the rest.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def make_recording(
 
 
 def _background(rng: np.random.Generator, places: np.ndarray, n: int, sfreq_hz: float, slope: float) -> np.ndarray:
-    """[electrode, sample] of unit variance, falling with the frequency and with correlations that fall with distance."""
+    """[electrode, sample] of unit variance that falls with the frequency, correlations fall with distance."""
     distance = np.linalg.norm(places[:, None] - places[None], axis=-1)
     related = np.exp(-0.5 * (distance / _RELATED) ** 2) + 0.05 * np.eye(len(places))
     mixing = np.linalg.cholesky(related / 1.05)

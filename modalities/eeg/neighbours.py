@@ -44,7 +44,7 @@ def neighbourhoods(places: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def reading_order(places: np.ndarray) -> np.ndarray:
-    """[place] order from front to back, then left to right, then top to bottom; rounded, so noise does not swap them."""
+    """[place] order from front to back, left to right, top to bottom; rounded, so that noise does not swap them."""
     x, y, z = np.round(np.asarray(places, dtype=float), 4).T
     return np.lexsort((-z, x, -y))
 

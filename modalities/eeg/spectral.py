@@ -1,7 +1,7 @@
 """Spectral values of EEG: the logarithm of the power in narrow bands.
 
-- Welch's estimate (1967, doi:10.1109/TAU.1967.1161901): Hann windows of up to two seconds that overlap by half, averaged.
-  A segment with a gap is left out, so a gap costs its own seconds and nothing else. A stretch without any whole segment
+- Welch's estimate (1967, doi:10.1109/TAU.1967.1161901): Hann windows of up to two seconds that overlap by half, averaged
+  over time. A segment with a gap is left out, so a gap costs its own seconds and nothing else. A stretch without any whole segment
   has no spectrum: NaN, never zero.
 - The power of EEG falls about as one over the frequency. It is therefore multiplied by the frequency before the
   logarithm, by rule and not by statistics of the data: what is left is of order one and says how a band differs from
@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from scipy.signal import ShortTimeFFT
@@ -69,7 +70,7 @@ def _welch(x: np.ndarray, sfreq_hz: float, size: int) -> tuple[np.ndarray, np.nd
 def _bins(frequency: np.ndarray, edges: np.ndarray) -> list[np.ndarray]:
     """Places of the frequencies of each band, at least one."""
     found = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         inside = np.flatnonzero((frequency >= low) & (frequency < high))
         found.append(inside if len(inside) else np.abs(frequency - (low + high) / 2).argmin(keepdims=True))
     return found
