@@ -7,7 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eeg_kit import CAP, SFREQ_HZ, WRITERS, head, raw_array, write, write_brainvision, write_edf, write_fif, write_gdf
+from eeg_files_kit import (
+    CAP,
+    SFREQ_HZ,
+    WRITERS,
+    head,
+    raw_array,
+    write,
+    write_brainvision,
+    write_edf,
+    write_fif,
+    write_gdf,
+)
 from omnipatch.core.errors import CorruptFileError, InputError
 from omnipatch.core.modality import Annotation
 from omnipatch.modalities.eeg.montage import place
