@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -140,7 +142,8 @@ def test_every_electrode_is_in_one_neighbourhood(montage, size, turned):
 
 def test_neighbourhoods_are_closer_than_list_order():
     # the order of the files of eegmat
-    x = places(["Fp1", "Fp2", "F3", "F4", "F7", "F8", "T7", "T8", "C3", "C4", "P7", "P8", "P3", "P4", "O1", "O2", "Fz", "Cz", "Pz"])
+    names = "Fp1 Fp2 F3 F4 F7 F8 T7 T8 C3 C4 P7 P8 P3 P4 O1 O2 Fz Cz Pz"
+    x = places(names.split())
     spread = sum(pdist(x[g]).sum() for g in neighbourhoods(x, 4))
     listed = sum(pdist(x[i : i + 4]).sum() for i in range(0, 19, 4))
     assert spread < 0.75 * listed
@@ -178,7 +181,7 @@ def test_two_electrodes_at_one_place_are_refused():
 def test_bands_are_those_of_welch():
     x = noise(3)
     frequency, density = welch(x.astype(float), RATE_HZ, nperseg=200, detrend="constant")
-    for band, (low, high) in enumerate(zip(FINE_EDGES_HZ[:-1], FINE_EDGES_HZ[1:], strict=True)):
+    for band, (low, high) in enumerate(pairwise(FINE_EDGES_HZ)):
         inside = (frequency >= low) & (frequency < high)
         expected = np.log((density * frequency)[:, inside].mean(axis=1) + 1e-6)
         np.testing.assert_allclose(log_bands(x, RATE_HZ)[:, band], expected, atol=1e-3)

@@ -8,8 +8,8 @@ V-JEPA do (Bardes et al. 2024, https://arxiv.org/abs/2404.08471). Its short-rang
 with a small and a large radius.
 
 Cells of irregular places differ in size, and a sampler that hides cells in random order would hide small ones more
-often than large ones. The random order is therefore closed to a circle and entered at a random patch: each patch is then
-hidden with exactly the wanted probability, whatever the cells are. The price is a second cell that is hidden in part.
+often than large ones. The random order is therefore closed to a circle and entered at a random patch: each patch is
+then hidden with exactly the wanted probability, whatever the cells are. The price is a second cell hidden in part.
 """
 
 from __future__ import annotations

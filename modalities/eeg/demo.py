@@ -19,6 +19,7 @@ from ...core.modality import Annotation, Recording
 from .sites import site_places
 
 STATES = ("rest", "task")
+DEMO_HZ = 200.0
 SITES_10_20 = (
     "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2",
 )  # fmt: skip
@@ -32,7 +33,7 @@ _RELATED = 0.7  # distance at which the background of two electrodes is still mu
 def make_recording(
     rng: np.random.Generator,
     state: str | None = None,
-    sfreq_hz: float = 200.0,
+    sfreq_hz: float = DEMO_HZ,
     duration_s: float = 30.0,
     sensors: tuple[str, ...] = SITES_10_20,
 ) -> Recording:

@@ -10,15 +10,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from ...core.errors import InputError, nearest
-from ...core.modality import Dataset, Modality, Recording, Source, Task, Window
+from ...core.modality import Modality, Recording, Source, Task, Window
 from ...core.rng import RowRandom
 from ...core.sequence import PatchSequence, SequenceSpec
+from .artefacts import channel_quality
 from .augment import augment_tokens
 from .channels import canonical_channels, parse_aliases, unknown_channel
-from .datasets import DATASETS
-from .datasets import TASKS as DATASET_TASKS
 from .demo import SITES_10_20, STATES, make_recording
-from .features import hand_features
 from .grid import Grid
 from .layouts import ElectrodeLayout, Layout, TubeletLayout
 from .montage import place
@@ -55,9 +53,7 @@ class EEGConfig(PreprocessConfig):
     lose_electrodes: float = 0.3  # largest share of electrodes that an augmented view loses
 
     def __post_init__(self) -> None:
-        parent = getattr(super(), "__post_init__", None)
-        if parent is not None:
-            parent()
+        super().__post_init__()
         for name in ("window_s", "stride_s", "patch_s", "spectrum_s", "frame_s", "frame_step_s"):
             if getattr(self, name) <= 0:
                 raise InputError("must be positive", source=f"modality.{name}", got=getattr(self, name))
@@ -68,7 +64,8 @@ class EEGConfig(PreprocessConfig):
             raise InputError("the grid holds waves only", source="modality.content", got=self.content)
         if not 0 <= self.lose_electrodes < 1:
             raise InputError("must lie in [0, 1)", source="modality.lose_electrodes", got=self.lose_electrodes)
-        if self.patch_s > self.window_s or self.spectrum_s > self.window_s:
+        lengths = {"wave": self.patch_s, "spectrum": self.spectrum_s}
+        if self.layout != "grid" and max(lengths[content] for content in self.content) > self.window_s:
             raise InputError("a token is longer than a window", source="modality.window_s", got=self.window_s)
         check_bands(self.bands_hz, self.band_groups)
 
@@ -114,7 +111,7 @@ class EEG(Modality):
                 got=f"{recording.signals.shape[1] / recording.sfreq_hz:.3f} s",
                 expected=f"at least {shortest} s",
             )
-        x = preprocess(recording.signals, recording.sensors, recording.sfreq_hz, c)
+        x = preprocess(recording.signals, recording.sfreq_hz, c, recording.sensors, recording.extras.get("spread_uv"))
         positions = recording.extras.get("positions", {})
         chosen = None if task is None else self.task(task)
         found = []
@@ -134,7 +131,6 @@ class EEG(Modality):
                     subject=recording.subject,
                     site=recording.site,
                     label=recording.label if chosen is None else window_label(recording, chosen, start_s, stop_s),
-                    hand=None if chosen is None else hand_features(values, recording.sensors, c.sfreq_hz),
                     extras={"positions": positions} if positions else {},
                 )
             )
@@ -195,10 +191,7 @@ class EEG(Modality):
     # ---- what it knows ----------------------------------------------------------------------------------------
 
     def tasks(self) -> dict[str, Task]:
-        return {**TASKS, **DATASET_TASKS}
-
-    def datasets(self) -> dict[str, Dataset]:
-        return dict(DATASETS)
+        return dict(TASKS)
 
     def example(self, rng: np.random.Generator) -> Recording:
         return make_recording(rng)
@@ -220,12 +213,9 @@ class EEG(Modality):
         return super().load(source)
 
     def quality(self, recording: Recording) -> dict[str, str]:
-        extras = recording.extras
-        problems = dict.fromkeys(extras.get("bad_channels", ()), "marked bad in the file")
-        problems |= {
-            name: f"unknown channel (near {near})" for name, near in extras.get("unknown_channels", {}).items()
-        }
-        return problems
+        problems = channel_quality(np.asarray(recording.signals), recording.sensors, recording.sfreq_hz)
+        problems |= dict.fromkeys(recording.extras.get("bad_channels", ()), "marked bad in the file")
+        return problems | dict(recording.extras.get("unknown_channels", {}))
 
 
 def _places(names: tuple[str, ...], positions: Mapping[str, Any]) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Spectral values of EEG: the logarithm of the power in narrow bands.
 
-- Welch's estimate (1967, doi:10.1109/TAU.1967.1161901): Hann windows of up to two seconds that overlap by half, averaged
-  over time. A segment with a gap is left out, so a gap costs its own seconds and nothing else. A stretch without any whole segment
-  has no spectrum: NaN, never zero.
+- Welch's estimate (1967, doi:10.1109/TAU.1967.1161901): the mean over Hann windows of up to two seconds that overlap by
+  half. A segment with a gap is left out, so a gap costs its own seconds and nothing else. A stretch without any whole
+  segment has no spectrum: NaN, never zero.
 - The power of EEG falls about as one over the frequency. It is therefore multiplied by the frequency before the
   logarithm, by rule and not by statistics of the data: what is left is of order one and says how a band differs from
   that fall. Standardising by the recording would erase any class that is a recording.

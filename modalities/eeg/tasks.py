@@ -1,7 +1,7 @@
 """What can be predicted from an EEG here, and which class a window has.
 
-Labels come from two places: spans of annotations (a rest block, a sleep stage, a trial) and the whole recording. Where a
-recording has spans that name classes of a task they decide, because they know more; else the recording's own label
+Labels come from two places: spans of annotations (a rest block, a sleep stage, a trial) and the whole recording. Where
+a recording has spans that name classes of a task they decide, because they know more; else the recording's own label
 holds for each of its windows. Readers of data sets write class names, so nothing here knows a data set.
 """
 

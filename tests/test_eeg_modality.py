@@ -1,0 +1,149 @@
+"""The EEG adapter: the contract in all its layouts, windows and labels, any montage, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from eeg_kit import SITES, noise, window
+from omnipatch.core.batching import collate
+from omnipatch.core.blocks.registry import build
+from omnipatch.core.errors import InputError
+from omnipatch.core.modality import Annotation, Recording
+from omnipatch.core.testing import modality_checks
+from omnipatch.modalities.eeg import EEG, EEGConfig
+from omnipatch.modalities.eeg.demo import SITES_10_20, make_recording
+
+# what the published grid does on purpose: the last three of 19 channels are never seen
+DROPPED = "channels that fill no whole patch are dropped, as published"
+
+
+@modality_checks(EEG(EEGConfig(layout="tubelet", content=("wave", "spectrum"))))
+def test_tubelets_of_waves_and_spectra(check):
+    check()
+
+
+@modality_checks(EEG(EEGConfig(content=("spectrum",), band_groups=4, spectrum_s=2.5)))
+def test_spectra_by_band(check):
+    check()
+
+
+@modality_checks(
+    EEG(EEGConfig(layout="grid", window_s=20.0, frame_step_s=5.0)),
+    expected_failed={"dropped_sensor_is_absent": DROPPED, "each_sensor_works_alone": DROPPED},
+)
+def test_the_published_grid(check):
+    check()
+
+
+def recording(seconds: float = 20.0, names=SITES_10_20, **changes) -> Recording:
+    signals = 10 * noise(len(names), round(200 * seconds))
+    return replace(Recording(signals, tuple(names), 200.0, "uV", "r", "s"), **changes)
+
+
+class TestWindows:
+    def test_they_follow_each_other_and_the_rest_is_left(self):
+        windows = EEG().windows(recording(23.0))
+        assert [w.start_s for w in windows] == [0.0, 5.0, 10.0, 15.0]
+        assert {w.values.shape for w in windows} == {(19, 500)}
+        overlapping = EEG(EEGConfig(stride_s=2.5)).windows(recording(23.0))
+        assert [w.start_s for w in overlapping] == [2.5 * i for i in range(8)]
+
+    def test_a_short_recording_is_one_short_window(self):
+        (only,) = EEG().windows(recording(3.0))
+        assert only.values.shape == (19, 300)
+
+    def test_too_short_is_one_sentence(self):
+        with pytest.raises(InputError, match=r"r: recording is too short, got 0\.100 s, expected at least 0\.5 s"):
+            EEG().windows(recording(0.1))
+
+    def test_another_unit_is_one_sentence(self):
+        with pytest.raises(InputError, match="wrong unit, got V, expected uV"):
+            EEG().windows(recording(unit="V"))
+
+    def test_an_unknown_channel_alone_names_the_nearest(self):
+        with pytest.raises(InputError, match="unknown EEG channel"):
+            EEG().windows(recording(names=("Fpq",)))
+
+    def test_the_difference_of_recordings_is_kept(self):
+        """Standardising each recording would erase a class that is a recording."""
+        quiet = recording()
+        loud = replace(quiet, signals=3 * quiet.signals)
+        a, b = (EEG().windows(r)[0].values for r in (quiet, loud))
+        np.testing.assert_allclose(b, 3 * a, rtol=1e-4, atol=1e-4)
+
+
+class TestLabels:
+    def test_of_the_recording(self):
+        windows = EEG().windows(recording(label=("task", "good")), "rest-task")
+        assert {w.label for w in windows} == {("task",)}
+
+    def test_of_spans_where_there_are_any(self):
+        spans = (Annotation(0.0, "rest", 7.0), Annotation(7.0, "task", 8.0))
+        windows = EEG().windows(recording(label=("rest",), annotations=spans), "rest-task")
+        assert [w.label for w in windows] == [("rest",), ("task",), ("task",), ()]
+
+    def test_trials_begin_at_their_onset(self):
+        spans = tuple(Annotation(at, "task", 4.0) for at in (1.2, 8.0, 17.0))
+        eeg = EEG(EEGConfig(trials=True, trial_offset_s=0.5, window_s=3.0))
+        windows = eeg.windows(recording(annotations=spans), "rest-task")
+        assert [w.start_s for w in windows] == pytest.approx([1.7, 8.5])
+        assert {w.label for w in windows} == {("task",)}
+
+
+class TestMontages:
+    def test_a_measured_position_is_enough(self):
+        names, positions = ("input A1", "input A2"), {"input A1": (0.0, 0.6, 0.8), "input A2": (0.6, 0.0, 0.8)}
+        odd = recording(names=names, extras={"positions": positions})
+        eeg = EEG()
+        tokens = eeg.patchify(eeg.windows(odd)[0])
+        torch.testing.assert_close(tokens.coords[0, 0, 1:], torch.tensor([0.0, 0.6, 0.8]))
+        assert tokens.n_patches == 20
+
+    @pytest.mark.parametrize("layout", ["electrode", "tubelet"])
+    def test_one_network_embeds_all_of_them_together(self, layout):
+        eeg = EEG(EEGConfig(layout=layout, content=("wave", "spectrum")))
+        rows = [eeg.patchify(window(names, seed=i)) for i, names in enumerate((SITES_10_20, SITES[:64], ("Cz", "Pz")))]
+        encoder = build("encoder", {"name": "transformer", "width": 16, "depth": 2, "heads": 2}, eeg.spec).eval()
+        with torch.no_grad():
+            together = encoder(collate(rows)).pooled
+            alone = torch.cat([encoder(row).pooled for row in rows])
+        torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+    def test_bipolar_channels_stand_between_their_ends(self):
+        eeg = EEG()
+        tokens = eeg.patchify(eeg.windows(recording(names=("Fp1-F7", "F7-T7")))[0])
+        assert tokens.coords[0, :, 1:].norm(dim=-1).min() > 0.99
+        assert len(tokens.group.unique()) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"content": ("waves",)}, "did you mean 'wave'"),
+        ({"content": ()}, "unknown content"),
+        ({"layout": "grid", "content": ("spectrum",)}, "the grid holds waves only"),
+        ({"window_s": 0.0}, "must be positive"),
+        ({"window_s": 2.0, "patch_s": 4.0, "spectrum_s": 1.0}, "a token is longer than a window"),
+        ({"band_groups": 5}, "do not divide evenly"),
+        ({"lose_electrodes": 1.0}, r"must lie in \[0, 1\)"),
+        ({"sfreq_hz": 0.0}, "must be positive"),
+    ],
+)
+def test_bad_settings_are_one_sentence(options, words):
+    with pytest.raises(InputError, match=words):
+        EEGConfig(**options)
+
+
+def test_an_unknown_site_names_the_nearest():
+    with pytest.raises(InputError, match=r"unknown EEG channel.*Cz"):
+        EEG(EEGConfig(layout="tubelet", sites=("Cq", "Pz")))
+
+
+def test_quality_says_what_the_file_says():
+    made = make_recording(np.random.default_rng(0))
+    extras = {"bad_channels": ("Cz",), "unknown_channels": {"XX": "unknown channel"}}
+    found = EEG().quality(replace(made, extras=extras))
+    assert found == {"Cz": "marked bad in the file", "XX": "unknown channel"}
