@@ -14,6 +14,7 @@ from ...core.errors import CorruptFileError, InputError, nearest
 from .channels import channel_kind, nearest_sites, numbered_inputs, parse_channel, unknown_channel
 from .mne_files import mne_library
 from .montage import on_idealised_head
+from .recorders import recorder_aliases
 from .sites import Place
 
 _INPUT = re.compile(r"[A-Z]\d+", re.IGNORECASE)
@@ -43,6 +44,7 @@ def select_channels(path: Path, raw: Any, aliases: Mapping[str, str], montage: s
     Raises InputError that lists the nearest sites when no channel is understood.
     """
     found, template = Selection(), _template(montage)
+    aliases = {**recorder_aliases(raw.ch_names), **aliases}
     references: set[str] = set()
     measured: dict[str, Place] = {}
     numbered = numbered_inputs(raw.ch_names)

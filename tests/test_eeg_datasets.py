@@ -1,0 +1,223 @@
+"""Readers of public EEG data sets, on small folders in their layouts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from eeg_files_kit import SFREQ_HZ, head, write_edf, write_gdf
+from omnipatch.core.errors import CorruptFileError, InputError
+from omnipatch.modalities.eeg.datasets import (
+    DATASETS,
+    TASKS,
+    list_bci_iv_2a,
+    list_bids,
+    list_eegbci,
+    list_eegmat,
+    list_sleep_edf,
+    list_tuab,
+    list_tuev,
+)  # fmt: skip
+from omnipatch.modalities.eeg.marking import apply_marking
+from omnipatch.modalities.eeg.reading import read_eeg
+from scipy.io import savemat
+
+_2A_NAMES = [
+    "EEG-Fz", *(f"EEG-{i}" for i in range(6)), "EEG-C3", "EEG-6", "EEG-Cz", "EEG-7", "EEG-C4",
+    *(f"EEG-{i}" for i in range(8, 15)), "EEG-Pz", "EEG-15", "EEG-16", "EOG-left",
+]  # fmt: skip
+
+
+def _make(path, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_edf(path, head(), **options)
+
+
+def _load(source):
+    return apply_marking(read_eeg(source.path), source)
+
+
+def _marks(source):
+    return [(a.onset_s, a.duration_s, a.label) for a in _load(source).annotations]
+
+
+def test_eegmat_takes_state_and_counting_from_the_name(tmp_path):
+    for name in ("Subject00_1", "Subject00_2", "Subject01_1"):
+        _make(tmp_path / f"{name}.edf")
+    sources = list_eegmat(tmp_path)
+    assert [(s.record, s.subject, s.label) for s in sources] == [
+        ("Subject00_1", "Subject00", ("rest", "bad")),
+        ("Subject00_2", "Subject00", ("task", "bad")),
+        ("Subject01_1", "Subject01", ("rest", "good")),
+    ]
+
+
+@pytest.mark.parametrize("top", ["", "edf/"])
+@pytest.mark.parametrize("deep", ["", "000/00000021/s004_2013_08_15/"])
+def test_tuab_takes_side_and_label_from_the_folder(tmp_path, top, deep):
+    for side, label, name in (
+        ("train", "normal", "aaaaamye_s001_t000"), ("train", "abnormal", "aaaaamye_s003_t000"),
+        ("eval", "abnormal", "aaaaaxyz_s001_t001"),
+    ):  # fmt: skip
+        _make(tmp_path / f"{top}{side}/{label}/01_tcp_ar/{deep}{name}.edf")
+    found = {(s.record, s.subject, s.split, s.label) for s in list_tuab(tmp_path)}
+    assert found == {
+        ("tuabaaaaamye_s001_t000", "tuabaaaaamye", "train", ("normal",)),
+        ("tuabaaaaamye_s003_t000", "tuabaaaaamye", "train", ("abnormal",)),
+        ("tuabaaaaaxyz_s001_t001", "tuabaaaaaxyz", "test", ("abnormal",)),
+    }
+
+
+def test_tuev_events_are_of_the_whole_head_and_padded(tmp_path):
+    path = _make(tmp_path / "edf/train/aaaaaaar/aaaaaaar_00000001.edf")
+    path.with_suffix(".rec").write_text("0,2.2,3.2,1\n5,2.2,3.2,1\n7,0.5,1.0,6\n")
+    evaluation = _make(tmp_path / "edf/eval/000/bckg_000_a_.edf")
+    evaluation.with_suffix(".rec").write_text("")
+    first, second = sorted(list_tuev(tmp_path), key=lambda s: s.split, reverse=True)
+    assert (first.subject, first.split, second.subject, second.split) == (
+        "tuevaaaaaaar",
+        "train",
+        "tuev-eval000",
+        "test",
+    )
+    assert _marks(first) == [(0.0, 3.0, "BCKG"), (pytest.approx(0.2), pytest.approx(3.8), "SPSW")]
+    assert _marks(second) == []
+
+
+@pytest.mark.parametrize("row", ["1,2,3", "1,x,3,4", "1,3,2,4", "1,nan,3,4"])
+def test_a_damaged_file_of_events_is_one_sentence(tmp_path, row):
+    path = _make(tmp_path / "train/a/a_1.edf")
+    path.with_suffix(".rec").write_text(f"0,1,2,6\n{row}\n")
+    with pytest.raises(CorruptFileError, match=r"a_1\.rec: bad row, field line 2"):
+        _load(list_tuev(tmp_path)[0])
+
+
+def test_a_missing_file_of_events_is_one_sentence(tmp_path):
+    _make(tmp_path / "train/a/a_1.edf")
+    with pytest.raises(InputError, match=r"a_1\.rec: file of marks cannot be read"):
+        list_tuev(tmp_path)
+
+
+def test_sleep_edf_pairs_nights_with_hypnograms(tmp_path):
+    stages = [(0.0, 1.0, "Sleep stage W"), (1.0, 1.0, "Sleep stage 4"), (2.0, 1.0, "Sleep stage R"),
+              (3.0, 1.0, "Sleep stage ?")]  # fmt: skip
+    for night in ("SC4001", "SC4002", "ST7011"):
+        folder = tmp_path / ("sleep-cassette" if night[1] == "C" else "sleep-telemetry")
+        folder.mkdir(exist_ok=True)
+        write_edf(folder / f"{night}E0-PSG.edf", head(("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal")))
+        write_edf(folder / f"{night}EC-Hypnogram.edf", head(("EEG Fpz-Cz",)), marks=stages)
+    sources = list_sleep_edf(tmp_path)
+    assert [(s.record, s.subject, s.site) for s in sources] == [
+        ("SC4001E", "SC400", "cassette"), ("SC4002E", "SC400", "cassette"), ("ST7011E", "ST701", "telemetry"),
+    ]  # fmt: skip
+    recording = _load(sources[0])
+    assert recording.sensors == ("Fpz-Cz", "Pz-Oz")
+    assert [a.label for a in recording.annotations] == ["W", "N3", "REM", "Sleep stage ?"]
+    (tmp_path / "sleep-cassette/SC4001EC-Hypnogram.edf").unlink()
+    with pytest.raises(InputError, match=r"one hypnogram, got 0 files, expected SC4001E\?-Hypnogram"):
+        list_sleep_edf(tmp_path)
+
+
+def test_eegbci_names_classes_by_run(tmp_path):
+    marks = [(0.0, 1.0, "T0"), (1.0, 1.0, "T1"), (2.0, 1.0, "T2")]
+    for name in ("S001R01", "S001R02", "S001R03", "S001R04", "S001R05", "S001R06", "S001R12", "S001R14", "S088R03"):
+        _make(tmp_path / name[:4] / f"{name}.edf", marks=marks)
+    sources = {s.record: s for s in list_eegbci(tmp_path)}
+    assert "S088R03" not in sources
+    assert [sources[name].label for name in ("S001R01", "S001R02")] == [("eyes open",), ("eyes closed",)]
+    meant = {
+        "S001R03": ("left fist", "right fist"),
+        "S001R04": ("imagined left fist", "imagined right fist"),
+        "S001R05": ("both fists", "both feet"),
+        "S001R06": ("imagined both fists", "imagined both feet"),
+        "S001R12": ("imagined left fist", "imagined right fist"),
+        "S001R14": ("imagined both fists", "imagined both feet"),
+    }
+    for name, (one, two) in meant.items():
+        assert [mark[2] for mark in _marks(sources[name])] == ["T0", one, two]
+    assert {s.subject for s in sources.values()} == {"S001"}
+
+
+def test_bci_iv_2a_reads_cues_and_true_labels(tmp_path):
+    x = head(_2A_NAMES, duration_s=12.0)
+    at = [round(s * SFREQ_HZ) for s in (1, 6)]
+    write_gdf(tmp_path / "A01T.gdf", x, events=[(at[0], 769), (at[1], 772)])
+    write_gdf(tmp_path / "A01E.gdf", x, events=[(at[0], 783), (at[1], 783)])
+    write_gdf(tmp_path / "A02E.gdf", x, events=[(at[0], 783)])
+    savemat(tmp_path / "A01E.mat", {"classlabel": np.array([[2], [3]])})
+    sources = {s.record: s for s in list_bci_iv_2a(tmp_path)}
+    assert [(s.subject, s.site) for s in sources.values()][:2] == [("A01", "session 2"), ("A01", "session 1")]
+    assert _marks(sources["A01T"]) == [(1.0, 4.0, "left hand"), (6.0, 4.0, "tongue")]
+    assert _marks(sources["A01E"]) == [(1.0, 4.0, "right hand"), (6.0, 4.0, "feet")]
+    assert [mark[2] for mark in _marks(sources["A02E"])] == ["783"]
+    assert _load(sources["A01T"]).sensors[:9] == ("Fz", "FC3", "FC1", "FCz", "FC2", "FC4", "C5", "C3", "C1")
+    assert len(_load(sources["A01T"]).sensors) == 22
+    savemat(tmp_path / "A01E.mat", {"classlabel": np.array([[2]])})
+    with pytest.raises(InputError, match="differ in number, got 1, expected 2 trials"):
+        _load(sources["A01E"])
+    savemat(tmp_path / "A01E.mat", {"other": np.array([[2]])})
+    with pytest.raises(CorruptFileError, match=r"A01E\.mat: no classlabel"):
+        _load(sources["A01E"])
+
+
+def _bids(root):
+    for subject, session in (("sub-01", ""), ("sub-02", "ses-a/")):
+        tag = f"{subject}_{session[:-1] + '_' if session else ''}task-rest"
+        path = _make(root / subject / f"{session}eeg" / f"{tag}_eeg.edf")
+        path.with_name(f"{tag}_events.tsv").write_text(
+            "onset\tduration\ttrial_type\tvalue\n0.5\t1.0\tgo\t1\n2.0\tn/a\tn/a\t7\nn/a\t1\tgo\t1\n3\t0\tn/a\tn/a\n"
+        )
+        path.with_name(f"{tag}_channels.tsv").write_text(
+            "name\ttype\tstatus\nFp1\tEEG\tgood\nC3\tEEG\tbad\nECG\tECG\tbad\n"
+        )
+    (root / "participants.tsv").write_text(
+        "participant_id\tage\tsex\tgroup\nsub-01\t30\tF\tpatient\nsub-02\tn/a\tM\tn/a\n"
+    )
+
+
+def test_bids_gives_subjects_groups_events_and_bad_channels(tmp_path):
+    _bids(tmp_path)
+    one, two = list_bids(tmp_path)
+    assert (one.record, one.subject, one.label) == ("sub-01_task-rest", "sub-01", ("patient",))
+    assert (two.record, two.subject, two.label) == ("sub-02_ses-a_task-rest", "sub-02", ())
+    assert (one.extras["age"], one.extras["sex"]) == ("30", "F")
+    assert "age" not in two.extras
+    recording = _load(one)
+    assert _marks(one) == [(0.5, 1.0, "go"), (2.0, 0.0, "7")]
+    assert recording.extras["bad_channels"] == ("C3",)
+    assert np.isnan(recording.signals[1]).all()
+    assert np.isfinite(recording.signals[[0, 2, 3]]).all()
+
+
+def test_bids_refuses_a_person_nobody_took_part_as(tmp_path):
+    _bids(tmp_path)
+    (tmp_path / "participants.tsv").write_text("participant_id\nsub-01\n")
+    with pytest.raises(InputError, match=r"participants\.tsv, got sub-02"):
+        list_bids(tmp_path)
+    (tmp_path / "participants.tsv").write_text("name\nsub-01\n")
+    with pytest.raises(CorruptFileError, match=r"columns are missing, got name, expected participant_id"):
+        list_bids(tmp_path)
+
+
+def test_an_edited_file_of_labels_is_another_source(tmp_path):
+    path = _make(tmp_path / "train/a/a_1.edf")
+    before, after = [], []
+    for code, found in ((1, before), (2, after)):
+        path.with_suffix(".rec").write_text(f"0,1,2,{code}\n")
+        found.append(repr(list_tuev(tmp_path)[0].extras["marking"]))
+    assert before != after
+    assert str(tmp_path) not in before[0]
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_a_wrong_folder_says_what_was_expected(tmp_path, name):
+    (tmp_path / "x.txt").write_text("x")
+    with pytest.raises(InputError, match=f"wrong layout for data set {name}, got .*, expected .*"):
+        DATASETS[name].list_sources(tmp_path)
+    with pytest.raises(InputError, match=f"no folder for data set {name}"):
+        DATASETS[name].list_sources(tmp_path / "nowhere")
+
+
+def test_names_are_told_once():
+    named = [name for d in DATASETS.values() for name in d.tasks if not name.startswith("rest-")]
+    assert sorted(named) == sorted(TASKS)
+    assert all(d.folder.startswith("eeg/") and d.licence and d.citation and d.instructions for d in DATASETS.values())
