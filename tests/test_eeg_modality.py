@@ -12,30 +12,28 @@ from omnipatch.core.batching import collate
 from omnipatch.core.blocks.registry import build
 from omnipatch.core.errors import InputError
 from omnipatch.core.modality import Annotation, Recording
-from omnipatch.core.testing import modality_checks
+from omnipatch.core.testing.checks import all_checks, run_check
 from omnipatch.modalities.eeg import EEG, EEGConfig
 from omnipatch.modalities.eeg.demo import SITES_10_20, make_recording
 
-# what the published grid does on purpose: the last three of 19 channels are never seen
-DROPPED = "channels that fill no whole patch are dropped, as published"
+# checks about files, labels and the demo set do not depend on the layout; test_testing_kit runs them
+OF_TOKENS = [c.name for c in all_checks().values() if c.theme in ("patches", "patchify", "sensors", "augmentation",
+                                                                   "maskers", "training")]  # fmt: skip
+LAYOUTS = {
+    "tubelets of waves and spectra": {"layout": "tubelet", "content": ("wave", "spectrum")},
+    "spectra by band": {"content": ("spectrum",), "band_groups": 4, "spectrum_s": 2.5},
+    "the published grid": {"layout": "grid", "window_s": 20.0, "frame_step_s": 5.0},
+}
+# the last three of 19 channels fill no whole patch of the grid and are dropped, as published
+DROPPED = ("dropped_sensor_is_absent", "each_sensor_works_alone")
 
 
-@modality_checks(EEG(EEGConfig(layout="tubelet", content=("wave", "spectrum"))))
-def test_tubelets_of_waves_and_spectra(check):
-    check()
-
-
-@modality_checks(EEG(EEGConfig(content=("spectrum",), band_groups=4, spectrum_s=2.5)))
-def test_spectra_by_band(check):
-    check()
-
-
-@modality_checks(
-    EEG(EEGConfig(layout="grid", window_s=20.0, frame_step_s=5.0)),
-    expected_failed={"dropped_sensor_is_absent": DROPPED, "each_sensor_works_alone": DROPPED},
-)
-def test_the_published_grid(check):
-    check()
+@pytest.mark.parametrize("check", OF_TOKENS)
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_the_contract_of_tokens_holds_in_every_layout(name, check):
+    outcome = run_check(EEG(EEGConfig(**LAYOUTS[name])), check)
+    wanted = "failed" if name == "the published grid" and check in DROPPED else ("passed", "skipped")
+    assert outcome.state in wanted, outcome.message
 
 
 def recording(seconds: float = 20.0, names=SITES_10_20, **changes) -> Recording:

@@ -56,15 +56,21 @@ def labels_are_classes_of_their_task(case: Case) -> None:
         )
 
 
-@check(fix="let `example` make every class of the first task, and two or more of each other")
+@check(
+    fix="let `example` make every class of the first task, and two or more of each other, or name the data set that has "
+    "its labels"
+)
 def tasks_get_labels_from_the_demo_set(case: Case) -> None:
     need(case.modality.tasks(), "the adapter has no tasks")
     found: dict[str, set[str]] = {name: set() for name in case.modality.tasks()}
     for task, window in _labelled(case):
         found[task.name].update(_names(task, window))
     first = next(iter(found))
+    elsewhere = {name for dataset in case.modality.datasets().values() for name in dataset.tasks} - {first}
     for name, task in case.modality.tasks().items():
         seen = found[name] & set(task.classes)
+        if not seen and name in elsewhere:
+            continue
         wanted = (
             set(task.classes)
             if name == first

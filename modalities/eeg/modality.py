@@ -10,15 +10,18 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from ...core.errors import InputError, nearest
-from ...core.modality import Modality, Recording, Source, Task, Window
+from ...core.modality import Dataset, Modality, Recording, Source, Task, Window
 from ...core.rng import RowRandom
 from ...core.sequence import PatchSequence, SequenceSpec
 from .artefacts import channel_quality
 from .augment import augment_tokens
 from .channels import canonical_channels, parse_aliases, unknown_channel
+from .datasets import DATASETS
+from .datasets import TASKS as DATASET_TASKS
 from .demo import SITES_10_20, STATES, make_recording
 from .grid import Grid
 from .layouts import ElectrodeLayout, Layout, TubeletLayout
+from .marking import apply_marking
 from .montage import place
 from .preprocess import PreprocessConfig, preprocess
 from .reading import read_eeg
@@ -191,7 +194,10 @@ class EEG(Modality):
     # ---- what it knows ----------------------------------------------------------------------------------------
 
     def tasks(self) -> dict[str, Task]:
-        return dict(TASKS)
+        return {**TASKS, **DATASET_TASKS}
+
+    def datasets(self) -> dict[str, Dataset]:
+        return dict(DATASETS)
 
     def example(self, rng: np.random.Generator) -> Recording:
         return make_recording(rng)
@@ -205,12 +211,12 @@ class EEG(Modality):
         ]
 
     def load(self, source: Source) -> Recording:
-        """As everywhere; the label of a generated recording says which state to make."""
+        """As everywhere; a generated recording's label says which state to make, a data set what its marks mean."""
         if source.path is None and source.label and source.label[0] in STATES:
             made = make_recording(np.random.default_rng(source.seed), source.label[0])
             extras = {**made.extras, **source.extras}
             return replace(made, record=source.record, subject=source.subject, site=source.site, extras=extras)
-        return super().load(source)
+        return apply_marking(super().load(source), source)
 
     def quality(self, recording: Recording) -> dict[str, str]:
         problems = channel_quality(np.asarray(recording.signals), recording.sensors, recording.sfreq_hz)

@@ -60,7 +60,7 @@ class TokenShape:
 
     def spec(self, slots: int) -> SequenceSpec:
         """The spec of tokens of `slots` electrodes."""
-        shapes = tuple((slots, self.values(kind)) for kind in self.kinds)
+        shapes: list[tuple[int, ...]] = [(slots, self.values(kind)) for kind in self.kinds]
         octave = self.band_groups > 1
         axes = ("time_s", "x", "y", "z", *(["octave"] if octave else []))
         step_s = self.wave_s if "wave" in self.kinds else self.spectrum_s
@@ -71,7 +71,7 @@ class TokenShape:
             patch_shape=(max(map(math.prod, shapes)),) if several else shapes[0],
             sfreq_hz=self.sfreq_hz,
             kinds=self.kinds,
-            kind_shapes=shapes if several else (),
+            kind_shapes=tuple(shapes) if several else (),
         )
 
 
