@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from eeg_kit import SITES, noise, window
 from omnipatch.core.batching import collate
 from omnipatch.core.blocks.registry import build
+from omnipatch.core.config import DataConfig
+from omnipatch.core.data.sources import resolve_sources
 from omnipatch.core.errors import InputError
 from omnipatch.core.modality import Annotation, Recording
 from omnipatch.core.testing.checks import all_checks, run_check
@@ -91,6 +94,20 @@ class TestLabels:
         assert {w.label for w in windows} == {("task",)}
 
 
+class TestHandFeatures:
+    def test_a_task_brings_those_of_the_config(self):
+        assert EEG().windows(recording())[0].hand is None
+        sizes = {"bands": 6 * 19, "fine-bands": 32 * 19, "log-covariance": 6 * 190}
+        for sets in (("bands",), ("fine-bands", "log-covariance")):
+            (window, *_) = EEG(EEGConfig(hand=sets)).windows(recording(label=("rest",)), "rest-task")
+            assert window.hand is not None
+            assert window.hand.shape == (sum(sizes[name] for name in sets),)
+            assert np.isfinite(window.hand).all()
+
+    def test_there_may_be_none(self):
+        assert EEG(EEGConfig(hand=())).windows(recording(), "rest-task")[0].hand is None
+
+
 class TestMontages:
     def test_a_measured_position_is_enough(self):
         names, positions = ("input A1", "input A2"), {"input A1": (0.0, 0.6, 0.8), "input A2": (0.6, 0.0, 0.8)}
@@ -126,6 +143,7 @@ class TestMontages:
         ({"window_s": 0.0}, "must be positive"),
         ({"window_s": 2.0, "patch_s": 4.0, "spectrum_s": 1.0}, "a token is longer than a window"),
         ({"band_groups": 5}, "do not divide evenly"),
+        ({"hand": ("band",)}, "did you mean 'bands'"),
         ({"lose_electrodes": 1.0}, r"must lie in \[0, 1\)"),
         ({"sfreq_hz": 0.0}, "must be positive"),
     ],
@@ -138,6 +156,19 @@ def test_bad_settings_are_one_sentence(options, words):
 def test_an_unknown_site_names_the_nearest():
     with pytest.raises(InputError, match=r"unknown EEG channel.*Cz"):
         EEG(EEGConfig(layout="tubelet", sites=("Cq", "Pz")))
+
+
+@pytest.mark.real_data
+def test_windows_of_eegmat_are_those_of_its_description():
+    eeg = EEG(EEGConfig(content=("spectrum",), hand=()))
+    counts: Counter[str] = Counter()
+    for source in resolve_sources(eeg, DataConfig(name="eegmat")):
+        windows = eeg.windows(eeg.load(source), "rest-task")
+        counts.update(w.label[0] for w in windows)
+        tokens = eeg.patchify(windows[0])
+        assert tokens.n_patches == 19
+        assert tokens.valid.all()
+    assert counts == {"rest": 1007, "task": 336}
 
 
 def test_quality_says_what_the_file_says():

@@ -57,8 +57,8 @@ def labels_are_classes_of_their_task(case: Case) -> None:
 
 
 @check(
-    fix="let `example` make every class of the first task, and two or more of each other, or name the data set that has "
-    "its labels"
+    fix="let `example` make every class of the first task, and two or more of each other, or name the data set that "
+    "has its labels"
 )
 def tasks_get_labels_from_the_demo_set(case: Case) -> None:
     need(case.modality.tasks(), "the adapter has no tasks")

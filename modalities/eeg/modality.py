@@ -19,6 +19,7 @@ from .channels import canonical_channels, parse_aliases, unknown_channel
 from .datasets import DATASETS
 from .datasets import TASKS as DATASET_TASKS
 from .demo import SITES_10_20, STATES, make_recording
+from .features import FEATURE_SETS, hand_features
 from .grid import Grid
 from .layouts import ElectrodeLayout, Layout, TubeletLayout
 from .marking import apply_marking
@@ -48,12 +49,13 @@ class EEGConfig(PreprocessConfig):
     spectrum_s: float = 5.0  # stretch of a spectral token
     bands_hz: tuple[float, ...] = FINE_EDGES_HZ  # edges of the bands of a spectral token
     band_groups: int = 1  # spectral tokens among which the bands are divided, so that whole bands can be hidden
-    sites: tuple[str, ...] = SITES_10_20  # tubelet: sites that are grouped; grid: rows, in this order
+    sites: tuple[str, ...] = SITES_10_20  # of tubelets, of the grid's rows and of hand features
     neighbours: int = 4  # tubelet: most sites of a neighbourhood
     grid_patch: tuple[int, int, int] = (4, 4, 30)  # grid: frames, channels and samples of a patch
     frame_s: float = 5.0  # grid: length of a frame
     frame_step_s: float = 7.5  # grid: distance of frames
     lose_electrodes: float = 0.3  # largest share of electrodes that an augmented view loses
+    hand: tuple[str, ...] = ("bands",)  # features of the baseline: bands, fine-bands, log-covariance
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,6 +72,9 @@ class EEGConfig(PreprocessConfig):
         lengths = {"wave": self.patch_s, "spectrum": self.spectrum_s}
         if self.layout != "grid" and max(lengths[content] for content in self.content) > self.window_s:
             raise InputError("a token is longer than a window", source="modality.window_s", got=self.window_s)
+        for name in self.hand:
+            if name not in FEATURE_SETS:
+                raise InputError("unknown name in modality.hand", got=name, fix=nearest(name, FEATURE_SETS))
         check_bands(self.bands_hz, self.band_groups)
 
 
@@ -84,14 +89,14 @@ class EEG(Modality):
         super().__init__(config)
         c = self.config
         self._aliases = parse_aliases(c.aliases)
-        sites = canonical_channels(c.sites)
+        self._sites = canonical_channels(c.sites)
         self._shape = TokenShape(c.content, c.patch_s, c.spectrum_s, c.bands_hz, c.band_groups, c.sfreq_hz)
         self._layout: Layout = ElectrodeLayout()
         self._grid: Grid | None = None
         if c.layout == "tubelet":
-            self._layout = TubeletLayout(_places(sites, {}), c.neighbours)
+            self._layout = TubeletLayout(_places(self._sites, {}), c.neighbours)
         elif c.layout == "grid":
-            self._grid = Grid(sites, c.grid_patch, c.frame_s, c.frame_step_s, c.sfreq_hz)
+            self._grid = Grid(self._sites, c.grid_patch, c.frame_s, c.frame_step_s, c.sfreq_hz)
 
     @property
     def spec(self) -> SequenceSpec:
@@ -134,6 +139,7 @@ class EEG(Modality):
                     subject=recording.subject,
                     site=recording.site,
                     label=recording.label if chosen is None else window_label(recording, chosen, start_s, stop_s),
+                    hand=None if chosen is None or not c.hand else self._hand(values, recording.sensors),
                     extras={"positions": positions} if positions else {},
                 )
             )
@@ -152,6 +158,9 @@ class EEG(Modality):
             signals=np.asarray(recording.signals)[kept],
             sensors=tuple(recording.sensors[i] for i in kept),
         )
+
+    def _hand(self, values: np.ndarray, sensors: tuple[str, ...]) -> np.ndarray:
+        return hand_features(values, sensors, self.config.sfreq_hz, self.config.hand, self._sites)
 
     def _starts(self, recording: Recording, duration_s: float, task: Task | None) -> list[float]:
         """Start of each window in seconds. What is left over behind the last whole one is not used."""
