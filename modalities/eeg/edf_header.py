@@ -107,4 +107,4 @@ def _number(path: Path, field: str, raw: bytes) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise CorruptFileError("header field is not a number", source=path, field=field, got=text) from error
+        raise CorruptFileError("header field is not a number", source=path, field=field, got=repr(text)) from error

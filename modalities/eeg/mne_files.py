@@ -18,6 +18,7 @@ import numpy as np
 
 from ...core.errors import CorruptFileError, InputError
 from .edf_header import choose_signals
+from .mat_check import check_mat5
 
 _READERS = {
     ".edf": "read_raw_edf", ".bdf": "read_raw_bdf", ".gdf": "read_raw_gdf", ".vhdr": "read_raw_brainvision",
@@ -65,6 +66,8 @@ def open_raw(path: Path, notes: list[str]) -> tuple[Any, dict[str, str]]:
     if suffix in (".edf", ".bdf"):
         chosen, left_out = choose_signals(path, sample_bytes=2 if suffix == ".edf" else 3, notes=notes)
         options["include"] = chosen
+    if suffix == ".set":
+        check_mat5(path)
     mne = mne_library()
     with reading(path, notes):
         return getattr(mne.io, _READERS[suffix])(path, preload=False, verbose="WARNING", **options), left_out

@@ -52,18 +52,17 @@ def read_eeg(
     path = Path(path)
     notes: list[str] = []
     raw, left_out = open_raw(path, notes)
-    sfreq_hz, n_samples = float(raw.info["sfreq"]), int(raw.n_times)
-    if not _SLOWEST_HZ <= sfreq_hz <= _FASTEST_HZ or n_samples < 1:
-        raise CorruptFileError("no usable samples", source=path, got=f"{n_samples} samples at {sfreq_hz:g} Hz")
-    first, last = _stretch(path, start_s, stop_s, sfreq_hz, n_samples)
-    chosen = select_channels(path, raw, aliases or {}, montage, notes)
-    names = {raw.ch_names[row]: name for row, name in chosen.rows.items()}
-    signals = _samples(path, raw, chosen.rows, (first, last), notes)
-    with np.errstate(over="ignore"):
-        signals *= _microvolt(path, raw, names)[:, None]
-    bad = [name for written, name in names.items() if written in raw.info["bads"]]
-    signals[[name in bad for name in names.values()]] = np.nan
     with reading(path, notes):
+        sfreq_hz, n_samples = float(raw.info["sfreq"]), int(raw.n_times)
+        if not _SLOWEST_HZ <= sfreq_hz <= _FASTEST_HZ or n_samples < 1:
+            raise CorruptFileError("no usable samples", source=path, got=f"{n_samples} samples at {sfreq_hz:g} Hz")
+        first, last = _stretch(path, start_s, stop_s, sfreq_hz, n_samples)
+        chosen = select_channels(path, raw, aliases or {}, montage, notes)
+        names = {raw.ch_names[row]: name for row, name in chosen.rows.items()}
+        signals = _samples(raw, list(chosen.rows), first, last)
+        signals *= _microvolt(path, raw, names)[:, None]
+        bad = [name for written, name in names.items() if written in raw.info["bads"]]
+        signals[[name in bad for name in names.values()]] = np.nan
         events = read_annotations(raw, names, first, last)
     return Recording(
         signals=_finite(signals),
@@ -104,17 +103,14 @@ def _stretch(
     return first, last
 
 
-def _samples(path: Path, raw: Any, rows: Mapping[int, str], stretch: tuple[int, int], notes: list[str]) -> np.ndarray:
+def _samples(raw: Any, picks: list[int], first: int, last: int) -> np.ndarray:
     """[channel, sample] float32 in volt, as MNE understands it; stretches that are marked bad are NaN."""
-    first, last = stretch
-    picks = list(rows)
     step = max(1, _PIECE // len(picks))
-    with reading(path, notes):
-        found = np.empty((len(picks), last - first), np.float32)
-        for start in range(first, last, step):
-            stop = min(last, start + step)
-            piece = raw.get_data(picks, start, stop, reject_by_annotation="NaN", verbose="WARNING")
-            found[:, start - first : stop - first] = piece
+    found = np.empty((len(picks), last - first), np.float32)
+    for start in range(first, last, step):
+        stop = min(last, start + step)
+        piece = raw.get_data(picks, start, stop, reject_by_annotation="NaN", verbose="WARNING")
+        found[:, start - first : stop - first] = piece
     return found
 
 

@@ -1,0 +1,175 @@
+"""Damaged EEG files of every format: each gives a valid recording or one sentence, soon and in little memory."""
+
+from __future__ import annotations
+
+import re
+import resource
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from eeg_files_kit import WRITERS, head, write_brainvision, write_edf, write_fif, write_gdf, write_set
+from omnipatch.core.errors import InputError
+from omnipatch.modalities.eeg.artefacts import channel_quality
+from omnipatch.modalities.eeg.preprocess import PreprocessConfig, preprocess
+from omnipatch.modalities.eeg.reading import read_eeg
+
+LIMIT_S = 20
+EXTRA_BYTES = 1 << 30  # beyond what a test process holds already
+HUGE = ("0", "-1", "1", "7", "65536", "4294967296", "1000000000000", "9" * 40, "1e308", "nan", "inf", "", "0x10")
+MARKS = [(0.5, 0.0, "blink"), (1.0, 1.0, "seizure")]
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """{ending: {file name: bytes}} of small valid recordings; a name without `r_raw` would make MNE warn of FIF."""
+    x, made = head(), {}
+    for suffix in WRITERS:
+        folder = tmp_path_factory.mktemp(suffix[1:])
+        path = folder / f"r_raw{suffix}"
+        if suffix == ".gdf":
+            write_gdf(path, x, events=[(64, 769), (256, 770)])
+        else:
+            writer = {".edf": write_edf, ".bdf": write_edf, ".fif": write_fif, ".set": write_set}
+            writer.get(suffix, write_brainvision)(path, x, marks=MARKS)
+        made[suffix] = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+    return made
+
+
+def _truncate(rng, raw):
+    return raw[: rng.integers(0, len(raw) + 1)]
+
+
+def _flip(rng, raw):
+    """A few bytes changed, where headers are more often than among the samples."""
+    data = bytearray(raw)
+    reach = len(data) if rng.random() < 0.3 else min(len(data), 4096)
+    for at in rng.integers(0, reach, rng.integers(1, 9)):
+        data[at] = rng.integers(0, 256)
+    return bytes(data)
+
+
+def _number(rng, raw):
+    """A number in the text of a header replaced by an awkward one of the same width, or of another in a text file."""
+    numbers = list(re.finditer(rb"\d+", raw[:4096]))
+    if not numbers:
+        return _flip(rng, raw)
+    at = numbers[rng.integers(0, len(numbers))]
+    new = str(rng.choice(HUGE)).encode()
+    if not raw.isascii():
+        new = new[: at.end() - at.start()].ljust(at.end() - at.start())
+    return raw[: at.start()] + new + raw[at.end() :]
+
+
+def _word(rng, raw):
+    """Four or eight bytes of a binary header become an extreme number."""
+    width = int(rng.choice([2, 4, 8]))
+    at = int(rng.integers(0, max(1, min(len(raw), 2048) - width)))
+    value = [b"\xff" * width, b"\0" * width, b"\x7f" * width, b"\0" * (width - 1) + b"\x80"][rng.integers(0, 4)]
+    return raw[:at] + value + raw[at + width :]
+
+
+def _swap(rng, raw):
+    one, two = sorted(int(at) for at in rng.integers(0, len(raw), 2))
+    return raw[two:] + raw[one:two] + raw[:one]
+
+
+def _lines(rng, raw):
+    """A line lost or doubled."""
+    lines = raw.splitlines(keepends=True)
+    at = int(rng.integers(0, len(lines)))
+    return b"".join(lines[:at] + lines[at + 1 :] if rng.random() < 0.5 else [*lines, lines[at]])
+
+
+def _foreign(rng, raw):
+    """Bytes that are not UTF-8, or another file's, in the middle."""
+    at = int(rng.integers(0, len(raw)))
+    return raw[:at] + [b"\xff\xfe\x80", b"\0" * 40, "\u00b5\u4e2d".encode(), b"\r\n\r\n"][rng.integers(0, 4)] + raw[at:]
+
+
+MUTATORS = (_truncate, _flip, _number, _word, _swap, _lines, _foreign)
+
+
+@contextmanager
+def limits(seconds: int = LIMIT_S, extra_bytes: int = EXTRA_BYTES):
+    """More time or address space than this is a failure."""
+
+    def stop(*_):
+        raise TimeoutError(f"still reading after {seconds} s")
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    memory = resource.getrlimit(resource.RLIMIT_AS)
+    before = signal.signal(signal.SIGALRM, stop)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + extra_bytes, memory[1]))
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        resource.setrlimit(resource.RLIMIT_AS, memory)
+
+
+def _use(path: Path) -> str | None:
+    """Read a recording and preprocess it; what was wrong with it."""
+    try:
+        recording = read_eeg(path)
+        x = recording.signals
+        assert x.dtype == np.float32
+        assert x.ndim == 2
+        assert len(x) == len(recording.sensors) == len(set(recording.sensors)) > 0
+        assert not np.isinf(x).any()
+        duration_s = x.shape[1] / recording.sfreq_hz
+        assert all(0 <= a.onset_s <= a.onset_s + a.duration_s <= duration_s + 1e-6 for a in recording.annotations)
+        channel_quality(x, recording.sensors, recording.sfreq_hz)
+        assert not np.isinf(preprocess(x, recording.sfreq_hz, PreprocessConfig(), recording.sensors)).any()
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _campaign(tmp_path, files: dict[str, bytes], suffix: str, seeds: range) -> dict[str, int]:
+    outcomes = {"read": 0, "refused": 0}
+    for seed in seeds:
+        rng = np.random.default_rng([seed, sum(suffix.encode())])
+        changed = dict(files)
+        for _ in range(rng.integers(1, 3)):
+            name = f"r_raw{suffix}" if rng.random() < 0.6 else str(rng.choice(sorted(files)))
+            if changed[name]:
+                changed[name] = MUTATORS[rng.integers(0, len(MUTATORS))](rng, changed[name])
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        for name, raw in changed.items():
+            (folder / name).write_bytes(raw)
+        try:
+            with limits():
+                problem = _use(folder / f"r_raw{suffix}")
+        except Exception as error:
+            raise AssertionError(f"seed {seed} of {suffix}") from error
+        outcomes["refused" if problem else "read"] += 1
+        assert problem is None or ("\n" not in problem and len(problem) < 1000), f"seed {seed} of {suffix}"
+    return outcomes
+
+
+@pytest.mark.parametrize("suffix", sorted(WRITERS))
+def test_the_limits_let_a_whole_file_through(tmp_path, recordings, suffix):
+    for name, raw in recordings[suffix].items():
+        (tmp_path / name).write_bytes(raw)
+    with limits():
+        assert _use(tmp_path / f"r_raw{suffix}") is None
+
+
+@pytest.mark.parametrize("suffix", sorted(WRITERS))
+def test_a_mutated_file_is_a_recording_or_one_sentence(tmp_path, recordings, suffix, capfd):
+    _campaign(tmp_path, recordings[suffix], suffix, range(20))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", sorted(WRITERS))
+def test_hundreds_of_mutated_files(tmp_path, recordings, suffix):
+    outcomes = _campaign(tmp_path, recordings[suffix], suffix, range(1000, 1300))
+    # the campaign means something only when it reaches both sides
+    assert min(outcomes.values()) >= 15, outcomes
