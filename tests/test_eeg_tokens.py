@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from omnipatch.core.batching import collate, pad
 from omnipatch.core.errors import InputError
 from omnipatch.modalities.eeg.demo import SITES_10_20
+from omnipatch.modalities.eeg.features import log_covariance
 from omnipatch.modalities.eeg.grid import Grid
 from omnipatch.modalities.eeg.layouts import ElectrodeLayout, TubeletLayout, place_number
 from omnipatch.modalities.eeg.neighbours import nearest, neighbourhoods
@@ -233,6 +235,41 @@ def test_spectra_alone_are_no_signal():
     tokens = make_tokens(noise(2), places(["Cz", "Oz"]), ElectrodeLayout(), shape(("spectrum",)))
     with pytest.raises(InputError, match="spectra alone"):
         signals(tokens)
+
+
+# ---- covariances --------------------------------------------------------------------------------------------------
+
+
+def with_sites(contents=("covariance",)):
+    return replace(shape(contents), sites=tuple(map(tuple, places().tolist())))
+
+
+def test_rows_of_the_log_covariance_are_those_of_the_hand_features():
+    x = noise(19)
+    tokens = make_tokens(x, places(), ElectrodeLayout(), with_sites())
+    assert (tokens.n_patches, tokens.spec.patch_shape) == (19, (1, 6 * 19))
+    upper, across = np.triu_indices(19)
+    triangles = log_covariance(x, RATE_HZ).reshape(6, -1)
+    cz = SITES_10_20.index("Cz")
+    row = tokens.values[0, (tokens.group[0] == place_number(places(["Cz"]))[0]).nonzero()[0, 0]].view(6, 19).numpy()
+    for entry in np.flatnonzero((upper == cz) | (across == cz)):
+        other = across[entry] if upper[entry] == cz else upper[entry]
+        scale = 1.0 if other == cz else np.sqrt(2)
+        np.testing.assert_allclose(row[:, other] * scale, triangles[:, entry], atol=1e-4)
+
+
+def test_the_order_of_channels_changes_no_covariance():
+    x, order = noise(19), np.random.default_rng(1).permutation(19)
+    a, b = (make_tokens(x[i], places()[i], ElectrodeLayout(), with_sites()) for i in (np.arange(19), order))
+    torch.testing.assert_close(a.values, b.values, atol=1e-5, rtol=1e-5)
+
+
+def test_an_electrode_away_from_all_sites_has_no_covariance_and_a_missing_site_is_nan():
+    names = ("Cz", "C3", "CP1", "O1")
+    tokens = make_tokens(noise(4), places(names), ElectrodeLayout(), with_sites())
+    assert tokens.valid.sum() == 3
+    there = torch.isfinite(tokens.values[0, tokens.valid[0]].view(3, 6, 19)).all(dim=1)
+    assert [[SITES_10_20[i] for i in row.nonzero().flatten()] for row in there] == [["C3", "Cz", "O1"]] * 3
 
 
 # ---- the published grid -------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Label-safe views of EEG tokens: what another amplifier, cap or moment would change, and no more.
 
-- gain: of the whole head (amplifier, skull) and of each electrode (impedance). In a log spectrum a gain is a sum.
+- gain: of the whole head (amplifier, skull) and of each electrode (impedance). In a log spectrum a gain is a sum; the
+  logarithm of a covariance has no such simple form, so it gets noise alone.
 - lost electrodes: a random share of them is missing (invalid, or NaN inside a tubelet), as in a smaller montage. At
   least one token of a row stays.
 - time: a window begins at another of its stretches and goes round its end. No stretch is cut, so there is no seam.
@@ -51,7 +52,9 @@ def _louder(x: Tensor, kind: str, batch: PatchSequence, rng: RowRandom) -> Tenso
     gain = ELECTRODE_GAIN * _by_place(batch, rng, "gain").normal(slots).view(*batch.valid.shape, 1, slots, 1)
     gain = gain + HEAD_GAIN * rng.fork("head").normal(1, 1, 1, 1)
     noise = rng.fork(f"noise/{kind}").normal(*x.shape[1:])
-    return x * gain.exp() + WAVE_NOISE * noise if kind == "wave" else x + 2 * gain + BAND_NOISE * noise
+    if kind == "wave":
+        return x * gain.exp() + WAVE_NOISE * noise
+    return x + BAND_NOISE * noise + (2 * gain if kind == "spectrum" else 0.0)
 
 
 def _lost(batch: PatchSequence, rng: RowRandom, slots: int, lose: float) -> Tensor:

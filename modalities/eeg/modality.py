@@ -44,12 +44,12 @@ class EEGConfig(PreprocessConfig):
     trials: bool = False  # a window at the onset of each labelled span instead: cued experiments
     trial_offset_s: float = 0.0  # where such a window begins, from the onset of its span
     layout: Literal["electrode", "tubelet", "grid"] = "electrode"  # a token: an electrode, neighbours, or a list's rows
-    content: tuple[str, ...] = ("wave",)  # wave, spectrum, or both: which tokens a window has
+    content: tuple[str, ...] = ("wave",)  # wave, spectrum, covariance: which tokens a window has
     patch_s: float = 0.5  # stretch of a wave token
-    spectrum_s: float = 5.0  # stretch of a spectral token
+    spectrum_s: float = 5.0  # stretch of a spectral or covariance token
     bands_hz: tuple[float, ...] = FINE_EDGES_HZ  # edges of the bands of a spectral token
     band_groups: int = 1  # spectral tokens among which the bands are divided, so that whole bands can be hidden
-    sites: tuple[str, ...] = SITES_10_20  # of tubelets, of the grid's rows and of hand features
+    sites: tuple[str, ...] = SITES_10_20  # of tubelets, rows of the grid, covariances and hand features
     neighbours: int = 4  # tubelet: most sites of a neighbourhood
     grid_patch: tuple[int, int, int] = (4, 4, 30)  # grid: frames, channels and samples of a patch
     frame_s: float = 5.0  # grid: length of a frame
@@ -69,7 +69,7 @@ class EEGConfig(PreprocessConfig):
             raise InputError("the grid holds waves only", source="modality.content", got=self.content)
         if not 0 <= self.lose_electrodes < 1:
             raise InputError("must lie in [0, 1)", source="modality.lose_electrodes", got=self.lose_electrodes)
-        lengths = {"wave": self.patch_s, "spectrum": self.spectrum_s}
+        lengths = {"wave": self.patch_s, "spectrum": self.spectrum_s, "covariance": self.spectrum_s}
         if self.layout != "grid" and max(lengths[content] for content in self.content) > self.window_s:
             raise InputError("a token is longer than a window", source="modality.window_s", got=self.window_s)
         for name in self.hand:
@@ -90,11 +90,14 @@ class EEG(Modality):
         c = self.config
         self._aliases = parse_aliases(c.aliases)
         self._sites = canonical_channels(c.sites)
-        self._shape = TokenShape(c.content, c.patch_s, c.spectrum_s, c.bands_hz, c.band_groups, c.sfreq_hz)
+        where = _places(self._sites, {})
+        self._shape = TokenShape(
+            c.content, c.patch_s, c.spectrum_s, c.bands_hz, c.band_groups, c.sfreq_hz, tuple(map(tuple, where.tolist()))
+        )
         self._layout: Layout = ElectrodeLayout()
         self._grid: Grid | None = None
         if c.layout == "tubelet":
-            self._layout = TubeletLayout(_places(self._sites, {}), c.neighbours)
+            self._layout = TubeletLayout(where, c.neighbours)
         elif c.layout == "grid":
             self._grid = Grid(self._sites, c.grid_patch, c.frame_s, c.frame_step_s, c.sfreq_hz)
 

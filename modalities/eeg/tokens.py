@@ -4,10 +4,11 @@ Contents are kinds of one sequence, each with a length of its own
 - wave: the samples of a short stretch.
 - spectrum: the log power of narrow bands over a longer stretch (`spectral`). With `band_groups` above one the bands of
   a stretch become several tokens with an `octave` each, so that whole bands can be hidden and predicted.
+- covariance: how an electrode goes with fixed sites in each of a few bands (`connectivity`), over that same stretch.
 
 A stretch of which less than half was recorded counts as missing, and a token of missing stretches only is invalid.
 Coordinates are seconds from the window's
-start and the place on the unit sphere (x to the right, y to the front, z up); waves have octave 0.
+start and the place on the unit sphere (x to the right, y to the front, z up); other kinds have octave 0.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from einops import rearrange
 from ...core.batching import concat_kinds
 from ...core.errors import InputError
 from ...core.sequence import PatchSequence, SequenceSpec
+from .connectivity import BANDS, covariance_rows
 from .layouts import Layout
+from .sites import Place
 from .spectral import band_centres, log_bands
 
-CONTENTS = ("wave", "spectrum")
+CONTENTS = ("wave", "spectrum", "covariance")
 # what looks like one step: electrodes of the 10-10 system are about this far apart on the unit sphere
 _PLACE_STEP, _OCTAVE_STEP = 0.3, 0.5
 
@@ -37,6 +40,7 @@ class TokenShape:
 
     contents: of CONTENTS. wave_s, spectrum_s: stretch of a token of each. edges_hz: edges of the bands.
     band_groups: tokens among which the bands of one stretch are divided. sfreq_hz: rate of the windows.
+    sites: places that a covariance is taken with.
     """
 
     contents: tuple[str, ...]
@@ -45,6 +49,7 @@ class TokenShape:
     edges_hz: tuple[float, ...]
     band_groups: int
     sfreq_hz: float
+    sites: tuple[Place, ...] = ()
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -56,7 +61,12 @@ class TokenShape:
 
     def values(self, kind: str) -> int:
         """Numbers that a token has of each electrode."""
-        return self.stretch(kind) if kind == "wave" else (len(self.edges_hz) - 1) // self.band_groups
+        sizes = {
+            "wave": self.stretch(kind),
+            "spectrum": (len(self.edges_hz) - 1) // self.band_groups,
+            "covariance": BANDS * len(self.sites),
+        }
+        return sizes[kind]
 
     def spec(self, slots: int) -> SequenceSpec:
         """The spec of tokens of `slots` electrodes."""
@@ -84,7 +94,7 @@ def make_tokens(values: np.ndarray, places: np.ndarray, layout: Layout, shape: T
 def _tokens_of(
     kind: str, values: np.ndarray, places: np.ndarray, layout: Layout, shape: TokenShape, spec: SequenceSpec
 ) -> PatchSequence:
-    units = layout.arrange(_described(kind, values, shape), places)
+    units = layout.arrange(_described(kind, values, places, shape), places)
     groups = shape.band_groups if kind == "spectrum" else 1
     x = rearrange(units.content, "unit n slot (group value) -> unit n group slot value", group=groups)
     flat = rearrange(x, "unit n group slot value -> (unit n group) (slot value)")
@@ -108,20 +118,24 @@ def _tokens_of(
     )
 
 
-def _described(kind: str, values: np.ndarray, shape: TokenShape) -> np.ndarray:
+def _described(kind: str, values: np.ndarray, places: np.ndarray, shape: TokenShape) -> np.ndarray:
     """[channel, sample] -> content [channel, stretch, value], NaN where less than half of a stretch was recorded."""
     cut = cut_stretches(values, shape.stretch(kind))
-    content = cut if kind == "wave" else _spectra(values, cut, shape)
     half = np.isfinite(cut).mean(axis=-1, keepdims=True) >= 0.5
-    return np.where(half, content, np.float32(np.nan))
-
-
-def _spectra(values: np.ndarray, cut: np.ndarray, shape: TokenShape) -> np.ndarray:
+    if kind == "wave":
+        return np.where(half, cut, np.float32(np.nan))
     whole, rest = divmod(values.shape[1], cut.shape[2])
-    bands = [log_bands(cut[:, :whole], shape.sfreq_hz, shape.edges_hz)]
+    parts = [_summary(kind, cut[:, :whole], places, shape)]
     if rest:  # as long as it is, so that no segment of it reaches into the padding
-        bands.append(log_bands(cut[:, whole:, :rest], shape.sfreq_hz, shape.edges_hz))
-    return np.concatenate(bands, axis=1)
+        parts.append(_summary(kind, cut[:, whole:, :rest], places, shape))
+    return np.where(half, np.concatenate(parts, axis=1), np.float32(np.nan))
+
+
+def _summary(kind: str, cut: np.ndarray, places: np.ndarray, shape: TokenShape) -> np.ndarray:
+    """[channel, stretch, sample] -> [channel, stretch, value] of spectra or covariances."""
+    if kind == "spectrum":
+        return log_bands(cut, shape.sfreq_hz, shape.edges_hz)
+    return covariance_rows(cut, places, np.array(shape.sites), shape.sfreq_hz)
 
 
 def cut_stretches(values: np.ndarray, size: int) -> np.ndarray:
