@@ -59,6 +59,13 @@ def test_multilabel_metrics():
     assert metrics["auroc"] == 1.0
 
 
+@pytest.mark.filterwarnings("error")
+def test_items_without_any_of_several_labels_have_no_macro_f1():
+    metrics = classification_metrics(np.zeros((3, 2)), np.full((3, 2), 0.2), ("LBBB", "RBBB"))
+    assert np.isnan(metrics["macro_f1"])
+    assert metrics["accuracy"] == 1.0
+
+
 def test_probabilities_off_by_rounding_are_not_taken_for_logits():
     over = PERFECT * (1 + 1e-7)
     assert classification_metrics(LABEL, over, CLASSES)["ece"] == pytest.approx(0.0, abs=1e-5)

@@ -40,7 +40,7 @@ def classification_metrics(label: np.ndarray, probability: np.ndarray, classes: 
     values = {
         "accuracy": sk.accuracy_score(label, predicted),
         "balanced_accuracy": _balanced_accuracy(label, predicted, multilabel),
-        "macro_f1": np.mean(f1[present]),
+        "macro_f1": f1[present].mean() if len(present) else np.nan,  # of several labels an item may have none
         **{f"f1_{classes[c]}": f1[c] for c in present},
         **ranking_metrics(truth, probability),
         "ece": _calibration_error(label, probability, multilabel),
