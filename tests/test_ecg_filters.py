@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from ecg_kit import adapter, patient, with_signals
 from omnipatch.core.errors import InputError
-from omnipatch.modalities.ecg.filters import band_pass, fill_gaps, preprocess, resample, segment_range
+from omnipatch.core.signals import fill_gaps, resample
+from omnipatch.modalities.ecg.filters import band_pass, preprocess, segment_range
 from scipy.signal import resample as resample_fourier
 
 DURATION_S = 30

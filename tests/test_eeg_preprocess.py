@@ -8,8 +8,9 @@ from eeg_files_kit import CAP, head
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omnipatch.core.errors import InputError
+from omnipatch.core.signals import resample
 from omnipatch.modalities.eeg.artefacts import bad_stretches, channel_quality
-from omnipatch.modalities.eeg.filters import band_pass, resample
+from omnipatch.modalities.eeg.filters import band_pass
 from omnipatch.modalities.eeg.preprocess import PreprocessConfig, preprocess, rereference, robust_spread
 
 NAMES = ("Fp1", "C3", "Cz", "O2")

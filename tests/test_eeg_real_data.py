@@ -88,7 +88,7 @@ def test_preprocessing_rejects_next_to_nothing_of_cleaned_data(eegmat):
 
 def test_the_resampled_copy_agrees_with_the_original():
     """Alignment: 500 Hz brought to 200 Hz by us is the 200 Hz file, to a fraction of a sample."""
-    from omnipatch.modalities.eeg.filters import resample
+    from omnipatch.core.signals import resample
 
     original, copy = read_eeg(NATIVE / "eegmat_Subject00_2.edf"), read_eeg(ROOT / "eegmat-200hz/Subject00_2.edf")
     ours = resample(original.signals.astype(float), 500.0, 200.0)

@@ -19,7 +19,7 @@ ROOT = Path(omnipatch.__file__).parent
 
 # lowest floor first; a module imports only from rooms before its own, or from its own
 ROOMS = (
-    "errors", "rng", "sequence", "batching", "distributed", "compat",
+    "errors", "rng", "signals", "sequence", "batching", "distributed", "compat",
     "modality", "registry",
     "blocks",
     "objectives", "compose", "scope", "objective",

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 
-from .. import sequence
+from .. import sequence, signals
 from ..errors import InputError
 from ..modality import Modality, Source, Task
 from . import crop, dense, sensors, shard
@@ -34,7 +34,7 @@ from .digest import digest_file
 
 FORMAT = 1  # layout of the cache folder
 WHOLE_BYTES = 16 * 2**20
-_SHARED = (sequence, crop, dense, sensors, shard)  # what of the core makes windows
+_SHARED = (sequence, signals, crop, dense, sensors, shard)  # what of the core makes windows
 _PACKAGE_SUFFIXES = (".py", ".csv", ".yaml")
 
 

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
-from scipy.signal import butter, iirnotch, resample_poly, sosfiltfilt, tf2sos
+from scipy.signal import butter, iirnotch, sosfiltfilt, tf2sos
 
-from ...core.errors import InputError
+from ...core.signals import fill_gaps, resample
 
 FLAT_MV = 1e-3  # a lead whose robust range stays below one microvolt carries no signal
-
-
-def fill_gaps(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Linear interpolation over non-finite samples of [lead, sample]; returns it and where the gaps were."""
-    gaps = ~np.isfinite(x)
-    if not gaps.any():
-        return x, gaps
-    x = np.where(gaps, 0.0, x)
-    time = np.arange(x.shape[1])
-    for lead, gap in zip(x, gaps, strict=True):
-        if gap.any() and not gap.all():
-            lead[gap] = np.interp(time[gap], time[~gap], lead[~gap])
-    return x, gaps
 
 
 def band_pass(x: np.ndarray, sfreq_hz: float, low_hz: float, high_hz: float, powerline_hz: float | None) -> np.ndarray:
@@ -36,16 +21,6 @@ def band_pass(x: np.ndarray, sfreq_hz: float, low_hz: float, high_hz: float, pow
         sos = np.concatenate([sos, tf2sos(*iirnotch(powerline_hz, 30.0, sfreq_hz))])
     padding = min(x.shape[1] - 1, int(3 * sfreq_hz / low_hz))
     return sosfiltfilt(sos, x, axis=-1, padlen=max(0, padding))
-
-
-def resample(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
-    """Polyphase resampling of [lead, sample] with its own anti-aliasing filter."""
-    if abs(from_hz - to_hz) < 1e-9:
-        return x
-    ratio = Fraction(to_hz / from_hz).limit_denominator(1000)
-    if ratio.numerator == 0:
-        raise InputError("sampling rate too high to resample", got=from_hz, expected=f"at most {1000 * to_hz:g} Hz")
-    return resample_poly(x, ratio.numerator, ratio.denominator, axis=-1)
 
 
 def segment_range(x: np.ndarray, sfreq_hz: float, segment_s: float = 2.0) -> np.ndarray:

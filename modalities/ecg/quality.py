@@ -23,7 +23,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.signal import butter, iirnotch, periodogram, sosfiltfilt, tf2sos
 
-from .filters import FLAT_MV, fill_gaps
+from ...core.signals import fill_gaps
+from .filters import FLAT_MV
 
 _UNUSABLE = ("flat", "clipped", "powerline", "noise", "missing")
 _SEGMENT_S = 5.0

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...core.signals import fill_gaps
 from .beats import cut_beats
-from .filters import band_pass, fill_gaps
+from .filters import band_pass
 from .leads import STANDARD_LEADS
 
 _RHYTHM = (

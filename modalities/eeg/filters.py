@@ -1,16 +1,9 @@
-"""Filters and resampling of [channel, sample]: zero-phase, so an event stays where it is.
-
-Resampling is polyphase: MNE's default, in the frequency domain, came out half a sample late.
-"""
+"""Filters of [channel, sample], zero-phase, so an event stays where it is; and gaps carried to another rate."""
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
-from scipy.signal import butter, iirnotch, resample_poly, sosfiltfilt, tf2sos
-
-from ...core.errors import InputError
+from scipy.signal import butter, iirnotch, sosfiltfilt, tf2sos
 
 NOTCH_WIDTH_HZ = 2.0
 _ORDER = 4
@@ -35,29 +28,6 @@ def band_pass(
             sos = np.concatenate([sos, tf2sos(*iirnotch(f, f / NOTCH_WIDTH_HZ, sfreq_hz))])
     padding = min(x.shape[1] - 1, round(2 * sfreq_hz / highpass_hz))
     return sosfiltfilt(sos, x, axis=-1, padlen=max(0, padding))
-
-
-def resample(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
-    """Polyphase resampling of [channel, sample] with its own anti-aliasing filter; sample 0 stays at time 0."""
-    if abs(from_hz - to_hz) < 1e-9:
-        return x
-    ratio = Fraction(to_hz / from_hz).limit_denominator(1000)
-    if ratio.numerator == 0:
-        raise InputError("sampling rate too high to resample", got=from_hz, expected=f"at most {1000 * to_hz:g} Hz")
-    return resample_poly(x, ratio.numerator, ratio.denominator, axis=-1)
-
-
-def fill_gaps(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Linear interpolation over non-finite samples of [channel, sample]; returns it and where the gaps were."""
-    gaps = ~np.isfinite(x)
-    if not gaps.any():
-        return x, gaps
-    x = np.where(gaps, 0.0, x)
-    time = np.arange(x.shape[1])
-    for row in np.flatnonzero(gaps.any(axis=1) & ~gaps.all(axis=1)):
-        gap = gaps[row]
-        x[row, gap] = np.interp(time[gap], time[~gap], x[row, ~gap])
-    return x, gaps
 
 
 def nearest_samples(gaps: np.ndarray, from_hz: float, to_hz: float, count: int) -> np.ndarray:

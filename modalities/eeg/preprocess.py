@@ -18,9 +18,10 @@ from typing import Literal
 import numpy as np
 
 from ...core.errors import InputError, nearest
+from ...core.signals import fill_gaps, resample
 from .artefacts import reject
 from .channels import canonical_channel, parse_channel
-from .filters import NOTCH_WIDTH_HZ, band_pass, fill_gaps, nearest_samples, resample
+from .filters import NOTCH_WIDTH_HZ, band_pass, nearest_samples
 
 _LEAST_SPREAD_UV = 0.1
 _IQR_OF_NORMAL = 1.349
