@@ -14,6 +14,8 @@ then hidden with exactly the wanted probability, whatever the cells are. The pri
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -40,12 +42,9 @@ class DiscMask(MaskSampler):
         axes: list[str],
         radius: float,
         span: float | None = None,
-        ratio: float | tuple[float, float] = 0.6,
-        repeats: int = 1,
-        disjoint: bool = False,
-        kinds: dict[str, str] | None = None,
+        **common: Any,
     ) -> None:
-        super().__init__(ratio=ratio, repeats=repeats, disjoint=disjoint, kinds=kinds)
+        super().__init__(**common)
         if not axes:
             raise ValueError("a disc mask needs at least one axis")
         if radius <= 0 or (span is not None and span <= 0):

@@ -18,6 +18,7 @@ Why this way
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ from .views import IndexSet, View, patch_uniform, repeat_rows
 
 
 class MaskSampler:
-    """Base: subclasses say which cell each patch belongs to.
+    """Base: subclasses say which cell each patch belongs to, and hand these options on as `**common`.
 
     ratio: share of the valid patches that is hidden, or [low, high] drawn uniformly for each step.
     repeats: masks drawn for each window; they share one target pass.
@@ -145,16 +146,8 @@ class PlaceMask(MaskSampler):
     """Whole places along the named axes: all patches with the same coordinates there, e.g. a lead or an electrode
     whatever its groups stand for."""
 
-    def __init__(
-        self,
-        *,
-        axes: list[str],
-        ratio: float | tuple[float, float] = 0.6,
-        repeats: int = 1,
-        disjoint: bool = False,
-        kinds: dict[str, str] | None = None,
-    ) -> None:
-        super().__init__(ratio=ratio, repeats=repeats, disjoint=disjoint, kinds=kinds)
+    def __init__(self, *, axes: list[str], **common: Any) -> None:
+        super().__init__(**common)
         if not axes:
             raise ValueError("a place mask needs at least one axis")
         self.axes = list(axes)
@@ -170,16 +163,8 @@ class BoxMask(MaskSampler):
     size: {axis name: edge length}; axes not named are not divided (a box spans them whole).
     """
 
-    def __init__(
-        self,
-        *,
-        size: dict[str, float],
-        ratio: float | tuple[float, float] = 0.6,
-        repeats: int = 1,
-        disjoint: bool = False,
-        kinds: dict[str, str] | None = None,
-    ) -> None:
-        super().__init__(ratio=ratio, repeats=repeats, disjoint=disjoint, kinds=kinds)
+    def __init__(self, *, size: dict[str, float], **common: Any) -> None:
+        super().__init__(**common)
         if not size or any(edge <= 0 for edge in size.values()):
             raise ValueError(f"box size needs a positive edge length for at least one axis, got {size}")
         self.size = dict(size)
@@ -195,16 +180,8 @@ class SpanMask(MaskSampler):
     span: length of a hidden stretch in the unit of the first axis.
     """
 
-    def __init__(
-        self,
-        *,
-        span: float = 1.0,
-        ratio: float | tuple[float, float] = 0.6,
-        repeats: int = 1,
-        disjoint: bool = False,
-        kinds: dict[str, str] | None = None,
-    ) -> None:
-        super().__init__(ratio=ratio, repeats=repeats, disjoint=disjoint, kinds=kinds)
+    def __init__(self, *, span: float = 1.0, **common: Any) -> None:
+        super().__init__(**common)
         if span <= 0:
             raise ValueError(f"span must be positive, got {span}")
         self.span = span

@@ -2,7 +2,7 @@
 
 A block is a class registered under (kind, name). Parameters before the `*` of its constructor are context that the
 framework supplies (the sequence spec, the width of its input); keyword-only parameters are the options a recipe may
-set. So a recipe names blocks and options and can never import code.
+set, and `**` hands those of the base class on. So a recipe names blocks and options and can never import code.
 """
 
 from __future__ import annotations
@@ -95,4 +95,7 @@ def _load(kind: str) -> dict[str, type]:
 
 def _options(cls: type) -> dict[str, Any]:
     parameters = inspect.signature(cls).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    own = {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        return {**own, **_options(cls.__base__ or object)}
+    return own
