@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-import resource
-import signal
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ecg_kit import STANDARD_LEADS, adapter, named, patient, with_leads, write_challenge, write_dat, write_marks
+from mutations_kit import HUGE, change_lines, insert_foreign, memory_limit, time_limit, truncate
 from omnipatch.core.errors import InputError
 from omnipatch.modalities.ecg.leads import DIRECTIONS
 from omnipatch.modalities.ecg.reading import read_wfdb
 
 SEEDS = 200  # for each of the five kinds of record
 LIMIT_S = 5
-HUGE = ("0", "-1", "1", "7", "65536", "4294967296", "1000000000000", "9" * 40, "1e308", "nan", "inf", "", "0x10")
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +34,6 @@ def records(tmp_path_factory):
             write_marks(header, waves if kind == "ludb" else beats, "ii" if kind == "ludb" else "atr")
         kinds[kind] = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
     return kinds
-
-
-def _truncate(rng, raw):
-    return raw[: rng.integers(0, len(raw) + 1)]
 
 
 def _flip(rng, raw):
@@ -70,46 +63,7 @@ def _swap(rng, raw):
     return b" ".join(words)
 
 
-def _lines(rng, raw):
-    """A line lost or doubled."""
-    lines = raw.splitlines(keepends=True)
-    at = int(rng.integers(0, len(lines)))
-    return b"".join(lines[:at] + lines[at + 1 :] if rng.random() < 0.5 else [*lines, lines[at]])
-
-
-def _foreign(rng, raw):
-    """Bytes that are not UTF-8, or another file's, in the middle."""
-    at = int(rng.integers(0, len(raw)))
-    return raw[:at] + [b"\xff\xfe\x80", b"\0" * 40, "\u00b5\u4e2d".encode(), b"\r\n\r\n"][rng.integers(0, 4)] + raw[at:]
-
-
-MUTATORS = (_truncate, _flip, _number, _swap, _lines, _foreign)
-
-
-@contextmanager
-def time_limit(seconds: int):
-    def stop(*_):
-        raise TimeoutError(f"still reading after {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-@contextmanager
-def memory_limit(extra_bytes: int):
-    """What is allocated beyond the present address space fails, as on a machine without overcommitment."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + extra_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
+MUTATORS = (truncate, _flip, _number, _swap, change_lines, insert_foreign)
 
 
 @pytest.mark.parametrize("kind", ["16", "212", "ludb", "mat4", "mat5"])

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from ecg_kit import adapter, named, patient, write_dat
 from ecg_sets_kit import write_code15, write_cpsc2018, write_ptbxl
+from mutations_kit import time_limit
 from omnipatch.core.errors import InputError
 from omnipatch.modalities.ecg.datasets import DATASETS
-from test_ecg_mutations import LIMIT_S, MUTATORS, time_limit
+from test_ecg_mutations import LIMIT_S, MUTATORS
 
 SEEDS = 500
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import resource
-import signal
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from eeg_files_kit import WRITERS, head, write_brainvision, write_edf, write_fif, write_gdf, write_set
+from mutations_kit import HUGE, change_lines, insert_foreign, memory_limit, time_limit, truncate
 from omnipatch.core.errors import InputError
 from omnipatch.modalities.eeg.artefacts import channel_quality
 from omnipatch.modalities.eeg.preprocess import PreprocessConfig, preprocess
@@ -18,7 +16,6 @@ from omnipatch.modalities.eeg.reading import read_eeg
 
 LIMIT_S = 20
 EXTRA_BYTES = 1 << 30  # beyond what a test process holds already
-HUGE = ("0", "-1", "1", "7", "65536", "4294967296", "1000000000000", "9" * 40, "1e308", "nan", "inf", "", "0x10")
 MARKS = [(0.5, 0.0, "blink"), (1.0, 1.0, "seizure")]
 
 
@@ -36,10 +33,6 @@ def recordings(tmp_path_factory):
             writer.get(suffix, write_brainvision)(path, x, marks=MARKS)
         made[suffix] = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
     return made
-
-
-def _truncate(rng, raw):
-    return raw[: rng.integers(0, len(raw) + 1)]
 
 
 def _flip(rng, raw):
@@ -76,40 +69,7 @@ def _swap(rng, raw):
     return raw[two:] + raw[one:two] + raw[:one]
 
 
-def _lines(rng, raw):
-    """A line lost or doubled."""
-    lines = raw.splitlines(keepends=True)
-    at = int(rng.integers(0, len(lines)))
-    return b"".join(lines[:at] + lines[at + 1 :] if rng.random() < 0.5 else [*lines, lines[at]])
-
-
-def _foreign(rng, raw):
-    """Bytes that are not UTF-8, or another file's, in the middle."""
-    at = int(rng.integers(0, len(raw)))
-    return raw[:at] + [b"\xff\xfe\x80", b"\0" * 40, "\u00b5\u4e2d".encode(), b"\r\n\r\n"][rng.integers(0, 4)] + raw[at:]
-
-
-MUTATORS = (_truncate, _flip, _number, _word, _swap, _lines, _foreign)
-
-
-@contextmanager
-def limits(seconds: int = LIMIT_S, extra_bytes: int = EXTRA_BYTES):
-    """More time or address space than this is a failure."""
-
-    def stop(*_):
-        raise TimeoutError(f"still reading after {seconds} s")
-
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    memory = resource.getrlimit(resource.RLIMIT_AS)
-    before = signal.signal(signal.SIGALRM, stop)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + extra_bytes, memory[1]))
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-        resource.setrlimit(resource.RLIMIT_AS, memory)
+MUTATORS = (truncate, _flip, _number, _word, _swap, change_lines, insert_foreign)
 
 
 def _use(path: Path) -> str | None:
@@ -144,7 +104,7 @@ def _campaign(tmp_path, files: dict[str, bytes], suffix: str, seeds: range) -> d
         for name, raw in changed.items():
             (folder / name).write_bytes(raw)
         try:
-            with limits():
+            with time_limit(LIMIT_S), memory_limit(EXTRA_BYTES):
                 problem = _use(folder / f"r_raw{suffix}")
         except Exception as error:
             raise AssertionError(f"seed {seed} of {suffix}") from error
@@ -157,7 +117,7 @@ def _campaign(tmp_path, files: dict[str, bytes], suffix: str, seeds: range) -> d
 def test_the_limits_let_a_whole_file_through(tmp_path, recordings, suffix):
     for name, raw in recordings[suffix].items():
         (tmp_path / name).write_bytes(raw)
-    with limits():
+    with time_limit(LIMIT_S), memory_limit(EXTRA_BYTES):
         assert _use(tmp_path / f"r_raw{suffix}") is None
 
 
