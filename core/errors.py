@@ -6,6 +6,8 @@ The command line turns them into one line on stderr and an exit code: 2 for bad 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class OmnipatchError(Exception):
     """A failure while working (exit code 1)."""
@@ -79,6 +81,15 @@ def _rebuild(cls, what, source, field, got, expected, fix):
 def _short(value: object, limit: int = 120) -> str:
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def wrong_layout(root: Path, name: str, got: str, expected: str) -> InputError:
+    """The error for a folder that does not hold what a data set's reader needs."""
+    if not root.is_dir():
+        return InputError(
+            f"no folder for data set {name}", source=root, fix="give --data.root, or set OMNIPATCH_DATA to its parent"
+        )
+    return InputError(f"wrong layout for data set {name}", source=root, got=got, expected=expected)
 
 
 def nearest(name: str, known) -> str:

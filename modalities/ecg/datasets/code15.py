@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ....core.errors import CorruptFileError
+from ....core.errors import CorruptFileError, wrong_layout
 from ....core.modality import Dataset, Source
-from .layout import bad_cell, file_inside, personal, read_table, whole_number, wrong_layout
+from .layout import bad_cell, file_inside, personal, read_table, whole_number
 
 _TABLE = "exams.csv"
 _FINDINGS = ("1dAVb", "RBBB", "LBBB", "SB", "AF", "ST")

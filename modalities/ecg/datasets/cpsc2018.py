@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ....core.errors import CorruptFileError
+from ....core.errors import CorruptFileError, wrong_layout
 from ....core.modality import Dataset, Source
-from .layout import bad_cell, read_table, whole_number, wrong_layout
+from .layout import bad_cell, read_table, whole_number
 
 _TABLE = "REFERENCE.csv"
 _CLASSES = ("Normal", "AF", "I-AVB", "LBBB", "RBBB", "PAC", "PVC", "STD", "STE")  # numbers 1 to 9

@@ -1,4 +1,4 @@
-"""What the readers of data sets share: finding records, reading tables, one sentence for a wrong layout."""
+"""What the readers of data sets share: finding records and reading tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ....core.errors import CorruptFileError, InputError
+from ....core.errors import CorruptFileError, wrong_layout
 
 _MAX_TABLE_BYTES = 1 << 30
 
@@ -18,15 +18,6 @@ def find_headers(root: Path, name: str, *folders: str) -> list[Path]:
         if found:
             return found
     raise wrong_layout(root, name, "no .hea file", "WFDB records")
-
-
-def wrong_layout(root: Path, name: str, got: str, expected: str) -> InputError:
-    """The error for a folder that does not hold what a data set's reader needs."""
-    if not root.is_dir():
-        return InputError(
-            f"no folder for data set {name}", source=root, fix="give --data.root, or set OMNIPATCH_DATA to its parent"
-        )
-    return InputError(f"wrong layout for data set {name}", source=root, got=got, expected=expected)
 
 
 def read_table(path: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:

@@ -13,10 +13,10 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from ....core.errors import CorruptFileError
+from ....core.errors import CorruptFileError, wrong_layout
 from ....core.modality import Dataset, Source
 from ..findings import statements
-from .layout import bad_cell, file_inside, personal, read_table, whole_number, wrong_layout
+from .layout import bad_cell, file_inside, personal, read_table, whole_number
 
 _TABLE, _STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
 _SIDES = {**dict.fromkeys(range(1, 9), "train"), 9: "validation", 10: "test"}

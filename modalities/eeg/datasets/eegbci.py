@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ....core.errors import wrong_layout
 from ....core.modality import Dataset, Source, Task
 from ..marking import Marking
-from .layout import find_recordings, wrong_layout
+from .layout import find_recordings
 
 EYES = Task("eyes", "record", ("eyes open", "eyes closed"))
 MOVEMENT = Task("movement", "window", ("left fist", "right fist", "both fists", "both feet"))

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ....core.errors import wrong_layout
 from ....core.modality import Dataset, Source, Task
-from .layout import find_recordings, wrong_layout
+from .layout import find_recordings
 
 COUNTING = Task("counting", "record", ("bad", "good"))
 _STATES = {"1": "rest", "2": "task"}
