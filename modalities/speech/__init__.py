@@ -1,0 +1,1 @@
+"""Speech and other sound: audio files to log-mel patches."""

@@ -1,0 +1,1 @@
+"""Public speech and audio data sets, read in their own layout."""
