@@ -51,6 +51,7 @@ class Recording:
     sensors: names of the leading axis, canonical where the modality knows an alias.
     record, subject, site: who it came from; `subject` drives splits ("" = unknown).
     label: names of the classes of the whole recording; several for a multi-label task, empty = none.
+    start_s: where the signals begin in the file, for a reader that opened only a stretch of it.
     extras: further arrays or values a modality needs (joint confidence, report text, age).
     """
 
@@ -64,6 +65,7 @@ class Recording:
     annotations: tuple[Annotation, ...] = ()
     label: tuple[str, ...] = ()
     extras: Mapping[str, Any] = field(default_factory=dict)
+    start_s: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
