@@ -19,7 +19,7 @@ from torch import Tensor
 from ...core.rng import RowRandom
 from ...core.sequence import PatchSequence
 
-MOST_THROAT = 2.0  # bands
+MOST_THROAT = 1.5  # bands, of 40
 GAIN, TILT, NOISE = 0.2, 0.2, 0.1  # spread in units of the values
 MOST_BANDS, MOST_TIME = 0.15, 0.2  # share that is lost
 
@@ -29,7 +29,7 @@ def augment_tokens(batch: PatchSequence, rng: RowRandom) -> PatchSequence:
     assert batch.values is not None
     bands = batch.spec.patch_shape[0]
     x = rearrange(batch.values, "row n (band frame) -> row n band frame", band=bands)
-    x = _other_throat(x, MOST_THROAT * (2 * rng.fork("throat").uniform(1) - 1))
+    x = _other_throat(x, MOST_THROAT * bands / 40 * (2 * rng.fork("throat").uniform(1) - 1))
     slope = torch.linspace(-1, 1, bands, device=x.device).view(1, 1, -1, 1)
     x = x + GAIN * rng.fork("gain").normal(1, 1, 1) + TILT * slope * rng.fork("tilt").normal(1, 1, 1)
     x = x + NOISE * rng.fork("noise").normal(*x.shape[1:])

@@ -1,8 +1,8 @@
 """Hand-made features of a stretch of sound, the field's own baseline for a linear classifier.
 
 Cepstral coefficients (Davis & Mermelstein 1980, doi:10.1109/TASSP.1980.1163420): the cosine transform of log-mel, 20
-of them, by their mean and spread over time. A missing band takes the mean of the frame's others, which leaves the
-shape of the rest.
+of them and their changes from frame to frame, by mean and spread over time. A missing band takes the mean of the
+frame's others, which leaves the shape of the rest.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ def mfcc(power: np.ndarray, count: int = COEFFICIENTS) -> np.ndarray:
 
 
 def mfcc_statistics(power: np.ndarray, count: int = COEFFICIENTS) -> np.ndarray:
-    """[band, frame] -> [2 * coefficient] float32: means, then standard deviations; zero where no frame is there."""
-    found = mfcc(power, count)
-    if not found.shape[1]:
-        return np.zeros(2 * count, np.float32)
-    padded = np.zeros((count, found.shape[1]))
-    padded[: len(found)] = found
-    return np.concatenate([padded.mean(axis=1), padded.std(axis=1)]).astype(np.float32)
+    """[band, frame] -> [4 * coefficient] float32: mean and standard deviation of the coefficients, then of their
+    differences; zero where there are no frames."""
+    own = mfcc(power, count)
+    if not own.shape[1]:
+        return np.zeros(4 * count, np.float32)
+    found = np.zeros((count, own.shape[1]))
+    found[: len(own)] = own
+    steps = np.diff(found, axis=1) if own.shape[1] > 1 else np.zeros((count, 1))
+    return np.concatenate([f(x, axis=1) for x in (found, steps) for f in (np.mean, np.std)]).astype(np.float32)

@@ -34,7 +34,7 @@ class MelShape:
     sfreq_hz: float = 16_000.0
     frame_s: float = 0.025
     hop_s: float = 0.010
-    bands: int = 64
+    bands: int = 40
     lowest_hz: float = 50.0
     highest_hz: float = 8_000.0
 

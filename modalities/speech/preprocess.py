@@ -35,7 +35,7 @@ class PreprocessConfig(MelShape):
     sfreq_hz: float = 16_000.0  # rate after resampling
     frame_s: float = 0.025  # length of a spectral frame
     hop_s: float = 0.010  # distance of frames
-    bands: int = 64  # mel bands
+    bands: int = 40  # mel bands
     lowest_hz: float = 50.0  # lower end of the lowest band
     highest_hz: float = 8_000.0  # upper end of the highest band
     channel: str = "mix"  # the mean of one or two channels; or one of "left", "right", "channel 3"
@@ -137,7 +137,6 @@ def _touched(gaps: np.ndarray, sfreq_hz: float, config: PreprocessConfig, frames
     before = np.concatenate([[0], np.cumsum(gaps)])
     centre = (np.arange(frames) + 0.5) * config.hop_s
     low, high = (
-        np.clip(np.round((centre + side * config.frame_s / 2) * sfreq_hz).astype(int), 0, len(gaps))
-        for side in (-1, 1)
+        np.clip(np.round((centre + side * config.frame_s / 2) * sfreq_hz).astype(int), 0, len(gaps)) for side in (-1, 1)
     )
     return before[np.maximum(high, low)] > before[low]

@@ -112,7 +112,7 @@ def _refuse_truncated(path: Path, log: str) -> None:
         claim = re.match(r"\s*(data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", line)
         if claim and int(claim[2]) not in _UNKNOWN_LENGTHS and int(claim[2]) > int(claim[3]):
             raise _truncated(path, f"{claim[3]} bytes of samples", f"{claim[2]} bytes")
-        if "ended unexpectedly" in line or "Chunk size" in line and "> file length" in line:
+        if "ended unexpectedly" in line or ("Chunk size" in line and "> file length" in line):
             raise _truncated(path, " ".join(line.strip(" *").split()), "a whole file")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# first four resonances of three corner vowels and the neutral one, means of men (Peterson & Barney 1952, doi:10.1121/1.1906875)
+# first four resonances of three corner vowels, about the means of men (Peterson & Barney 1952, doi:10.1121/1.1906875)
 VOWELS = {
     "a": (730.0, 1090.0, 2440.0, 3400.0),
     "i": (270.0, 2290.0, 3010.0, 3600.0),
@@ -21,6 +21,7 @@ VOWELS = {
 _NEUTRAL = np.array([500.0, 1500.0, 2500.0, 3500.0])
 _BANDWIDTHS = np.array([70.0, 90.0, 130.0, 200.0])
 _NOISE_BLOCK = 256
+_HELD = 16  # samples over which the resonances stand still: a millisecond
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,16 @@ def _gain(frequency: np.ndarray, formants: np.ndarray) -> np.ndarray:
 
 
 def _voiced(rng: np.random.Generator, pitch: np.ndarray, formants: np.ndarray, sfreq_hz: float) -> np.ndarray:
-    phase = 2 * np.pi * np.cumsum(pitch) / sfreq_hz
-    highest = int(min(0.45 * sfreq_hz, 6000.0) / pitch.min())
-    number = np.arange(1, highest + 1)
-    frequency = pitch[:, None] * number
-    height = _gain(frequency, formants) / number**2 * frequency  # 12 dB down an octave, 6 up at the lips
+    """[sample] sum of harmonics. Their heights change slowly: they are computed every few samples and held."""
+    highest = int(min(0.45 * sfreq_hz, 5000.0) / pitch.min())
+    number, slow = np.arange(1, highest + 1), slice(None, None, _HELD)
+    frequency = pitch[slow, None] * number
+    height = _gain(frequency, formants[slow]) / number**2 * frequency  # 12 dB down an octave, 6 up at the lips
     height *= np.clip((0.48 * sfreq_hz - frequency) / (0.03 * sfreq_hz), 0.0, 1.0)
-    shift = rng.uniform(0, 2 * np.pi, highest)
-    return (height * np.cos(phase[:, None] * number + shift)).sum(axis=1)
+    phase = np.cumsum(pitch) / sfreq_hz % 1.0
+    turn = (phase[:, None] * number + rng.uniform(0, 1, highest)) % 1.0
+    wave = np.cos((2 * np.pi * turn).astype(np.float32))
+    return (np.repeat(height, _HELD, axis=0)[: len(pitch)] * wave).sum(axis=1)
 
 
 def _breath(rng: np.random.Generator, formants: np.ndarray, sfreq_hz: float) -> np.ndarray:
