@@ -1,0 +1,112 @@
+"""Encoding with direct-sum codebooks: which centre of each codebook, so that their sum comes nearest.
+
+With the products of all centres G = C C' and of the input with them P = X C', the squared error of any choice is
+
+    |x|^2 - 2 sum_n P[x, c_n] + sum_nm G[c_n, c_m],
+
+so that every step below is a sum of table rows, free of the dimension of x. Two searches (Babenko & Lempitsky 2014,
+doi:10.1109/CVPR.2014.124, for the beam; Besag 1986 for the descent, as iterated conditional modes):
+
+- `beam`: codebooks one after the other, the best few partial sums are kept;
+- `refine`: codebooks one after the other again, each chosen anew given the codes of all others, with as many states
+  kept as there are; with one state this is coordinate descent. The best state's error never rises.
+
+The sum of table rows is `embedding_bag`, whose kernel adds rows without ever storing them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Tables:
+    """blocks: for each codebook, [all centres, entry] products of all centres with its own. norms: [codebook, entry]
+    squared lengths. order: codebooks by falling energy, the order of the beam."""
+
+    blocks: tuple[Tensor, ...]
+    norms: Tensor
+    order: tuple[int, ...]
+
+    @classmethod
+    def of(cls, centres: Tensor) -> Tables:
+        """centres: [codebook, entry, dim]."""
+        books, entries, _ = centres.shape
+        flat = centres.detach().float().flatten(0, 1)
+        gram = flat @ flat.T
+        spread = centres.detach().float().var(dim=1, correction=0).sum(dim=1)
+        return cls(
+            tuple(gram[:, n * entries : (n + 1) * entries].contiguous() for n in range(books)),
+            gram.diagonal().reshape(books, entries).clone(),
+            tuple(spread.argsort(descending=True, stable=True).tolist()),
+        )
+
+
+@dataclass(frozen=True)
+class States:
+    """codes: [frame, state, codebook] row of each chosen centre among all centres. energy: [frame, state] squared
+    error without |x|^2, best first."""
+
+    codes: Tensor
+    energy: Tensor
+
+
+def beam(products: Tensor, tables: Tables, width: int) -> States:
+    """products: [frame, codebook, entry] of the input with all centres. width: states kept."""
+    frames, books, entries = products.shape
+    energy = products.new_zeros(frames, 1)
+    codes = torch.zeros(frames, 1, books, dtype=torch.long, device=products.device)
+    for step, book in enumerate(tables.order):
+        chosen = codes[:, :, list(tables.order[:step])]
+        cost = _cost(products, tables, chosen, book) + energy.unsqueeze(-1)
+        energy, best = cost.flatten(1).topk(min(width, cost.shape[1] * entries), dim=1, largest=False)
+        parent = torch.div(best, entries, rounding_mode="floor")
+        codes = codes.gather(1, parent.unsqueeze(-1).expand(-1, -1, books))
+        codes[:, :, book] = best % entries + book * entries
+    return States(codes, energy)
+
+
+def refine(products: Tensor, tables: Tables, states: States, sweeps: int) -> States:
+    """Choose every codebook anew given all others, `sweeps` times, or until no best state changes."""
+    books, entries = products.shape[1:]
+    codes, energy = states.codes, states.energy
+    for _ in range(sweeps):
+        before = codes[:, 0]
+        for book in tables.order:
+            others = [n for n in range(books) if n != book]
+            rest = codes[:, :, others]
+            own = codes[:, :, book] - book * entries
+            cost = _cost(products, tables, rest, book)
+            base = energy - cost.gather(2, own.unsqueeze(-1)).squeeze(-1)
+            cost = cost + base.masked_fill(_repeated(rest), torch.inf).unsqueeze(-1)
+            energy, best = cost.flatten(1).topk(codes.shape[1], dim=1, largest=False)
+            parent = torch.div(best, entries, rounding_mode="floor")
+            codes = codes.gather(1, parent.unsqueeze(-1).expand_as(codes))
+            codes[:, :, book] = best % entries + book * entries
+        if torch.equal(before, codes[:, 0]):
+            break
+    return States(codes, energy)
+
+
+def _cost(products: Tensor, tables: Tables, chosen: Tensor, book: int) -> Tensor:
+    """[frame, state, entry] what each entry of a codebook adds to the energy beside the chosen rows."""
+    frames, width, count = chosen.shape
+    own = (tables.norms[book] - 2.0 * products[:, book]).unsqueeze(1)
+    if not count:
+        return own.expand(-1, width, -1)
+    cross = F.embedding_bag(chosen.reshape(-1, count), tables.blocks[book], mode="sum")
+    return torch.add(own, cross.view(frames, width, -1), alpha=2.0)
+
+
+def _repeated(rest: Tensor) -> Tensor:
+    """[frame, state] bool: an earlier state has the same codes [frame, state, codebook], so the same successors."""
+    width = rest.shape[1]
+    if width == 1:
+        return torch.zeros(rest.shape[:2], dtype=torch.bool, device=rest.device)
+    same = (rest.unsqueeze(1) == rest.unsqueeze(2)).all(dim=-1)
+    earlier = torch.ones(width, width, dtype=torch.bool, device=rest.device).tril(-1)
+    return (same & earlier).any(dim=2)
