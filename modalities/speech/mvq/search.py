@@ -99,7 +99,7 @@ def _cost(products: Tensor, tables: Tables, chosen: Tensor, book: int) -> Tensor
     if not count:
         return own.expand(-1, width, -1)
     cross = F.embedding_bag(chosen.reshape(-1, count), tables.blocks[book], mode="sum")
-    return torch.add(own, cross.view(frames, width, -1), alpha=2.0)
+    return torch.add(own, cross.view(frames, width, len(tables.norms[book])), alpha=2.0)
 
 
 def _repeated(rest: Tensor) -> Tensor:

@@ -30,8 +30,10 @@ class Reservoir:
         if not torch.isfinite(frames).all():
             raise InputError("frames to learn codes from must be finite", fix="leave frames with NaN out")
         if self._kept is None:
-            self._kept, self._total = frames.new_empty(self.size, frames.shape[1]), frames.new_zeros(frames.shape[1])
-        self._total = self._total + frames.sum(dim=0)
+            self._kept = frames.new_empty(self.size, frames.shape[1])
+            self._total = torch.zeros(frames.shape[1], dtype=torch.double)
+        assert self._total is not None
+        self._total = self._total + frames.sum(dim=0, dtype=torch.double)
         number = self.seen + torch.arange(len(frames))
         drawn = (torch.rand(len(frames), generator=self._draw, dtype=torch.double) * (number + 1)).long()
         place = torch.where(number < self.size, number, drawn)
@@ -43,7 +45,7 @@ class Reservoir:
         """The kept frames [frame, dim] and the mean of all [dim]. Raises InputError when there were none."""
         if self._kept is None or self._total is None or not self.seen:
             raise InputError("no frames to learn codes from")
-        return self._kept[: min(self.seen, self.size)], self._total / self.seen
+        return self._kept[: min(self.seen, self.size)], (self._total / self.seen).float()
 
 
 def sample_of(frames: Tensor | Iterable[Tensor], size: int, seed: int) -> tuple[Tensor, Tensor]:
