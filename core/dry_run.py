@@ -40,6 +40,7 @@ def dry_run(settings: Settings, voice: Voice) -> None:
     encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed)
     objective = Objective.from_config(recipe.objective, store.spec, encoder, store.texts)
     objective.augment, objective.total_steps = settings.modality.augment, recipe.trainer.max_steps
+    objective.prepare(lambda: [batch])
     precision = resolve_precision(recipe.trainer.precision, recipe.trainer.accelerator)
     device = torch.device(
         "cuda" if precision and torch.cuda.is_available() and recipe.trainer.accelerator != "cpu" else "cpu"

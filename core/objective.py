@@ -11,7 +11,7 @@ loop. Losses and regularisers are computed in float32, also under autocast.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,11 @@ class Objective(nn.Module):
     def alignment(self) -> Alignment | None:
         """What places signals and texts in one space, where a term has learned that."""
         return find_alignment(self.terms, self.heads, self.targets, self.losses)
+
+    def prepare(self, batches: Callable[[], Iterable[PatchSequence]]) -> None:
+        """Show the windows that will be trained on to whatever must know them before the first step."""
+        for target in self.targets.values():
+            target.prepare(batches)  # type: ignore[operator]
 
     # ---- one step ---------------------------------------------------------------------------------------------
 

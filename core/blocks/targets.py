@@ -6,7 +6,7 @@ modules: what they remember (EMA weights, centres) are buffers that survive a re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -70,6 +70,13 @@ class TargetProvider(nn.Module):
 
     def forward(self, request: Request) -> Target:
         raise NotImplementedError
+
+    def prepare(self, batches: Callable[[], Iterable[PatchSequence]]) -> None:
+        """Look at the windows that will be trained on, once before the first step (codebooks, centres).
+
+        batches: goes through all of them in a fixed order, each time it is called. What is made of them must depend on
+        nothing else: every process of a run, and every resume of it, prepares for itself.
+        """
 
     def after_step(self, step: int, total: int) -> None:
         """Update what is not learned by gradient."""

@@ -135,6 +135,8 @@ def _build_objective(recipe: Recipe, modality: Modality, store: WindowStore, win
         objective = Objective.from_config(recipe.objective, store.spec, encoder, known_texts(store, windows))
     objective.augment = modality.augment
     objective.total_steps = recipe.trainer.max_steps
+    size = recipe.trainer.batch_size
+    objective.prepare(lambda: (store.batch(windows[at : at + size]) for at in range(0, len(windows), size)))
     return objective
 
 
