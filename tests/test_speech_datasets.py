@@ -119,9 +119,10 @@ class TestESC50:
 
 class TestLibriSpeech:
     def root(self, tmp_path) -> Path:
-        root = files(tmp_path, "train-clean-100/103/1240/103-1240-0000.flac", "train-clean-100/103/1240/103-1240-0001.flac",
-                     "dev-other/116/288/116-288-0000.flac", "test-clean/61/70/61-70-0000.flac", "README.TXT")  # fmt: skip
-        (root / "train-clean-100/103/1240/103-1240.trans.txt").write_text("103-1240-0000 CHAPTER ONE\n")
+        chapter = "train-clean-100/103/1240/103-1240"
+        root = files(tmp_path, f"{chapter}-0000.flac", f"{chapter}-0001.flac", "README.TXT",
+                     "dev-other/116/288/116-288-0000.flac", "test-clean/61/70/61-70-0000.flac")  # fmt: skip
+        (root / f"{chapter}.trans.txt").write_text("103-1240-0000 CHAPTER ONE\n")
         (root / "SPEAKERS.TXT").write_text(
             ";ID  |SEX| SUBSET\n103 | F | train-clean-100 | 25 | A\n61 | M | test | 8 | B\n"
         )
