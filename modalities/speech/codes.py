@@ -46,36 +46,38 @@ class CodeTarget(TargetProvider):
         super().__init__()
         self.spec, self.codebooks, self.entries = spec, codebooks, entries
         self.rounds, self.sample, self.width, self.seed = rounds, sample, width, seed
-        self.quantizer = None if quantizer is None else Quantizer.load(quantizer)
+        # not a submodule: a function of the windows, which every process and every resume makes anew
+        self._quantizer = (None if quantizer is None else Quantizer.load(quantizer),)
         self.usage: Usage | None = None
         self._codes: Tensor | None = None  # [token of all windows, codebook], -1 = none
         self._places: dict[int, tuple[int, int]] = {}  # window -> its first token among all, and how many it has
 
+    @property
+    def quantizer(self) -> Quantizer | None:
+        """Learned in `prepare`, or read from a file."""
+        return self._quantizer[0]
+
     def prepare(self, batches: Callable[[], Iterable[PatchSequence]]) -> None:
         """Learn the quantiser, unless there is one, and encode every token. Raises InputError when none is whole."""
-        if self.quantizer is None:
-            blocks = [frames[known] for frames, known in map(self._frames, batches())]
-            entries = min(self.entries, sum(len(block) for block in blocks))
-            self.quantizer = train_quantizer(
-                blocks, self.codebooks, max(1, entries), rounds=self.rounds, sample=self.sample, seed=self.seed
-            )
-        if (self.quantizer.codebooks, self.quantizer.dim) != (self.codebooks, self.spec.patch_size):
+        quantizer = self.quantizer or self._learn(batches)
+        if (quantizer.codebooks, quantizer.dim) != (self.codebooks, self.spec.patch_size):
             raise InputError(
                 "the quantiser is of another size", source="objective.targets.quantizer",
-                got=f"{self.quantizer.codebooks} codebooks in {self.quantizer.dim} dimensions",
+                got=f"{quantizer.codebooks} codebooks in {quantizer.dim} dimensions",
                 expected=f"{self.codebooks} in {self.spec.patch_size}",
             )  # fmt: skip
         found, done = [], 0
         for batch in batches():
             frames, known = self._frames(batch)
             codes = torch.full((*known.shape, self.codebooks), -1)
-            codes[known] = self.quantizer.encode(frames[known], self.width)
+            codes[known] = quantizer.encode(frames[known], self.width)
             for row, window in enumerate(batch.window.tolist()):
                 self._places[window] = (done + row * batch.n_patches, batch.n_patches)
             done += known.numel()
             found.append(codes.flatten(0, 1))
         self._codes = torch.cat(found).to(torch.int32)
-        self.usage = usage(self._codes[self._codes[:, 0] >= 0].long(), self.quantizer.entries)
+        self.usage = usage(self._codes[self._codes[:, 0] >= 0].long(), quantizer.entries)
+        self._quantizer = (quantizer,)
 
     @torch.no_grad()
     def forward(self, request: Request) -> Target:
@@ -93,6 +95,13 @@ class CodeTarget(TargetProvider):
         codes = codes.masked_fill(~there.unsqueeze(-1) | (codes < 0), torch.nan).to(windows.device)
         valid = request.index.valid & gather(request.view.batch.valid, request.rows, request.index.index)
         return Target(codes, valid)
+
+    def _learn(self, batches: Callable[[], Iterable[PatchSequence]]) -> Quantizer:
+        """A quantiser of all whole tokens; they are counted first, as there cannot be more entries than tokens."""
+        count = sum(int(self._frames(batch)[1].sum()) for batch in batches())
+        whole = (frames[known] for frames, known in map(self._frames, batches()))
+        entries = max(1, min(self.entries, count))
+        return train_quantizer(whole, self.codebooks, entries, rounds=self.rounds, sample=self.sample, seed=self.seed)
 
     def _frames(self, batch: PatchSequence) -> tuple[Tensor, Tensor]:
         """Content [row, patch, value] without NaN, and [row, patch] whether a token is whole."""
