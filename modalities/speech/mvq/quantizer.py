@@ -12,15 +12,15 @@ codebook, a frame so many bytes at 256 entries.
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_bytes
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ....core.errors import CorruptFileError, InputError
-from ....core.train.atomic import replacing
 from .search import States, Tables, beam, refine
 
 _FORMAT = "omnipatch-mvq-1"
@@ -118,10 +118,11 @@ class Quantizer(nn.Module):
         return digest.hexdigest()[:16]
 
     def save(self, path: Path | str) -> None:
-        """Write a safetensors file."""
+        """Write a safetensors file, beside its place and then into it."""
         tensors = {"centres": self.centres.cpu().contiguous(), "mean": self.mean.cpu().contiguous()}
-        with replacing(Path(path)) as file:
-            file.write(to_bytes(tensors, metadata={"format": _FORMAT}))
+        part = Path(path).with_name(f"{Path(path).name}.part")
+        save_file(tensors, part, metadata={"format": _FORMAT})
+        os.replace(part, path)
 
     @classmethod
     def load(cls, path: Path | str) -> Quantizer:
