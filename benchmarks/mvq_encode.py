@@ -12,6 +12,9 @@ The centres are learned by omnipatch, and the linear layer that gives the refere
 with the codes that a search finds, the loss it is trained with there. With `--steps` the reference's own trainer
 learns both, in so many steps a phase at batch 600 (hours of processor time for its defaults of 10000).
 
+The reference refines each codebook as if the others stood still and then merges; it is made for codebooks that its own
+trainer has pushed apart, and on others its passes may raise the error. Compare errors with `--steps`, rates with either.
+
 The reference runs as shipped (5 refinements of the prediction of its linear layer), and with 1 for comparison.
 """
 

@@ -25,7 +25,6 @@ _SLOWEST_HZ, _FASTEST_HZ = 1_000.0, 768_000.0
 _BLOCK = 1 << 18  # frames read at once
 _MOST_SAMPLES = 1 << 28  # 1 GiB: more than four hours at 16 kHz
 _UNKNOWN_LENGTHS = (0, 0x7FFFFFFF, 0xFFFFFFFF)  # of a chunk that was written to a pipe
-_NO_LENGTH = 1 << 62  # libsndfile's count of frames where a FLAC header leaves it out
 _SIDES = {1: ("mono",), 2: ("left", "right")}
 
 
@@ -91,8 +90,6 @@ def _samples(path: Path, file: Any, first: int, last: int) -> np.ndarray:
     while at < last:
         block = file.read(min(_BLOCK, last - at), dtype="float32", always_2d=True)
         if not len(block):
-            if last >= _NO_LENGTH and held:
-                break
             raise _truncated(path, f"{at} frames", f"{last} frames")
         kept = block[max(0, first - at) :]
         at += len(block)
