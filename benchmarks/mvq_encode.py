@@ -1,4 +1,4 @@
-"""Encoding with direct-sum codebooks: omnipatch beside multi_quantization, on codebooks that the latter has trained.
+"""Encoding with direct-sum codebooks: omnipatch beside multi_quantization, on the same codebooks.
 
     OMP_NUM_THREADS=1 python benchmarks/mvq_encode.py PATH
 
@@ -13,7 +13,7 @@ with the codes that a search finds, the loss it is trained with there. With `--s
 learns both, in so many steps a phase at batch 600 (hours of processor time for its defaults of 10000).
 
 The reference refines each codebook as if the others stood still and then merges; it is made for codebooks that its own
-trainer has pushed apart, and on others its passes may raise the error. Compare errors with `--steps`, rates with either.
+trainer has pushed apart, and on others its passes may raise the error. Errors compare with `--steps`, rates anyhow.
 
 The reference runs as shipped (5 refinements of the prediction of its linear layer), and with 1 for comparison.
 """
