@@ -42,7 +42,8 @@ def list_librispeech(root: Path) -> list[Source]:
 
 def _spoken(path: Path) -> dict[str, str]:
     """{utterance: what was read}; nothing where there is no such file."""
-    return dict(line.partition(" ")[::2] for line in read_lines(path)) if path.is_file() else {}
+    lines = [line.partition(" ") for line in read_lines(path)] if path.is_file() else []
+    return {utterance: text for utterance, _, text in lines}
 
 
 def _sexes(path: Path) -> dict[str, str]:
