@@ -25,6 +25,7 @@ import numpy as np
 
 from .errors import InputError
 from .rng import RowRandom
+from .seeing import Seeing
 from .sequence import PatchSequence, SequenceSpec
 
 API_VERSION = 1
@@ -291,6 +292,10 @@ class Modality(ABC):
     def quality(self, recording: Recording) -> dict[str, str]:
         """Sensors that should not be trusted: {sensor: reason}; they are counted in the report."""
         return {}
+
+    def seeing(self) -> Seeing:
+        """Names and drawings of places and parts, for reports and notebooks; see `core/seeing.py`."""
+        return Seeing()
 
     def task(self, name: str) -> Task:
         """Look up a task, naming the nearest known one when it is unknown."""
