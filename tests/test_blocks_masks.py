@@ -21,6 +21,7 @@ SAMPLERS = {
     "box": {"name": "box", "size": {"time_s": 0.4, "lead": 2.0}},
     "group": {"name": "group"},
     "disc": {"name": "disc", "axes": ["lead"], "radius": 1.0, "span": 0.3},
+    "multiblock": {"name": "multiblock", "scale": 0.2},
 }
 quick = settings(max_examples=25, deadline=None)
 

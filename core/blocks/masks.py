@@ -84,12 +84,16 @@ class MaskSampler:
 
     def _order(self, batch: PatchSequence, rng: RowRandom) -> Tensor:
         """[row, patch] positions in the order in which they are hidden; invalid patches come last."""
-        cell = self.cells(batch, rng.fork("cells"))
-        priority = torch.gather(rng.fork("priority").uniform(batch.n_patches), 1, cell)
+        priority = self.priority(batch, rng).masked_fill(~batch.valid, 2.0)
         # lexicographic: cell priority first, then a random order inside the cell
         by_tie = patch_uniform(rng.fork("tie"), batch.valid).argsort(dim=1, stable=True)
-        key = torch.gather(priority.masked_fill(~batch.valid, 2.0), 1, by_tie)
+        key = torch.gather(priority, 1, by_tie)
         return torch.gather(by_tie, 1, key.argsort(dim=1, stable=True))
+
+    def priority(self, batch: PatchSequence, rng: RowRandom) -> Tensor:
+        """[row, patch] in [0, 1], equal for the patches of a cell: low ones are hidden first."""
+        cell = self.cells(batch, rng.fork("cells"))
+        return torch.gather(rng.fork("priority").uniform(batch.n_patches), 1, cell)
 
 
 def _split(order: Tensor, length: Tensor, share: float, turn: int) -> tuple[IndexSet, IndexSet]:
@@ -223,15 +227,20 @@ def axis_index(batch: PatchSequence, axis: str, mask: str) -> int:
 
 def torus_cell(x: Tensor, valid: Tensor, edge: float, step: float, rng: RowRandom) -> Tensor:
     """Cell number of each coordinate on a circle of the row's own extent, cut into equal arcs from a random origin."""
-    low = x.masked_fill(~valid, torch.inf).amin(dim=1, keepdim=True)
-    high = x.masked_fill(~valid, -torch.inf).amax(dim=1, keepdim=True)
-    low = torch.where(torch.isfinite(low), low, 0.0)
-    # patches occupy one step each, so the circle is one step longer than the distance between the outer centres
-    extent = torch.where(torch.isfinite(high), high - low, 0.0) + step
+    low, extent = row_extent(x, valid, step)
     arcs = (extent / edge).round().clamp(min=1, max=_MOST_CELLS)
     turn = ((x - low) / extent + rng.uniform(1)) % 1.0
     cell = torch.where(valid, (turn * arcs).floor(), 0.0).long()
     return torch.minimum(cell, arcs.long() - 1)
+
+
+def row_extent(x: Tensor, valid: Tensor, step: float) -> tuple[Tensor, Tensor]:
+    """[row, 1] lowest coordinate of each row's valid patches and the length of the circle that they fill."""
+    low = x.masked_fill(~valid, torch.inf).amin(dim=1, keepdim=True)
+    high = x.masked_fill(~valid, -torch.inf).amax(dim=1, keepdim=True)
+    low = torch.where(torch.isfinite(low), low, 0.0)
+    # patches occupy one step each, so the circle is one step longer than the distance between the outer centres
+    return low, torch.where(torch.isfinite(high), high - low, 0.0) + step
 
 
 def dense(code: Tensor, valid: Tensor) -> Tensor:

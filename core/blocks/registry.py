@@ -19,7 +19,7 @@ T = TypeVar("T", bound=type)
 # kind -> modules whose import registers the blocks of that kind
 _ROOMS: dict[str, tuple[str, ...]] = {
     "encoder": ("encoder",),
-    "mask": ("masks", "disc_mask"),
+    "mask": ("masks", "disc_mask", "block_mask"),
     "target": ("latent_targets", "signal_targets", "text_targets"),
     "head": ("heads", "projections", "pooling", "caption"),
     "loss": ("losses", "contrastive", "alignment", "caption"),

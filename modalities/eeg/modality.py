@@ -194,7 +194,11 @@ class EEG(Modality):
         found: dict[str, dict[str, Any]] = {"random": {"name": "random"}, "span": {"name": "span", "span": 1.0}}
         if self._grid is not None:
             row_s = 5 * self.config.grid_patch[2] / self.config.sfreq_hz
-            return found | {"box": {"name": "box", "size": {"row": 2.0, "within_s": row_s}}}
+            found["box"] = {"name": "box", "size": {"row": 2.0, "within_s": row_s}}
+            # shares that the published sampler hides of a row before it is cut to the smallest of its batch
+            found["short"] = {"name": "multiblock", "scale": 0.15, "ratio": 0.675}
+            found["long"] = {"name": "multiblock", "scale": 0.4, "ratio": 0.6}
+            return found
         scalp = ["x", "y", "z"]
         found["electrodes"] = {"name": "place", "axes": scalp}
         found["disc"] = {"name": "disc", "axes": scalp, "radius": 0.6}
