@@ -76,7 +76,7 @@ class ProbeConfig:
     """Frozen-feature protocols."""
 
     layers: int = 1  # mean of the last layers
-    pool: Literal["mean", "mean_std"] = "mean"  # how the tokens of a whole window become one vector
+    pool: Literal["mean", "mean_std", "place"] = "mean"  # how the tokens of a whole window become one vector
     most_items: int = 4000  # items of one class that kNN and the linear probe use; the rest is represented by weight
     knn_k: int = 20
     knn_temperature: float = 0.07
@@ -115,6 +115,7 @@ class EvaluateConfig:
     label_fractions: tuple[float, ...] = (1.0,)
     seeds: int = 3
     blend: float = 0.0  # share of the hand features' own learner in what a trained head predicts
+    decisions_s: tuple[float, ...] = ()  # also score decisions on stretches of so many seconds, of several windows each
     bootstrap: int = 1000  # subject-level resamples for intervals
     batch_size: int = 256
     drop_sensors: tuple[int, ...] = ()  # also score test recordings without so many of their sensors, e.g. 3,6,9

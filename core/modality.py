@@ -276,6 +276,19 @@ class Modality(ABC):
             Source(path=None, record=f"demo{i:03d}", subject=f"demo{i:03d}", seed=seed * 1000 + i) for i in range(12)
         ]
 
+    @property
+    def stamp(self) -> str:
+        """What must be said beside every score of this configuration, "" = nothing: that it knows something of the
+        people who are tested, for instance."""
+        return ""
+
+    def relate(self, sources: Sequence[Source]) -> list[Source]:
+        """A look at all sources before any is opened, for preprocessing of one recording that needs others.
+
+        Returns them in the same order, with what `load` needs to know in `extras`.
+        """
+        return list(sources)
+
     def load(self, source: Source) -> Recording:
         """Open a source: a file through `read`, generated data through `example`."""
         from dataclasses import replace

@@ -12,9 +12,9 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
+from ..crop import crop
 from ..errors import OmnipatchError
 from ..modality import Modality, Source
-from .crop import crop
 
 
 @dataclass(frozen=True)

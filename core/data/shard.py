@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..crop import crop
 from ..errors import OmnipatchError
 from ..modality import Modality, Source, Task, Window, one_class
 from ..sequence import PatchSequence
-from .crop import crop
 from .dense import dense_labels
 from .ragged import used_columns
 from .sensors import drop_sensors

@@ -67,6 +67,7 @@ def train_classifier(
     encoder: Encoder,
     config: FinetuneConfig,
     *,
+    readout: Readout | None = None,
     frozen: bool = False,
     pretrained: bool = True,
     batch_size: int = 256,
@@ -75,6 +76,7 @@ def train_classifier(
 ) -> Trained:
     """Train a copy of `encoder` (untouched) with a new head on the trial and score its test items.
 
+    readout: how an item is read beside the head's own queries, default: as its task says.
     frozen: train the head only. pretrained: use layer-wise rates. batch_size: windows at a time when predicting.
     precision: as `trainer.precision`.
     """
@@ -83,7 +85,7 @@ def train_classifier(
     fitted = trial.train if choose else trial.learnable
     device = next(encoder.parameters()).device
     with own_random_state(trial.seed, device.type):
-        head = _new_head(encoder.width, trial, store, fitted, config.dropout)
+        head = _new_head(encoder.width, readout or Readout.of(store.task), trial, store, fitted, config.dropout)
         model = ItemClassifier(copy.deepcopy(encoder), head.to(device), frozen=frozen)
         run = _Run(
             trial, modality, store, model, config, fitted, layerwise=pretrained and not frozen, precision=precision
@@ -180,13 +182,15 @@ def parameter_groups(model: ItemClassifier, config: FinetuneConfig, *, layerwise
     return [{"params": p, "lr": peak, "peak": peak, "weight_decay": decay} for (peak, decay), p in groups.items()]
 
 
-def _new_head(width: int, trial: Trial, store: WindowStore, fitted: np.ndarray, dropout: float) -> ItemHead | DenseHead:
+def _new_head(
+    width: int, readout: Readout, trial: Trial, store: WindowStore, fitted: np.ndarray, dropout: float
+) -> ItemHead | DenseHead:
     assert store.task is not None
     if store.task.unit == "dense":
         return DenseHead(width, store.task, store.spec, dropout)
     side = Standardizer.fit(trial.items.features[fitted])
     radius = neighbourhood(store.task, store.spec)
-    return ItemHead(width, Readout.of(store.task), radius, side, trial.classes, dropout)
+    return ItemHead(width, readout, radius, side, trial.classes, dropout)
 
 
 def _scores(

@@ -72,6 +72,7 @@ class Evaluation:
     embedding: {model: (features [n, d] float32, item index [n])} of a sample of test items, first seed and fold.
     histories: training curves by `Row.key`, lists of (step, loss).
     fewer: further predictions of the rows, of test records that lost sensors, by (`Row.key`, loss).
+    longer: predictions of the rows for longer stretches of a record, by (`Row.key`, seconds), see `longer`.
     classes, subjects, records: names of the codes. seconds: {stage: time}. notes: what was left out and why.
     """
 
@@ -83,6 +84,7 @@ class Evaluation:
     records: tuple[str, ...]
     also: list[tuple[str, Row]] = field(default_factory=list)
     fewer: dict[tuple[RowKey, SensorLoss], Prediction] = field(default_factory=dict)
+    longer: dict[tuple[RowKey, float], Prediction] = field(default_factory=dict)
     embedding: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     histories: dict[RowKey, list[tuple[int, float]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -115,6 +117,7 @@ def merge(evaluations: list[Evaluation]) -> Evaluation:
         records=first.records,
         also=[entry for e in evaluations for entry in e.also],
         fewer={key: value for e in evaluations for key, value in e.fewer.items()},
+        longer={key: value for e in evaluations for key, value in e.longer.items()},
         embedding=first.embedding,
         histories={key: value for e in evaluations for key, value in e.histories.items()},
         seconds=seconds,

@@ -63,7 +63,7 @@ def collect(
     """Gather facts and arrays of a run and save them in its folder. `evaluation` None: it was only pretrained."""
     store, splits, recipe = prepared.store, prepared.splits, settings.recipe
     shown = words.featured(results)
-    notes = [splits[0].stamp, prepared.sources.note]
+    notes = [splits[0].stamp, settings.modality.stamp, prepared.sources.note]
     facts: dict[str, Any] = {
         "run": {key: value for key, value in results.items() if key not in ("rows", "summary")},
         "description": recipe.description,

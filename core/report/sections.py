@@ -127,6 +127,18 @@ def _sensors(run: Story) -> Section:
     return "sensors", "With fewer sensors", _lead(text) + html if html else ""
 
 
+def _longer(run: Story) -> Section:
+    entries = run.results.get("longer_decisions", [])
+    html = tables.longer_table(
+        entries, [m for m in ("balanced_accuracy", "auroc") if any(e["metric"] == m for e in entries)]
+    )
+    text = (
+        "The same predictions, those of all windows that begin in one stretch of a record taken together by their mean "
+        "log-odds. Small: 95 % interval over subjects."
+    )
+    return "longer", "Longer decisions", _lead(text) + html if html else ""
+
+
 def _records(run: Story) -> Section:
     html = tables.record_table(run.facts.get("records", []), run.classes)
     if not html:
@@ -213,7 +225,7 @@ def _repeat(run: Story) -> Section:
     )
 
 
-SECTIONS = (_results, _difference, _classes, _trust, _sensors, _records, _map, _pretraining, _data, _repeat)
+SECTIONS = (_results, _difference, _classes, _trust, _longer, _sensors, _records, _map, _pretraining, _data, _repeat)
 
 
 # ---- pieces ---------------------------------------------------------------------------------------------------

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from ...core.crop import crop
 from ...core.errors import InputError, nearest
 from ...core.modality import Dataset, Modality, Recording, Source, Task, Window
 from ...core.rng import RowRandom
 from ...core.sequence import PatchSequence, SequenceSpec
+from . import baseline as baselines
 from .artefacts import channel_quality
 from .augment import augment_tokens
+from .baseline import Baseline
+from .baseline import Kind as BaselineKind
 from .channels import canonical_channels, parse_aliases, unknown_channel
 from .datasets import DATASETS
 from .datasets import TASKS as DATASET_TASKS
@@ -23,7 +27,7 @@ from .features import FEATURE_SETS, hand_features
 from .grid import Grid
 from .layouts import ElectrodeLayout, Layout, TubeletLayout
 from .marking import apply_marking
-from .montage import place
+from .montage import place, places_of
 from .preprocess import PreprocessConfig, preprocess
 from .reading import read_eeg
 from .spectral import FINE_EDGES_HZ
@@ -55,11 +59,14 @@ class EEGConfig(PreprocessConfig):
     frame_s: float = 5.0  # grid: length of a frame
     frame_step_s: float = 7.5  # grid: distance of frames
     lose_electrodes: float = 0.3  # largest share of electrodes that an augmented view loses
+    baseline: BaselineKind = "none"  # what spectra are relative to: none, reference, subject or site; see `baseline`
+    baseline_label: str = "rest"  # class of the recording whose beginning is the reference
+    baseline_s: float = 60.0  # length of the reference
     hand: tuple[str, ...] = ("bands",)  # features of the baseline: bands, fine-bands, log-covariance
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("window_s", "stride_s", "patch_s", "spectrum_s", "frame_s", "frame_step_s"):
+        for name in ("window_s", "stride_s", "patch_s", "spectrum_s", "frame_s", "frame_step_s", "baseline_s"):
             if getattr(self, name) <= 0:
                 raise InputError("must be positive", source=f"modality.{name}", got=getattr(self, name))
         for content in self.content or ("",):
@@ -76,6 +83,11 @@ class EEGConfig(PreprocessConfig):
             if name not in FEATURE_SETS:
                 raise InputError("unknown name in modality.hand", got=name, fix=nearest(name, FEATURE_SETS))
         check_bands(self.bands_hz, self.band_groups)
+        if self.scaling == "baseline" and self.baseline == "none":
+            raise InputError("there is no baseline to scale by", source="modality.baseline", got="none")
+        if self.baseline != "none" and self.content == ("wave",) and self.scaling != "baseline":
+            raise InputError("waves are relative to a baseline by their scale only", source="modality.scaling",
+                             got=self.scaling, expected="baseline")  # fmt: skip
 
 
 class EEG(Modality):
@@ -90,7 +102,7 @@ class EEG(Modality):
         c = self.config
         self._aliases = parse_aliases(c.aliases)
         self._sites = canonical_channels(c.sites)
-        where = _places(self._sites, {})
+        where = places_of(self._sites, {})
         self._shape = TokenShape(
             c.content, c.patch_s, c.spectrum_s, c.bands_hz, c.band_groups, c.sfreq_hz, tuple(map(tuple, where.tolist()))
         )
@@ -100,6 +112,7 @@ class EEG(Modality):
             self._layout = TubeletLayout(where, c.neighbours)
         elif c.layout == "grid":
             self._grid = Grid(self._sites, c.grid_patch, c.frame_s, c.frame_step_s, c.sfreq_hz)
+        self._baselines: dict[tuple[Any, ...], Baseline] = {}  # those computed before, by their sources
 
     @property
     def spec(self) -> SequenceSpec:
@@ -122,13 +135,15 @@ class EEG(Modality):
                 got=f"{recording.signals.shape[1] / recording.sfreq_hz:.3f} s",
                 expected=f"at least {shortest} s",
             )
-        x = preprocess(recording.signals, recording.sfreq_hz, c, recording.sensors, recording.extras.get("spread_uv"))
-        positions = recording.extras.get("positions", {})
+        baseline: Baseline | None = recording.extras.get(baselines.KNOWN)
+        if c.baseline != "none" and baseline is None:
+            raise baselines.unknown_baseline(recording.record, c.baseline, c.baseline_label)
+        x = self._preprocessed(recording, baseline)
+        extras = self._extras(recording, baseline)
         chosen = None if task is None else self.task(task)
         found = []
         for start_s in self._starts(recording, x.shape[1] / c.sfreq_hz, chosen):
-            first = round(start_s * c.sfreq_hz)
-            values = x[:, first : first + round(c.window_s * c.sfreq_hz)].copy()
+            values = self._cut(x, start_s)
             if not np.isfinite(values).any():
                 continue  # rejected as a whole
             stop_s = start_s + values.shape[1] / c.sfreq_hz
@@ -142,10 +157,26 @@ class EEG(Modality):
                     subject=recording.subject,
                     site=recording.site,
                     label=recording.label if chosen is None else window_label(recording, chosen, start_s, stop_s),
-                    hand=None if chosen is None or not c.hand else self._hand(values, recording.sensors),
-                    extras={"positions": positions} if positions else {},
+                    hand=self._relative_hand(values, recording.sensors, baseline) if chosen and c.hand else None,
+                    extras=extras,
                 )
             )
+        return found
+
+    def _preprocessed(self, recording: Recording, baseline: Baseline | None) -> np.ndarray:
+        spread_uv = None if baseline is None else baseline.spread(recording.sensors)
+        return preprocess(recording.signals, recording.sfreq_hz, self.config, recording.sensors, spread_uv)
+
+    def _cut(self, x: np.ndarray, start_s: float) -> np.ndarray:
+        first = round(start_s * self.config.sfreq_hz)
+        return x[:, first : first + round(self.config.window_s * self.config.sfreq_hz)].copy()
+
+    def _extras(self, recording: Recording, baseline: Baseline | None) -> dict[str, Any]:
+        """What `patchify` needs beside the values."""
+        positions = recording.extras.get("positions", {})
+        found: dict[str, Any] = {"positions": positions} if positions else {}
+        if baseline is not None:
+            found[baselines.KNOWN] = {kind: baseline.content(kind, recording.sensors) for kind in baseline.contents}
         return found
 
     def _placed(self, recording: Recording) -> Recording:
@@ -162,25 +193,30 @@ class EEG(Modality):
             sensors=tuple(recording.sensors[i] for i in kept),
         )
 
+    def _relative_hand(self, values: np.ndarray, sensors: tuple[str, ...], baseline: Baseline | None) -> np.ndarray:
+        features = self._hand(values, sensors)
+        return features if baseline is None else features - baseline.hand
+
     def _hand(self, values: np.ndarray, sensors: tuple[str, ...]) -> np.ndarray:
         return hand_features(values, sensors, self.config.sfreq_hz, self.config.hand, self._sites)
 
     def _starts(self, recording: Recording, duration_s: float, task: Task | None) -> list[float]:
-        """Start of each window in seconds. What is left over behind the last whole one is not used."""
-        c = self.config
+        """Start of each window in seconds. What is left over behind the last whole one is not used, nor is what the
+        baseline knows already."""
+        c, known_s = self.config, float(recording.extras.get(baselines.OWN_S, 0.0))
         last = max(0.0, duration_s - c.window_s)
         if c.trials and task is not None:
             onsets = {a.onset_s + c.trial_offset_s for a in labelled_spans(recording, task)}
-            return sorted(start for start in onsets if 0 <= start <= last + 0.5 / c.sfreq_hz)
-        return [float(start) for start in np.arange(0.0, last + 1e-9, c.stride_s)]
+            return sorted(start for start in onsets if known_s <= start <= last + 0.5 / c.sfreq_hz)
+        return [float(start) for start in np.arange(0.0, last + 1e-9, c.stride_s) if start >= known_s]
 
     # ---- windows to tokens ------------------------------------------------------------------------------------
 
     def patchify(self, window: Window) -> PatchSequence:
         if self._grid is not None:
             return self._grid.tokens(window.values, window.sensors)
-        places = _places(window.sensors, window.extras.get("positions", {}))
-        return make_tokens(window.values, places, self._layout, self._shape)
+        places = places_of(window.sensors, window.extras.get("positions", {}))
+        return make_tokens(window.values, places, self._layout, self._shape, window.extras.get(baselines.KNOWN))
 
     def unpatchify(self, sequence: PatchSequence) -> list[np.ndarray]:
         if self._grid is not None or "wave" not in self.config.content:
@@ -226,8 +262,35 @@ class EEG(Modality):
             for state in STATES
         ]
 
+    @property
+    def stamp(self) -> str:
+        c = self.config
+        return baselines.stamp(c.baseline, c.baseline_label, c.baseline_s)
+
+    def relate(self, sources: Sequence[Source]) -> list[Source]:
+        """Each source with the recordings that are its baseline."""
+        c = self.config
+        if c.baseline == "none":
+            return list(sources)
+        return baselines.with_baselines(sources, c.baseline, c.baseline_label, c.baseline_s)
+
     def load(self, source: Source) -> Recording:
-        """As everywhere; a generated recording's label says which state to make, a data set what its marks mean."""
+        """As everywhere, with the baseline that `relate` has found for it."""
+        recording = self._opened(source)
+        if self.config.baseline == "none" or baselines.SOURCES not in source.extras:
+            return recording
+        known = self._baseline(source.extras[baselines.SOURCES])
+        return replace(recording, extras={**recording.extras, baselines.KNOWN: known})
+
+    def _baseline(self, sources: tuple[Source, ...]) -> Baseline:
+        key = baselines.key(sources)
+        if key not in self._baselines:
+            opened = [self._placed(crop(self._opened(s), s.start_s, s.stop_s)) for s in sources]
+            self._baselines[key] = baselines.measure(opened, self.config, self.config.window_s, self._shape, self._hand)
+        return self._baselines[key]
+
+    def _opened(self, source: Source) -> Recording:
+        """A generated recording's label says which state to make, a data set what its marks mean."""
         if source.path is None and source.label and source.label[0] in STATES:
             made = make_recording(np.random.default_rng(source.seed), source.label[0])
             extras = {**made.extras, **source.extras}
@@ -238,12 +301,3 @@ class EEG(Modality):
         problems = channel_quality(np.asarray(recording.signals), recording.sensors, recording.sfreq_hz)
         problems |= dict.fromkeys(recording.extras.get("bad_channels", ()), "marked bad in the file")
         return problems | dict(recording.extras.get("unknown_channels", {}))
-
-
-def _places(names: tuple[str, ...], positions: Mapping[str, Any]) -> np.ndarray:
-    """[channel, 3] on the unit sphere, by measured position or by name."""
-    found = [positions.get(name) or place(name) for name in names]
-    for name, where in zip(names, found, strict=True):
-        if where is None:
-            raise unknown_channel(name)
-    return np.array(found, dtype=np.float64).reshape(-1, 3)

@@ -9,12 +9,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
 
-from .channels import parse_channel
+from .channels import parse_channel, unknown_channel
 from .sites import Place, site_places
 
 _SHRINK = 180 / 210
@@ -32,6 +32,18 @@ def place(name: str) -> Place | None:
     middle = np.mean(found, axis=0)
     length = float(np.linalg.norm(middle))
     return None if length < _SHORTEST else _as_place(middle / length)
+
+
+def places_of(names: Sequence[str], measured: Mapping[str, Place]) -> np.ndarray:
+    """[channel, 3] on the unit sphere, by measured position or by name.
+
+    Raises InputError for a channel that has neither.
+    """
+    found = [measured.get(name) or place(name) for name in names]
+    for name, where in zip(names, found, strict=True):
+        if where is None:
+            raise unknown_channel(name)
+    return np.array(found, dtype=np.float64).reshape(-1, 3)
 
 
 @cache

@@ -14,7 +14,7 @@ start and the place on the unit sphere (x to the right, y to the front, z up); o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ from ...core.batching import concat_kinds
 from ...core.errors import InputError
 from ...core.sequence import PatchSequence, SequenceSpec
 from .connectivity import BANDS, covariance_rows
-from .layouts import Layout
+from .layouts import Layout, Units
 from .sites import Place
 from .spectral import band_centres, log_bands
 
@@ -85,16 +85,28 @@ class TokenShape:
         )
 
 
-def make_tokens(values: np.ndarray, places: np.ndarray, layout: Layout, shape: TokenShape) -> PatchSequence:
-    """[channel, sample] and [channel, 3] -> one row, the kinds one after the other."""
-    spec = shape.spec(layout.slots)
-    return concat_kinds(*(_tokens_of(kind, values, places, layout, shape, spec) for kind in shape.kinds))
-
-
-def _tokens_of(
-    kind: str, values: np.ndarray, places: np.ndarray, layout: Layout, shape: TokenShape, spec: SequenceSpec
+def make_tokens(
+    values: np.ndarray,
+    places: np.ndarray,
+    layout: Layout,
+    shape: TokenShape,
+    baseline: Mapping[str, np.ndarray] | None = None,
 ) -> PatchSequence:
-    units = layout.arrange(_described(kind, values, places, shape), places)
+    """[channel, sample] and [channel, 3] -> one row, the kinds one after the other.
+
+    baseline: [channel, value] of kinds, taken off each stretch.
+    """
+    spec, taken_off = shape.spec(layout.slots), baseline or {}
+    rows = []
+    for kind in shape.kinds:
+        content = described(kind, values, places, shape)
+        if kind in taken_off:
+            content = content - taken_off[kind][:, None]
+        rows.append(_tokens_of(kind, layout.arrange(content, places), shape, spec))
+    return concat_kinds(*rows)
+
+
+def _tokens_of(kind: str, units: Units, shape: TokenShape, spec: SequenceSpec) -> PatchSequence:
     groups = shape.band_groups if kind == "spectrum" else 1
     x = rearrange(units.content, "unit n slot (group value) -> unit n group slot value", group=groups)
     flat = rearrange(x, "unit n group slot value -> (unit n group) (slot value)")
@@ -118,7 +130,7 @@ def _tokens_of(
     )
 
 
-def _described(kind: str, values: np.ndarray, places: np.ndarray, shape: TokenShape) -> np.ndarray:
+def described(kind: str, values: np.ndarray, places: np.ndarray, shape: TokenShape) -> np.ndarray:
     """[channel, sample] -> content [channel, stretch, value], NaN where less than half of a stretch was recorded."""
     cut = cut_stretches(values, shape.stretch(kind))
     half = np.isfinite(cut).mean(axis=-1, keepdims=True) >= 0.5
