@@ -20,7 +20,7 @@ T = TypeVar("T", bound=type)
 _ROOMS: dict[str, tuple[str, ...]] = {
     "encoder": ("encoder",),
     "mask": ("masks", "disc_mask", "block_mask"),
-    "target": ("latent_targets", "signal_targets", "text_targets"),
+    "target": ("latent_targets", "mined", "signal_targets", "text_targets"),
     "head": ("heads", "projections", "pooling", "caption"),
     "loss": ("losses", "contrastive", "alignment", "caption"),
     "regularizer": ("regularizers",),
