@@ -26,10 +26,11 @@ class Seeing:
         """
         return []
 
-    def draw_places(self, axes: Any, where: np.ndarray, values: np.ndarray, limit: float) -> bool:
-        """Draw `values` [place] as a map on matplotlib axes, in colours from -limit to limit (`report.look.SIGNED`).
+    def draw_places(self, axes: Any, where: np.ndarray, values: np.ndarray, limit: float, colours: Any) -> bool:
+        """Draw `values` [place] as a map on matplotlib axes, lines in any one colour.
 
-        where: as in `place_names`. Returns False where no map can be drawn; bars are drawn then.
+        where: as in `place_names`. colours: a matplotlib colormap from -limit to limit. Returns False where no map can
+        be drawn; bars are drawn then.
         """
         return False
 

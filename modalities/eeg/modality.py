@@ -13,6 +13,7 @@ from ...core.crop import crop
 from ...core.errors import InputError, nearest
 from ...core.modality import Dataset, Modality, Recording, Source, Task, Window
 from ...core.rng import RowRandom
+from ...core.seeing import Seeing
 from ...core.sequence import PatchSequence, SequenceSpec
 from . import baseline as baselines
 from .artefacts import channel_quality
@@ -30,6 +31,7 @@ from .marking import apply_marking
 from .montage import place, places_of
 from .preprocess import PreprocessConfig, preprocess
 from .reading import read_eeg
+from .seeing import EEGSeeing
 from .spectral import FINE_EDGES_HZ
 from .tasks import TASKS, labelled_spans, window_label
 from .tokens import CONTENTS, TokenShape, check_bands, make_tokens, signals
@@ -296,6 +298,9 @@ class EEG(Modality):
             extras = {**made.extras, **source.extras}
             return replace(made, record=source.record, subject=source.subject, site=source.site, extras=extras)
         return apply_marking(super().load(source), source)
+
+    def seeing(self) -> Seeing:
+        return EEGSeeing(self._shape) if self._grid is None else Seeing()
 
     def quality(self, recording: Recording) -> dict[str, str]:
         problems = channel_quality(np.asarray(recording.signals), recording.sensors, recording.sfreq_hz)
