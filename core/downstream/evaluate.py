@@ -27,9 +27,10 @@ from .finetune import train_classifier
 from .knn import knn_probe
 from .linear import linear_probe
 from .longer import longer_decisions
+from .occlusion import occlude
 from .readout import Readout
 from .records import per_decision
-from .rows import SUPPORTED, Evaluation, Prediction, Row
+from .rows import SUPPORTED, Evaluation, Prediction, Row, RowKey
 from .scoring import row_metrics
 from .segments import find_boundaries
 from .stacked import StackedStore, stack_items
@@ -104,6 +105,7 @@ class _Session:
         pool, seen = recipe.probe.pool, items.window[sides["train"]]
         places = anchor_places(store, np.unique(seen)).tolist() if pool == "place" else ()
         self.readout = Readout.of(store.task, pool, places, store.spec.axis_scales[1:])
+        self.looked_into: RowKey | None = None
         self.result = Evaluation([], {}, {}, items.classes, store.subjects, store.records)
 
     def run(self, wanted: dict[str, list[str]], encoder: Encoder, fresh_encoder: Callable[[int], Encoder]) -> None:
@@ -118,6 +120,9 @@ class _Session:
                 "pretrained, random-init and scratch alike"
             )
         first = self.recipe.seed
+        trained = [p for p in wanted.get("pretrained", ()) if p in ("attentive", "finetune")]
+        if trained and self.recipe.evaluate.occlusion:
+            self.looked_into = ("pretrained", trained[-1], max(self.recipe.evaluate.label_fractions), first, self.fold)
         for model, protocols in wanted.items():
             fixed = model == "pretrained"  # one encoder for all seeds; controls draw a new one each
             probed = model in ("pretrained", "random-init") and bool({"knn", "linear"} & set(protocols))
@@ -217,6 +222,12 @@ class _Session:
             on_step=lambda step, loss: curve.append((step, loss)),
         )  # fmt: skip
         self.result.histories[row.key] = curve
+        if row.key == self.looked_into:
+            self.say("what decisions rest on")
+            asked, most = self.sides["test"], self.recipe.evaluate.occlusion
+            found = occlude(trained.model, self.store, self.modality.seeing(), self.items, asked, most=most)
+            if found is not None:
+                self.result.occlusion[row.key] = found
         return trained.probability, trained.chosen
 
     def _schedule(self, protocol: str) -> FinetuneConfig:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..modality import SensorLoss
 from .segments import Boundaries
+
+if TYPE_CHECKING:
+    from .occlusion import Occlusion
 
 MODELS = ("pretrained", "random-init", "scratch", "hand-features", "prior")
 PROTOCOLS = ("knn", "linear", "attentive", "finetune")
@@ -71,6 +74,7 @@ class Evaluation:
     also: scores beside a row, by (name, row): hand features' other learner, a pooled head's encoder alone.
     embedding: {model: (features [n, d] float32, item index [n])} of a sample of test items, first seed and fold.
     histories: training curves by `Row.key`, lists of (step, loss).
+    occlusion: what decisions of one trained model a fold rest on, by `Row.key`.
     fewer: further predictions of the rows, of test records that lost sensors, by (`Row.key`, loss).
     longer: predictions of the rows for longer stretches of a record, by (`Row.key`, seconds), see `longer`.
     classes, subjects, records: names of the codes. seconds: {stage: time}. notes: what was left out and why.
@@ -87,6 +91,7 @@ class Evaluation:
     longer: dict[tuple[RowKey, float], Prediction] = field(default_factory=dict)
     embedding: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     histories: dict[RowKey, list[tuple[int, float]]] = field(default_factory=dict)
+    occlusion: dict[RowKey, Occlusion] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -120,6 +125,7 @@ def merge(evaluations: list[Evaluation]) -> Evaluation:
         longer={key: value for e in evaluations for key, value in e.longer.items()},
         embedding=first.embedding,
         histories={key: value for e in evaluations for key, value in e.histories.items()},
+        occlusion={key: value for e in evaluations for key, value in e.occlusion.items()},
         seconds=seconds,
         notes=list(dict.fromkeys([*(note for e in evaluations for note in e.notes), *_few(predictions)])),
     )
