@@ -189,6 +189,7 @@ class _Pipeline:
 
     def finish(self, evaluations: list[Evaluation], stamps: list[str] | None = None) -> None:
         """Results, report and the table on screen."""
+        from .downstream.falls import occlusion_table
         from .downstream.fewer_sensors import sensor_curve
         from .downstream.longer import longer_table
         from .downstream.rows import merge
@@ -205,6 +206,8 @@ class _Pipeline:
             results["fewer_sensors"] = curve
         if longer := longer_table(evaluation, self.recipe.evaluate.bootstrap, self.recipe.seed):
             results["longer_decisions"] = longer
+        if occluded := occlusion_table(evaluation, self.recipe.evaluate.bootstrap, self.recipe.seed):
+            results["occlusion"] = occluded
         write_json(self.folder / "results.json", results)
         if self.zero_shots:
             write_json(self.folder / "zero_shot.json", self.zero_shots)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from .bootstrap import LEVEL, resample_counts
 from .occlusion import Occlusion
+from .rows import Evaluation
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,3 +79,29 @@ def _means(total: np.ndarray, count: np.ndarray) -> np.ndarray:
         out=np.full((len(total), 1, total.shape[2]), np.nan), where=classes > 0,
     )  # fmt: skip
     return np.concatenate([alike, by_class], axis=1)
+
+
+def occlusion_table(evaluation: Evaluation, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
+    """What the decisions of an evaluation rest on, its folds together, as plain data; {} where nothing was hidden.
+
+    model, protocol, label_fraction: the line that was looked at. items, subjects: how many. classes: "all" (alike),
+    then each. places, parts: names and [class][hidden] mean, low and high in nats, None = unknown; places also have
+    where [place][axis].
+    """
+    if not evaluation.occlusion:
+        return {}
+    model, protocol, fraction = next(iter(evaluation.occlusion))[:3]
+    found = join(list(evaluation.occlusion.values()))
+    table: dict[str, Any] = {
+        "model": model, "protocol": protocol, "label_fraction": fraction,
+        "items": len(found.label), "subjects": len(np.unique(found.subject)), "classes": ["all", *evaluation.classes],
+    }  # fmt: skip
+    for kind, names, fall in (("places", found.names, found.by_place), ("parts", found.parts, found.by_part)):
+        falls = mean_falls(fall, found.label, found.subject, resamples, seed)
+        table[kind] = {"names": list(names), **{part: _plain(getattr(falls, part)) for part in ("mean", "low", "high")}}
+    table["places"]["where"] = _plain(found.where)
+    return table
+
+
+def _plain(numbers: np.ndarray) -> list[list[float | None]]:
+    return [[None if np.isnan(x) else round(float(x), 6) for x in row] for row in numbers]

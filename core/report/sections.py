@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from . import figures, pictures, tables, words
+from . import figures, pictures, places, tables, words
 from .story import Story
 
 Section = tuple[str, str, str]  # anchor, title, HTML
@@ -127,6 +127,30 @@ def _sensors(run: Story) -> Section:
     return "sensors", "With fewer sensors", _lead(text) + html if html else ""
 
 
+def _occlusion(run: Story) -> Section:
+    table = run.results.get("occlusion")
+    title = "What decisions rest on"
+    if not table:
+        return "occlusion", title, ""
+    line = words.line_label((table["model"], table["protocol"], table["label_fraction"]))
+    lead = (
+        f"{line[0].upper()}{line[1:]}, first seed, on {table['items']} test items of {table['subjects']} subjects, all "
+        "classes alike: how far the log-probability of the right class falls when something is hidden. 0.1 means that "
+        "the right class becomes a tenth less probable. Below zero: without it the model would do better."
+    )
+    where = places.place_maps(table, run.seeing)
+    html = _figure(
+        where or places.bars(table, "places"),
+        f"All tokens of one place hidden. {words.largest_falls(table, 'places')} What neighbouring places show as well "
+        "can be hidden without loss: a small fall means not needed, it does not mean not used.",
+    )
+    html += _figure(
+        places.bars(table, "parts"),
+        f"One part of all tokens taken away. {words.largest_falls(table, 'parts')} Lines: 95 % interval over subjects.",
+    )
+    return "occlusion", title, _lead(lead) + html if html else ""
+
+
 def _longer(run: Story) -> Section:
     entries = run.results.get("longer_decisions", [])
     html = tables.longer_table(
@@ -225,7 +249,10 @@ def _repeat(run: Story) -> Section:
     )
 
 
-SECTIONS = (_results, _difference, _classes, _trust, _longer, _sensors, _records, _map, _pretraining, _data, _repeat)
+SECTIONS = (
+    _results, _difference, _classes, _trust, _longer, _sensors, _records, _occlusion, _map,
+    _pretraining, _data, _repeat,
+)  # fmt: skip
 
 
 # ---- pieces ---------------------------------------------------------------------------------------------------

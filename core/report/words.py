@@ -202,3 +202,15 @@ def _range(found: dict[str, Any]) -> str:
     if found["ci_low"] is None:
         return f"{found['mean']:.3f}"
     return f"{found['mean']:.3f} ({found['ci_low']:.3f} to {found['ci_high']:.3f})"
+
+
+def largest_falls(table: dict[str, Any], kind: str, most: int = 3) -> str:
+    """The "places" or "parts" that are needed most over all classes, with intervals, as a sentence."""
+    found = table[kind]
+    entries = zip(found["names"], *(found[part][0] for part in ("mean", "low", "high")), strict=True)
+    known = sorted((e for e in entries if e[1] is not None), key=lambda e: -e[1])[:most]
+    told = [
+        f"{name} {mean:.2f}" + (f" [{low:.2f}, {high:.2f}]" if low is not None else "")
+        for name, mean, low, high in known
+    ]
+    return f"Needed most over all classes: {', '.join(told)}." if told else ""
