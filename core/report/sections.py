@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from . import figures, pictures, places, tables, words
+from . import figures, hidden, pictures, places, tables, words
 from .story import Story
 
 Section = tuple[str, str, str]  # anchor, title, HTML
@@ -196,7 +196,16 @@ def _pretraining(run: Story) -> Section:
     if "window_reconstruction" in run.arrays:
         what += " Colour: what the decoder makes of it, drawn with each patch's own mean and size."
     window = _figure(pictures.example_window(run.arrays), f"One window as the objective sees it. {what}")
-    return "pretraining", "Pretraining", curves + window
+    return "pretraining", "Pretraining", curves + window + _hidden_patches(run)
+
+
+def _hidden_patches(run: Story) -> str:
+    share = hidden.explained(run.arrays)
+    told = "" if share != share else (
+        f" Of what hidden patches have beyond the mean of those seen, {max(0.0, share):.0%} was predicted here."
+    )  # fmt: skip
+    text = f"Hidden patches of this window, of a person the encoder was not trained on where there is one.{told}"
+    return _figure(hidden.hidden_values(run.arrays, run.seeing), text)
 
 
 def _data(run: Story) -> Section:
