@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 # key colour -> CSS variable
@@ -71,6 +72,15 @@ def new_figure(width: float, height: float) -> Figure:
 def class_colour(i: int) -> str:
     """Key colour of class `i`; after eight classes they repeat."""
     return CLASSES[i % len(CLASSES)]
+
+
+def signed_colours() -> Colormap:
+    """Red below zero, blue above; zero is transparent, so that a picture follows the page's theme."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    red, blue = (0.78, 0.27, 0.17), (0.0, 0.45, 0.70)
+    stops = [(0.0, (*red, 1.0)), (0.5, (*red, 0.0)), (0.5, (*blue, 0.0)), (1.0, (*blue, 1.0))]
+    return LinearSegmentedColormap.from_list("signed", stops)
 
 
 class Drawing(str):

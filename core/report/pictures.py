@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .look import INK, MODELS, WASH, WIDE, class_colour, new_figure, style, to_svg
+from .look import INK, MODELS, WASH, WIDE, class_colour, new_figure, signed_colours, style, to_svg
 from .words import MODEL_LABELS
 
 _SERIES = 5  # curves in one panel; more cannot be told apart
@@ -137,11 +137,12 @@ def _hidden(arrays: Mapping[str, np.ndarray], row: int, rows: int) -> np.ndarray
 
 def _values(arrays: Mapping[str, np.ndarray]) -> str:
     values = arrays["window_values"][arrays["window_valid"].astype(bool)]
+    values = values - np.nanmedian(values)
     limit = float(np.nanpercentile(np.abs(values), 98)) or 1.0
     with style():
         figure = new_figure(WIDE, 2.6)
         axes = figure.add_subplot()
-        axes.imshow(values.T, aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+        axes.imshow(values.T, aspect="auto", cmap=signed_colours(), vmin=-limit, vmax=limit, interpolation="nearest")
         for patch in arrays.get("window_hidden", ()):
             axes.plot([patch - 0.5, patch + 0.5], [-1.2, -1.2], color=MODELS["pretrained"], linewidth=4, clip_on=False)
         axes.set_xlabel("patch")

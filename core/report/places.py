@@ -1,24 +1,20 @@
 """What decisions rest on, drawn: a map of places where the modality can draw one, and bars for places and parts.
 
-Numbers come from `downstream/falls.occlusion_table`. Blue speaks for the right class, red against it; zero is
-transparent, so that a map follows the page's theme.
+Numbers come from `downstream/falls.occlusion_table`. A place that speaks for the right class is blue, one that
+speaks for another is red.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..seeing import Seeing
-from .look import INK, SOFT, WIDE, Drawing, class_colour, new_figure, style, to_svg
-
-if TYPE_CHECKING:
-    from matplotlib.colors import Colormap
+from .look import INK, SOFT, WIDE, Drawing, class_colour, new_figure, signed_colours, style, to_svg
 
 _MOST_MAPS = 5
 _MOST_BARS = 24
-_AGAINST, _FOR = (0.78, 0.27, 0.17), (0.0, 0.45, 0.70)
 _UNIT = "fall of the log-probability of the right class"
 
 
@@ -36,7 +32,7 @@ def place_maps(table: dict[str, Any], seeing: Seeing) -> Drawing | str:
         grid = figure.subplots(2, len(shown), squeeze=False, height_ratios=[1, 0.045])
         for axes, number, values in zip(grid[0], shown, mean, strict=True):
             there = np.isfinite(values)
-            if not seeing.draw_places(axes, where[there], values[there], limit, _signed()):
+            if not seeing.draw_places(axes, where[there], values[there], limit, signed_colours()):
                 return ""
             _in_ink(axes)
             axes.set_title(_class_label(table, number), loc="center")
@@ -91,14 +87,6 @@ def _class_label(table: dict[str, Any], number: int) -> str:
     return table["classes"][number] if number else "all classes"
 
 
-def _signed() -> Colormap:
-    """Red, transparent, blue."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    stops = [(0.0, (*_AGAINST, 1.0)), (0.5, (*_AGAINST, 0.0)), (0.5, (*_FOR, 0.0)), (1.0, (*_FOR, 1.0))]
-    return LinearSegmentedColormap.from_list("signed", stops)
-
-
 def _in_ink(axes: Any) -> None:
     """Lines, points and contours of a map in the page's colour of text."""
     for line in axes.lines:
@@ -111,7 +99,7 @@ def _in_ink(axes: Any) -> None:
 
 def _scale(axes: Any, limit: float) -> None:
     """What the colours mean, as a picture: hundreds of little boxes would make a page heavy."""
-    axes.imshow(np.linspace(-1, 1, 201)[None], cmap=_signed(), aspect="auto", extent=(-limit, limit, 0, 1))
+    axes.imshow(np.linspace(-1, 1, 201)[None], cmap=signed_colours(), aspect="auto", extent=(-limit, limit, 0, 1))
     axes.set_yticks([])
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)

@@ -128,25 +128,27 @@ def _sensors(run: Story) -> Section:
 
 
 def _occlusion(run: Story) -> Section:
-    table = run.results.get("occlusion")
-    title = "What decisions rest on"
+    table, title = run.results.get("occlusion"), "What decisions rest on"
     if not table:
         return "occlusion", title, ""
     line = words.line_label((table["model"], table["protocol"], table["label_fraction"]))
     lead = (
-        f"{line[0].upper()}{line[1:]}, first seed, on {table['items']} test items of {table['subjects']} subjects, all "
-        "classes alike: how far the log-probability of the right class falls when something is hidden. 0.1 means that "
-        "the right class becomes a tenth less probable. Below zero: without it the model would do better."
+        f"{line[0].upper()}{line[1:]}, first seed, on {table['items']} test items of {table['subjects']} subjects: how "
+        "far the log-probability of the right class falls when something is hidden. 0.1 means that the right class "
+        "becomes a tenth less probable. Below zero, what was hidden spoke for another class."
     )
-    where = places.place_maps(table, run.seeing)
+    largest = [(name, words.largest_falls(table, "places", i)) for i, name in enumerate(table["classes"]) if i]
+    most = "; ".join(f"{name}: {told}" for name, told in largest if told)
     html = _figure(
-        where or places.bars(table, "places"),
-        f"All tokens of one place hidden. {words.largest_falls(table, 'places')} What neighbouring places show as well "
-        "can be hidden without loss: a small fall means not needed, it does not mean not used.",
+        places.place_maps(table, run.seeing) or places.bars(table, "places"),
+        f"All tokens of one place hidden.{f' Most needed for {most}.' if most else ''} What other places show as well "
+        "can be hidden without loss: a small fall says not needed, not unused.",
     )
+    most = words.largest_falls(table, "parts")
     html += _figure(
         places.bars(table, "parts"),
-        f"One part of all tokens taken away. {words.largest_falls(table, 'parts')} Lines: 95 % interval over subjects.",
+        f"One part of all tokens taken away.{f' Most needed over all classes: {most}.' if most else ''} Lines: 95 % "
+        "interval over subjects.",
     )
     return "occlusion", title, _lead(lead) + html if html else ""
 
@@ -201,10 +203,8 @@ def _pretraining(run: Story) -> Section:
 
 def _hidden_patches(run: Story) -> str:
     share = hidden.explained(run.arrays)
-    told = "" if share != share else (
-        f" Of what hidden patches have beyond the mean of those seen, {max(0.0, share):.0%} was predicted here."
-    )  # fmt: skip
-    text = f"Hidden patches of this window, of a person the encoder was not trained on where there is one.{told}"
+    told = f"{share:.0%} was predicted here" if share > 0 else "nothing was predicted here"
+    text = f"Patches hidden in this window. Of what sets them apart from the mean of those seen, {told}."
     return _figure(hidden.hidden_values(run.arrays, run.seeing), text)
 
 

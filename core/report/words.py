@@ -204,13 +204,12 @@ def _range(found: dict[str, Any]) -> str:
     return f"{found['mean']:.3f} ({found['ci_low']:.3f} to {found['ci_high']:.3f})"
 
 
-def largest_falls(table: dict[str, Any], kind: str, most: int = 3) -> str:
-    """The "places" or "parts" that are needed most over all classes, with intervals, as a sentence."""
+def largest_falls(table: dict[str, Any], kind: str, number: int = 0, most: int = 3) -> str:
+    """The "places" or "parts" with the largest falls for a class (0 = all alike), with their intervals."""
     found = table[kind]
-    entries = zip(found["names"], *(found[part][0] for part in ("mean", "low", "high")), strict=True)
-    known = sorted((e for e in entries if e[1] is not None), key=lambda e: -e[1])[:most]
-    told = [
+    entries = zip(found["names"], *(found[part][number] for part in ("mean", "low", "high")), strict=True)
+    known = sorted((e for e in entries if e[1] is not None and e[1] > 0), key=lambda e: -e[1])[:most]
+    return ", ".join(
         f"{name} {mean:.2f}" + (f" [{low:.2f}, {high:.2f}]" if low is not None else "")
         for name, mean, low, high in known
-    ]
-    return f"Needed most over all classes: {', '.join(told)}." if told else ""
+    ).replace("-0.00", "0.00")
