@@ -217,6 +217,8 @@ class Modality(ABC):
     name: ClassVar[str]
     api_version: ClassVar[int] = API_VERSION
     Config: ClassVar[type]  # a frozen dataclass, each field with a comment and a default
+    # fields of Config that say how files are read, not what patches mean: with `--from RUN` they may be given anew
+    reading_options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any = None) -> None:
         self.config = self.Config() if config is None else config

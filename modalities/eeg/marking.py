@@ -17,7 +17,7 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...core.modality import Annotation, Recording, Source
-from .channels import canonical_channel
+from .channels import INPUT, canonical_channel
 from .mark_files import READERS, read_bad_channels
 
 
@@ -107,7 +107,7 @@ def _in_turn(marks: Sequence[Annotation], read: Sequence[Annotation]) -> tuple[A
 
 def _without(recording: Recording, bad: Sequence[str]) -> Recording:
     """The recording with the channels of these names missing."""
-    names = {canonical_channel(name) or f"input {name}" for name in bad} & set(recording.sensors)
+    names = {canonical_channel(name) or f"{INPUT}{name}" for name in bad} & set(recording.sensors)
     signals = np.array(recording.signals)
     signals[[name in names for name in recording.sensors]] = np.nan
     known = (*recording.extras.get("bad_channels", ()), *sorted(names))

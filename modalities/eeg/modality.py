@@ -20,7 +20,7 @@ from .artefacts import channel_quality
 from .augment import augment_tokens
 from .baseline import Baseline
 from .baseline import Kind as BaselineKind
-from .channels import canonical_channels, parse_aliases, unknown_channel
+from .channels import canonical_channels, parse_aliases, unknown_channel, wanted_channels
 from .datasets import DATASETS
 from .datasets import TASKS as DATASET_TASKS
 from .demo import SITES_10_20, STATES, make_recording
@@ -45,6 +45,7 @@ class EEGConfig(PreprocessConfig):
 
     aliases: tuple[str, ...] = ()  # names of your amplifier's inputs, e.g. "E12=Fz"
     montage: str = ""  # a standard montage of MNE that knows your amplifier's names, e.g. "biosemi128"
+    channels: tuple[str, ...] = ()  # keep these of the recorded channels; empty = all that have a place
     window_s: float = 5.0  # length of a window
     stride_s: float = 5.0  # distance of windows
     trials: bool = False  # a window at the onset of each labelled span instead: cued experiments
@@ -85,6 +86,7 @@ class EEGConfig(PreprocessConfig):
             if name not in FEATURE_SETS:
                 raise InputError("unknown name in modality.hand", got=name, fix=nearest(name, FEATURE_SETS))
         check_bands(self.bands_hz, self.band_groups)
+        wanted_channels(self.channels)
         if self.scaling == "baseline" and self.baseline == "none":
             raise InputError("there is no baseline to scale by", source="modality.baseline", got="none")
         if self.baseline != "none" and self.content == ("wave",) and self.scaling != "baseline":
@@ -98,6 +100,7 @@ class EEG(Modality):
     name: ClassVar[str] = "eeg"
     Config: ClassVar[type] = EEGConfig
     config: EEGConfig
+    reading_options: ClassVar[tuple[str, ...]] = ("aliases", "montage", "channels")
 
     def __init__(self, config: EEGConfig | None = None) -> None:
         super().__init__(config)
@@ -182,13 +185,20 @@ class EEG(Modality):
         return found
 
     def _placed(self, recording: Recording) -> Recording:
-        """The channels that have a place. Raises InputError when there is none, or for a wrong unit."""
+        """The channels that have a place and are wanted. Raises InputError when there is none, or for a wrong unit."""
         if recording.unit != "uV":
             raise InputError("wrong unit", source=recording.record, got=recording.unit, expected="uV")
         positions = recording.extras.get("positions", {})
         kept = [i for i, name in enumerate(recording.sensors) if name in positions or place(name) is not None]
         if not kept:
             raise unknown_channel(recording.sensors[0] if recording.sensors else "", recording.record)
+        if wanted := wanted_channels(self.config.channels):
+            there, kept = kept, [i for i in kept if recording.sensors[i] in wanted]
+            if not kept:
+                raise InputError(
+                    "none of the wanted channels was recorded", source=recording.record, field="modality.channels",
+                    got=", ".join(wanted), expected=", ".join(recording.sensors[i] for i in there),
+                )  # fmt: skip
         return replace(
             recording,
             signals=np.asarray(recording.signals)[kept],
@@ -305,4 +315,6 @@ class EEG(Modality):
     def quality(self, recording: Recording) -> dict[str, str]:
         problems = channel_quality(np.asarray(recording.signals), recording.sensors, recording.sfreq_hz)
         problems |= dict.fromkeys(recording.extras.get("bad_channels", ()), "marked bad in the file")
+        lacking = [name for name in wanted_channels(self.config.channels) if name not in recording.sensors]
+        problems |= dict.fromkeys(lacking, "wanted, but not recorded")
         return problems | dict(recording.extras.get("unknown_channels", {}))
