@@ -194,7 +194,7 @@ def _pretraining(run: Story) -> Section:
     )
     what = "Dark: the window; colour: augmented views."
     if "window_hidden" in run.arrays:
-        what = "Shaded: hidden from the encoder and to be predicted."
+        what = "Blue: hidden from the encoder and to be predicted."
     if "window_reconstruction" in run.arrays:
         what += " Colour: what the decoder makes of it, drawn with each patch's own mean and size."
     window = _figure(pictures.example_window(run.arrays), f"One window as the objective sees it. {what}")

@@ -210,6 +210,6 @@ def largest_falls(table: dict[str, Any], kind: str, number: int = 0, most: int =
     entries = zip(found["names"], *(found[part][number] for part in ("mean", "low", "high")), strict=True)
     known = sorted((e for e in entries if e[1] is not None and e[1] > 0), key=lambda e: -e[1])[:most]
     return ", ".join(
-        f"{name} {mean:.2f}" + (f" [{low:.2f}, {high:.2f}]" if low is not None else "")
+        f"{name} {mean:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else "")
         for name, mean, low, high in known
-    ).replace("-0.00", "0.00")
+    ).replace("-0.000", "0.000")
