@@ -53,10 +53,11 @@ def _columns(batch: PatchSequence, shape: TokenShape, low: float, high: float) -
 
 def _inside(kind: str, shape: TokenShape, low: float, high: float) -> np.ndarray:
     """[group of bands, number of one electrode] bool."""
-    edges = shape.edges_hz if kind == "spectrum" else BAND_EDGES_HZ
-    centre = band_centres(edges)
-    inside = (centre >= low) & (centre < high)
-    return inside.reshape(shape.band_groups, -1) if kind == "spectrum" else inside.repeat(len(shape.sites))[None]
+    narrow, wide = ((low <= centre) & (centre < high) for centre in map(band_centres, (shape.edges_hz, BAND_EDGES_HZ)))
+    rows = wide.repeat(len(shape.sites))
+    if kind == "spectrum":
+        return narrow.reshape(shape.band_groups, -1)
+    return rows[None] if kind == "covariance" else np.concatenate([narrow, rows])[None]
 
 
 def _band_group(batch: PatchSequence, shape: TokenShape) -> Tensor:

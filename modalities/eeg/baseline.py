@@ -16,7 +16,7 @@ Which recordings are the baseline is a choice that a score depends on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -115,7 +115,9 @@ def measure(
 
 
 def _spreads(recordings: Sequence[Recording], config: PreprocessConfig) -> dict[str, float]:
-    unscaled, found = replace(config, scaling="fixed", unit_uv=1.0, clip=0.0), {}
+    same = {field.name: getattr(config, field.name) for field in fields(PreprocessConfig)}
+    unscaled = PreprocessConfig(**{**same, "scaling": "fixed", "unit_uv": 1.0, "clip": 0.0})
+    found: dict[str, list[np.ndarray]] = {}
     for recording in recordings:
         x = preprocess(recording.signals, recording.sfreq_hz, unscaled, recording.sensors)
         for name, signal in zip(recording.sensors, x, strict=True):

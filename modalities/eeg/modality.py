@@ -27,7 +27,7 @@ from .demo import SITES_10_20, STATES, make_recording
 from .features import FEATURE_SETS, hand_features
 from .grid import Grid
 from .layouts import ElectrodeLayout, Layout, TubeletLayout
-from .marking import apply_marking
+from .marking import apply_marking, electrode_places
 from .montage import place, places_of
 from .preprocess import PreprocessConfig, preprocess
 from .reading import read_eeg
@@ -48,10 +48,11 @@ class EEGConfig(PreprocessConfig):
     channels: tuple[str, ...] = ()  # keep these of the recorded channels; empty = all that have a place
     window_s: float = 5.0  # length of a window
     stride_s: float = 5.0  # distance of windows
+    wake_s: float | None = 1800.0  # studies of sleep: how much wake before and after it is kept; null = all
     trials: bool = False  # a window at the onset of each labelled span instead: cued experiments
     trial_offset_s: float = 0.0  # where such a window begins, from the onset of its span
     layout: Literal["electrode", "tubelet", "grid"] = "electrode"  # a token: an electrode, neighbours, or a list's rows
-    content: tuple[str, ...] = ("wave",)  # wave, spectrum, covariance: which tokens a window has
+    content: tuple[str, ...] = ("wave",)  # wave, spectrum, covariance, profile: which tokens a window has
     patch_s: float = 0.5  # stretch of a wave token
     spectrum_s: float = 5.0  # stretch of a spectral or covariance token
     bands_hz: tuple[float, ...] = FINE_EDGES_HZ  # edges of the bands of a spectral token
@@ -77,10 +78,12 @@ class EEGConfig(PreprocessConfig):
                 raise InputError("unknown content in modality.content", got=content, fix=nearest(content, CONTENTS))
         if self.layout == "grid" and self.content != ("wave",):
             raise InputError("the grid holds waves only", source="modality.content", got=self.content)
+        if self.wake_s is not None and self.wake_s < 0:
+            raise InputError("must not be negative", source="modality.wake_s", got=self.wake_s, fix="null keeps all")
         if not 0 <= self.lose_electrodes < 1:
             raise InputError("must lie in [0, 1)", source="modality.lose_electrodes", got=self.lose_electrodes)
-        lengths = {"wave": self.patch_s, "spectrum": self.spectrum_s, "covariance": self.spectrum_s}
-        if self.layout != "grid" and max(lengths[content] for content in self.content) > self.window_s:
+        lengths = [self.patch_s if content == "wave" else self.spectrum_s for content in self.content]
+        if self.layout != "grid" and max(lengths) > self.window_s:
             raise InputError("a token is longer than a window", source="modality.window_s", got=self.window_s)
         for name in self.hand:
             if name not in FEATURE_SETS:
@@ -236,7 +239,7 @@ class EEG(Modality):
         return signals(sequence)
 
     def augment(self, batch: PatchSequence, rng: RowRandom) -> PatchSequence:
-        return augment_tokens(batch, rng, self.config.lose_electrodes)
+        return augment_tokens(batch, rng, self.config.lose_electrodes, self._shape.spectral)
 
     def maskers(self) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {"random": {"name": "random"}, "span": {"name": "span", "span": 1.0}}
@@ -301,13 +304,17 @@ class EEG(Modality):
             self._baselines[key] = baselines.measure(opened, self.config, self.config.window_s, self._shape, self._hand)
         return self._baselines[key]
 
+    def open(self, source: Source) -> Recording:
+        """A generated recording's label says which state to make; a data set may say where electrodes were."""
+        if source.path is not None:
+            places = electrode_places(source)
+            return read_eeg(source.path, self._aliases, montage=self.config.montage, electrodes=places)
+        state = source.label[0] if source.label and source.label[0] in STATES else None
+        return make_recording(np.random.default_rng(source.seed), state)
+
     def _opened(self, source: Source) -> Recording:
-        """A generated recording's label says which state to make, a data set what its marks mean."""
-        if source.path is None and source.label and source.label[0] in STATES:
-            made = make_recording(np.random.default_rng(source.seed), source.label[0])
-            extras = {**made.extras, **source.extras}
-            return replace(made, record=source.record, subject=source.subject, site=source.site, extras=extras)
-        return apply_marking(super().load(source), source)
+        """A source with the classes that its marks mean."""
+        return apply_marking(super().load(source), source, self.config.wake_s)
 
     def seeing(self) -> Seeing:
         return EEGSeeing(self._shape) if self._grid is None else Seeing()

@@ -36,8 +36,15 @@ class Selection:
     other: dict[str, str] = field(default_factory=dict)
 
 
-def select_channels(path: Path, raw: Any, aliases: Mapping[str, str], montage: str, notes: list[str]) -> Selection:
-    """Choose the EEG channels of an MNE Raw.
+def select_channels(
+    path: Path,
+    raw: Any,
+    aliases: Mapping[str, str],
+    montage: str,
+    notes: list[str],
+    electrodes: Mapping[str, Place] | None = None,
+) -> Selection:
+    """Choose the EEG channels of an MNE Raw. electrodes: places that a table beside the file says.
 
     Numbers of an amplifier's inputs (BioSemi's A1, A2, ...) are kept as "input A1": nobody should take them for the ear
     A1. They have no place unless `montage` or the file knows one.
@@ -54,7 +61,7 @@ def select_channels(path: Path, raw: Any, aliases: Mapping[str, str], montage: s
             found.other[name] = kind
             continue
         channel = None if numbered and name not in aliases else parse_channel(name, aliases)
-        place = template.get(name) or _digitised(raw.info["chs"][row]["loc"])
+        place = template.get(name) or (electrodes or {}).get(name) or _digitised(raw.info["chs"][row]["loc"])
         known = f"{INPUT}{name}" if channel is None else channel.name
         if channel is None and place is None and not (numbered and _INPUT.fullmatch(name)):
             found.unknown[name] = f"unknown channel, nearest sites {nearest_sites(name)}"
