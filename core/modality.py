@@ -291,11 +291,15 @@ class Modality(ABC):
         """
         return list(sources)
 
+    def open(self, source: Source) -> Recording:
+        """A source as it is: a file through `read`, generated data through `example`."""
+        return self.example(np.random.default_rng(source.seed)) if source.path is None else self.read(source.path)
+
     def load(self, source: Source) -> Recording:
-        """Open a source: a file through `read`, generated data through `example`."""
+        """Open a source and add what it knows of the recording."""
         from dataclasses import replace
 
-        recording = self.example(np.random.default_rng(source.seed)) if source.path is None else self.read(source.path)
+        recording = self.open(source)
         changes: dict[str, Any] = {"record": source.record}
         for name in ("subject", "site", "label"):
             if getattr(source, name):
