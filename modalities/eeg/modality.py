@@ -49,7 +49,6 @@ class EEGConfig(PreprocessConfig):
     window_s: float = 5.0  # length of a window
     stride_s: float = 5.0  # distance of windows
     wake_s: float | None = 1800.0  # studies of sleep: how much wake before and after it is kept; null = all
-    wake_s: float | None = 1800.0  # studies of sleep: how much wake before and after it is kept; null = all
     trials: bool = False  # a window at the onset of each labelled span instead: cued experiments
     trial_offset_s: float = 0.0  # where such a window begins, from the onset of its span
     layout: Literal["electrode", "tubelet", "grid"] = "electrode"  # a token: an electrode, neighbours, or a list's rows
@@ -79,8 +78,6 @@ class EEGConfig(PreprocessConfig):
                 raise InputError("unknown content in modality.content", got=content, fix=nearest(content, CONTENTS))
         if self.layout == "grid" and self.content != ("wave",):
             raise InputError("the grid holds waves only", source="modality.content", got=self.content)
-        if self.wake_s is not None and self.wake_s < 0:
-            raise InputError("must not be negative", source="modality.wake_s", got=self.wake_s, fix="null keeps all")
         if self.wake_s is not None and self.wake_s < 0:
             raise InputError("must not be negative", source="modality.wake_s", got=self.wake_s, fix="null keeps all")
         if not 0 <= self.lose_electrodes < 1:
@@ -306,14 +303,6 @@ class EEG(Modality):
             opened = [self._placed(crop(self._opened(s), s.start_s, s.stop_s)) for s in sources]
             self._baselines[key] = baselines.measure(opened, self.config, self.config.window_s, self._shape, self._hand)
         return self._baselines[key]
-
-    def open(self, source: Source) -> Recording:
-        """A generated recording's label says which state to make; a data set may say where electrodes were."""
-        if source.path is not None:
-            places = electrode_places(source)
-            return read_eeg(source.path, self._aliases, montage=self.config.montage, electrodes=places)
-        state = source.label[0] if source.label and source.label[0] in STATES else None
-        return make_recording(np.random.default_rng(source.seed), state)
 
     def open(self, source: Source) -> Recording:
         """A generated recording's label says which state to make; a data set may say where electrodes were."""
