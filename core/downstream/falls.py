@@ -84,18 +84,24 @@ def _means(total: np.ndarray, count: np.ndarray) -> np.ndarray:
 def occlusion_table(evaluation: Evaluation, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
     """What the decisions of an evaluation rest on, its folds together, as plain data; {} where nothing was hidden.
 
-    model, protocol, label_fraction: the line that was looked at. items, subjects: how many. classes: "all" (alike),
-    then each. places, parts: names and [class][hidden] mean, low and high in nats, None = unknown; places also have
-    where [place][axis].
+    model, protocol, label_fraction: the line that was looked at. The rest: see `falls_table`.
     """
     if not evaluation.occlusion:
         return {}
     model, protocol, fraction = next(iter(evaluation.occlusion))[:3]
     found = join(list(evaluation.occlusion.values()))
-    table: dict[str, Any] = {
-        "model": model, "protocol": protocol, "label_fraction": fraction,
-        "items": len(found.label), "subjects": len(np.unique(found.subject)), "classes": ["all", *evaluation.classes],
-    }  # fmt: skip
+    line = {"model": model, "protocol": protocol, "label_fraction": fraction}
+    return line | falls_table(found, evaluation.classes, resamples, seed)
+
+
+def falls_table(found: Occlusion, classes: Sequence[str], resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
+    """Means of an occlusion as plain data.
+
+    items, subjects: how many. classes: "all" (alike), then each. places, parts: names and [class][hidden] mean, low and
+    high in nats, None = unknown; places also have where [place][axis].
+    """
+    table: dict[str, Any] = {"items": len(found.label), "subjects": len(np.unique(found.subject))}
+    table["classes"] = ["all", *classes]
     for kind, names, fall in (("places", found.names, found.by_place), ("parts", found.parts, found.by_part)):
         falls = mean_falls(fall, found.label, found.subject, resamples, seed)
         table[kind] = {"names": list(names), **{part: _plain(getattr(falls, part)) for part in ("mean", "low", "high")}}

@@ -109,13 +109,17 @@ def _light_theme() -> dict[str, str]:
     return dict(re.findall(r"(--\w+): (#[0-9a-f]{6})", text[: text.index("@media")]))
 
 
-def to_svg(figure: Figure, label: str) -> Drawing:
-    """Inline SVG that names no address, scales with the page and follows its theme."""
+def to_svg(figure: Figure, label: str, dots: int = 100) -> Drawing:
+    """Inline SVG that names no address, scales with the page and follows its theme.
+
+    dots: an inch, of pictures inside the figure; smooth ones need few.
+    """
     import matplotlib
 
     stream = io.StringIO()
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": label}):
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        unsaid = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        figure.savefig(stream, format="svg", dpi=dots, metadata=unsaid)
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)

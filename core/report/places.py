@@ -6,6 +6,7 @@ speaks for another is red.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,28 +19,36 @@ _MOST_BARS = 24
 _UNIT = "fall of the log-probability of the right class"
 
 
-def place_maps(table: dict[str, Any], seeing: Seeing) -> Drawing | str:
-    """A map a class, all on one scale; "" where the modality draws none."""
-    places = table["places"]
-    shown = _shown_classes(table)
-    mean = np.array(places["mean"], float)[shown]
-    where = np.array(places["where"], float)
-    limit = float(np.nanmax(np.abs(mean), initial=0.0)) if np.isfinite(mean).any() else 0.0
+def maps(seeing: Seeing, where: np.ndarray, panels: Mapping[str, np.ndarray], label: str) -> Drawing | str:
+    """A map for each title of `panels` {title: values [place]}, NaN = unknown, on one scale that `label` names.
+
+    where: [place, axis] in the order of `spec.axes`. "" where the modality draws none, or all values are zero.
+    """
+    largest = [float(np.nanmax(np.abs(values))) for values in panels.values() if np.isfinite(values).any()]
+    limit = max(largest, default=0.0)
     if not limit:
         return ""
     with style():
-        figure = new_figure(WIDE, 0.75 + 0.98 * WIDE / max(3, len(shown)))
-        grid = figure.subplots(2, len(shown), squeeze=False, height_ratios=[1, 0.045])
-        for axes, number, values in zip(grid[0], shown, mean, strict=True):
+        figure = new_figure(WIDE, 0.75 + 0.98 * WIDE / max(3, len(panels)))
+        grid = figure.subplots(2, len(panels), squeeze=False, height_ratios=[1, 0.045])
+        for axes, (title, values) in zip(grid[0], panels.items(), strict=True):
             there = np.isfinite(values)
             if not seeing.draw_places(axes, where[there], values[there], limit, signed_colours()):
                 return ""
             _in_ink(axes)
-            axes.set_title(_class_label(table, number), loc="center")
+            axes.set_title(title, loc="center")
         for axes in grid[1]:
             axes.set_visible(False)
-        _scale(figure.add_subplot(grid[1, 0].get_gridspec()[1, :]), limit)
-        return to_svg(figure, "map of places")
+        _scale(figure.add_subplot(grid[1, 0].get_gridspec()[1, :]), limit, label)
+        return to_svg(figure, "map of places", dots=45)
+
+
+def place_maps(table: dict[str, Any], seeing: Seeing) -> Drawing | str:
+    """Falls by place as a map a class; "" where the modality draws none."""
+    places = table["places"]
+    mean = np.array(places["mean"], float)
+    panels = {_class_label(table, number): mean[number] for number in _shown_classes(table)}
+    return maps(seeing, np.array(places["where"], float), panels, _UNIT)
 
 
 def bars(table: dict[str, Any], kind: str) -> Drawing | str:
@@ -97,10 +106,10 @@ def _in_ink(axes: Any) -> None:
         contours.set_alpha(0.4)
 
 
-def _scale(axes: Any, limit: float) -> None:
+def _scale(axes: Any, limit: float, label: str) -> None:
     """What the colours mean, as a picture: hundreds of little boxes would make a page heavy."""
     axes.imshow(np.linspace(-1, 1, 201)[None], cmap=signed_colours(), aspect="auto", extent=(-limit, limit, 0, 1))
     axes.set_yticks([])
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(_UNIT)
+    axes.set_xlabel(label)
