@@ -24,7 +24,7 @@ from ..blocks.encoder import Encoded, masked_mean
 from ..modality import Task
 
 # a token this part of a step farther than the nearest one still counts in what is read at a place
-_SHARPNESS = 0.3
+_SHARPNESS = 0.2
 
 Places = Sequence[Sequence[float]]
 
