@@ -66,5 +66,5 @@ def test_decisions_grow_surer_with_their_length():
 
 
 def test_a_length_must_be_positive():
-    with pytest.raises(InputError, match="evaluate.decisions_s"):
+    with pytest.raises(InputError, match=r"evaluate\.decisions_s"):
         check_decisions(Recipe(evaluate=EvaluateConfig(decisions_s=(30.0, 0.0))))
