@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from cli_kit import Done, omni
 from eeg_files_kit import CAP, head, write_edf, write_fif
+from omnipatch.core.data.store import WindowStore
+from omnipatch.core.modality import Source
+from omnipatch.core.settings import load
+from omnipatch.core.train.model_io import load_model
+from omnipatch.modalities.eeg import EEG
 from omnipatch.modalities.eeg.sites import site_places
 
 SIX = ("Fz", "C3", "C4", "P3", "P4", "Oz")  # 10-20 has no Oz
@@ -105,6 +112,27 @@ def test_embed_takes_what_says_how_files_are_read_and_nothing_else(trained, tmp_
         assert f"{option}: {option[2:].partition('.')[0]} is that of the weights and cannot be changed" in refused
         assert "modality.aliases, modality.montage, modality.channels" in refused
     assert "without a recipe" in omni(*plain, "--overwrite", "--trainer.max_steps", 2).complaint
+
+
+def test_files_go_through_the_chain_of_training(tmp_path):
+    """What `embed` makes of a file is what training saw: filters, rate, reference and scale come with the weights."""
+    run, path = tmp_path / "run", write_edf(tmp_path / "a.edf", head(CAP, 10.0, 250.0), 250.0)
+    chain = ("--modality.reference", "average", "--modality.lowpass_hz", 30, "--modality.sfreq_hz", 80,
+             "--modality.scaling", "recording")  # fmt: skip
+    tiny = ("--data.limit", 8, "--encoder.width", 16, "--encoder.depth", 1, "--encoder.heads", 2, "--fast-dev-run")
+    assert omni("pretrain", "eeg-mae", "--out", run, *chain, *tiny, "--quiet").code == 0
+    assert omni("embed", "--from", run, path, "--out", tmp_path / "v.npz").code == 0
+    trained = load(str(run / "config.yaml")).modality
+    store = WindowStore.prepare(trained, [Source(path, "a", "a")], None, tmp_path / "cache")
+    with torch.no_grad():
+        expected = load_model(run).encoder(store.batch(np.arange(len(store)))).pooled
+    np.testing.assert_allclose(np.load(tmp_path / "v.npz")["embedding"], expected, atol=1e-5)
+    plain = WindowStore.prepare(
+        EEG(replace(trained.config, reference="none")), [Source(path, "a", "a")], None, tmp_path
+    )
+    with torch.no_grad():
+        other = load_model(run).encoder(plain.batch(np.arange(len(plain)))).pooled
+    assert not np.allclose(other, expected, atol=1e-3), "the reference does matter"
 
 
 def test_an_evaluation_changes_nothing_else_of_the_modality(trained, tmp_path):
