@@ -16,9 +16,9 @@ from omnipatch.core.report.look import new_figure, style
 from omnipatch.core.seeing import Seeing
 from omnipatch.modalities.eeg import EEG
 from omnipatch.modalities.eeg.bands import NAMED_HZ
-from omnipatch.modalities.eeg.demo import SITES_10_20
 from omnipatch.modalities.eeg.modality import EEGConfig
 from omnipatch.modalities.eeg.seeing import flattened
+from omnipatch.modalities.eeg.sites import SITES_10_20
 
 NAMES = [f"{name}, {low:.0f}–{high:.0f} Hz" for name, (low, high) in NAMED_HZ.items()]
 

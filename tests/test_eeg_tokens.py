@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from omnipatch.core.batching import collate, pad
 from omnipatch.core.errors import InputError
 from omnipatch.modalities.eeg.connectivity import STRETCH
-from omnipatch.modalities.eeg.demo import SITES_10_20
 from omnipatch.modalities.eeg.features import log_covariance
 from omnipatch.modalities.eeg.grid import Grid
 from omnipatch.modalities.eeg.layouts import ElectrodeLayout, TubeletLayout, place_number
 from omnipatch.modalities.eeg.neighbours import nearest, neighbourhoods
+from omnipatch.modalities.eeg.sites import SITES_10_20
 from omnipatch.modalities.eeg.spectral import FINE_EDGES_HZ, LEVEL, band_centres, log_bands
 from omnipatch.modalities.eeg.tokens import described, make_tokens, signals
 from scipy.signal import welch

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.signal.windows import hann
 
 from ...core.errors import InputError, nearest
-from .demo import SITES_10_20
+from .sites import SITES_10_20
 from .spectral import FINE_EDGES_HZ, SEGMENT_S, log_bands
 
 # delta, theta, alpha, low and high beta, low gamma

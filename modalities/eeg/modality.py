@@ -23,7 +23,7 @@ from .baseline import Kind as BaselineKind
 from .channels import canonical_channels, parse_aliases, unknown_channel, wanted_channels
 from .datasets import DATASETS
 from .datasets import TASKS as DATASET_TASKS
-from .demo import SITES_10_20, STATES, make_recording
+from .demo import STATES, make_recording
 from .features import FEATURE_SETS, hand_features
 from .grid import Grid
 from .layouts import ElectrodeLayout, Layout, TubeletLayout
@@ -32,6 +32,7 @@ from .montage import place, places_of
 from .preprocess import PreprocessConfig, preprocess
 from .reading import read_eeg
 from .seeing import EEGSeeing
+from .sites import SITES_10_20
 from .spectral import FINE_EDGES_HZ
 from .tasks import TASKS, labelled_spans, window_label
 from .tokens import CONTENTS, TokenShape, check_bands, make_tokens, signals
