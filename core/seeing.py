@@ -26,11 +26,13 @@ class Seeing:
         """
         return []
 
-    def draw_places(self, axes: Any, where: np.ndarray, values: np.ndarray, limit: float, colours: Any) -> bool:
+    def draw_places(
+        self, axes: Any, where: np.ndarray, values: np.ndarray, limit: float, colours: Any, *, smooth: bool = True
+    ) -> bool:
         """Draw `values` [place] as a map on matplotlib axes, lines in any one colour.
 
-        where: as in `place_names`. colours: a matplotlib colormap from -limit to limit. Returns False where no map can
-        be drawn; bars are drawn then.
+        where: as in `place_names`. colours: a matplotlib colormap from -limit to limit. smooth: interpolate between
+        places; else each is a field of its own. Returns False where no map can be drawn; bars are drawn then.
         """
         return False
 

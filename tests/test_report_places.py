@@ -33,7 +33,7 @@ class Mapped(Seeing):
     def place_names(self, where):
         return [NAMES[round(float(y))] for _, y in where]
 
-    def draw_places(self, axes, where, values, limit, colours):
+    def draw_places(self, axes, where, values, limit, colours, *, smooth=True):
         self.given.append((where[:, -1].tolist(), values.tolist(), limit))
         axes.imshow(values[None], cmap=colours, vmin=-limit, vmax=limit)
         return True

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omnipatch import InputError
 from omnipatch.core.batching import collate
-from omnipatch.core.report.lanes import Tokens, _joined, by_state, by_unit, by_weight, sensor_of_patches
+from omnipatch.core.report.lanes import Tokens, _joined, by_state, by_unit, by_weight
 from omnipatch.core.report.look import Drawing, new_figure, style, to_svg
-from omnipatch.core.report.trace import Note, excerpts, trace
+from omnipatch.core.report.trace import Note, _owners, excerpts, trace
 from omnipatch.core.report.window import ASKED, LEFT_OUT, SEEN, view_states
 from omnipatch.core.settings import load
 from omnipatch.modalities.ecg import ECG, ECGConfig
@@ -85,9 +85,18 @@ class TestSensors:
     """Electrodes have patches of their own."""
 
     def test_patches_belong_to_the_row_of_their_electrode_and_joint_ones_to_all(self, batch, electrodes):
-        owner = sensor_of_patches(Tokens.of(electrodes, 0), 19)
-        assert owner.tolist() == np.repeat(np.arange(19), 5).tolist()
-        assert (sensor_of_patches(Tokens.of(batch, 0), 2) == -1).all()
+        assert _owners(electrodes, 0, 19).tolist() == np.repeat(np.arange(19), 5).tolist()
+        assert (_owners(batch, 0, 2) == -1).all()
+
+    def test_a_lost_electrode_keeps_its_row_and_padding_has_none(self, eeg, electrodes):
+        valid = electrodes.valid.clone()
+        valid[0, 10:15] = False  # the third electrode
+        shorter = electrodes.patches(torch.arange(40)[None])
+        both = collate([electrodes.replace(valid=valid), shorter])
+        assert _owners(both, 0, 19).tolist() == np.repeat(np.arange(19), 5).tolist()
+        assert _owners(both, 1, 8).tolist() == [*np.repeat(np.arange(8), 5), *[-1] * 55]
+        whole, lost = (trace(eeg, b, sensors=("O1",)) for b in (electrodes, both))
+        assert shapes(whole) == shapes(lost)
 
     def test_hiding_one_electrode_shades_its_row_alone(self, eeg, electrodes):
         def shaded(sensor):

@@ -109,19 +109,6 @@ def draw_lanes(axes: Any, tokens: Tokens, paints: Sequence[Paint]) -> None:
         spine.set_visible(False)
 
 
-def sensor_of_patches(tokens: Tokens, sensors: int) -> np.ndarray:
-    """[token] which of so many rows of the signal a patch belongs to, -1 = all of them.
-
-    Patches belong to one sensor (or `slots` of them) where the signal has the rows of each group one after the other.
-    """
-    patches = tokens.kind == 0
-    _, first, unit = np.unique(tokens.group[patches], return_index=True, return_inverse=True)
-    owner = np.full(len(tokens.kind), -1)
-    if len(first) == sensors > 1 and len(np.unique(tokens.spans[patches], axis=0)) < patches.sum():
-        owner[patches] = first.argsort().argsort()[unit]
-    return owner
-
-
 def draw_behind(axes: Any, tokens: Tokens, paints: Sequence[Paint], own: np.ndarray) -> None:
     """Shade the signal where its patches are painted; own: [token] bool, those of this sensor."""
     for paint in paints:

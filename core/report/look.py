@@ -130,7 +130,12 @@ def to_svg(figure: Figure, label: str, dots: int = 100) -> Drawing:
     text = text.replace("<svg ", f'<svg role="img" aria-label="{label}" style="max-width:{width:.0f}px" ', 1)
     # a hundredth of a point is finer than anything shown, and most of a file is digits
     text = re.sub(r'\bd="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+|\s*\n", r"\1", path[0]), text)
-    # what is unique in a figure must be unique in the page
+    text = re.sub(r"font-family: [^;\"]*", "font-family: sans-serif", text)  # the page chooses the font
+    text = re.sub(r' transform="rotate\(-?0 [^)]*\)"', "", text)
+    # what is unique in a figure must be unique in the page; what nothing refers to needs no name
+    known = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text))
+    known = {one or two for one, two in known}
+    text = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in known else "", text)
     prefix = re.sub(r"\W+", "-", label.lower())
     text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', text)

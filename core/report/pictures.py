@@ -73,6 +73,7 @@ def training(rows: Sequence[Mapping[str, str]]) -> str:
                     axes.plot(*series[name], marker=mark, markersize=4, color=colour, linewidth=1.4, label=name)
             axes.set_title(title)
             axes.set_xlabel("step")
+            axes.ticklabel_format(axis="y", useOffset=False)
             if len(names) > 1 and title not in _WATCHED:
                 axes.legend(fontsize=8, labelspacing=0.2)
         for axes in grid[len(panels) :]:

@@ -19,13 +19,16 @@ _MOST_BARS = 24
 _UNIT = "fall of the log-probability of the right class"
 
 
-def maps(seeing: Seeing, where: np.ndarray, panels: Mapping[str, np.ndarray], label: str) -> Drawing | str:
+def maps(
+    seeing: Seeing, where: np.ndarray, panels: Mapping[str, np.ndarray], label: str, *, smooth: bool = True
+) -> Drawing | str:
     """A map for each title of `panels` {title: values [place]}, NaN = unknown, on one scale that `label` names.
 
-    where: [place, axis] in the order of `spec.axes`. "" where the modality draws none, or all values are zero.
+    where: [place, axis] in the order of `spec.axes`. smooth: False for yes and no, which need neither shades nor scale.
+    "" where the modality draws none, or all values are zero.
     """
     largest = [float(np.nanmax(np.abs(values))) for values in panels.values() if np.isfinite(values).any()]
-    limit = max(largest, default=0.0)
+    limit = max(largest, default=0.0) * (1 if smooth else 2)  # names must be legible on what is marked
     if not limit:
         return ""
     with style():
@@ -33,14 +36,17 @@ def maps(seeing: Seeing, where: np.ndarray, panels: Mapping[str, np.ndarray], la
         grid = figure.subplots(2, len(panels), squeeze=False, height_ratios=[1, 0.045])
         for axes, (title, values) in zip(grid[0], panels.items(), strict=True):
             there = np.isfinite(values)
-            if not seeing.draw_places(axes, where[there], values[there], limit, signed_colours()):
+            if not seeing.draw_places(axes, where[there], values[there], limit, signed_colours(), smooth=smooth):
                 return ""
             _in_ink(axes)
             axes.set_title(title, loc="center")
         for axes in grid[1]:
             axes.set_visible(False)
-        _scale(figure.add_subplot(grid[1, 0].get_gridspec()[1, :]), limit, label)
-        return to_svg(figure, "map of places", dots=45)
+        if smooth:
+            _scale(figure.add_subplot(grid[1, 0].get_gridspec()[1, :]), limit, label)
+        else:
+            figure.supxlabel(label, fontsize=9.5, color=SOFT)
+        return to_svg(figure, "map of places", dots=36)
 
 
 def place_maps(table: dict[str, Any], seeing: Seeing) -> Drawing | str:

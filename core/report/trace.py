@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError, nearest
-from .lanes import LANE, Tokens, by_state, by_unit, by_weight, draw_behind, draw_lanes, sensor_of_patches
+from .lanes import LANE, Tokens, by_state, by_unit, by_weight, draw_behind, draw_lanes
 from .look import INK, WIDE, Drawing, class_colour, new_figure, style, to_svg
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def trace(
     """
     signal, chosen, names = _signal(modality, batch, row, sensors)
     tokens, valid = Tokens.of(batch, row), batch.valid[row].numpy()
-    owner = sensor_of_patches(tokens, len(signal))
+    owner = _owners(batch, row, len(signal))[valid]
     share = None if weights is None else np.asarray(weights, float)[valid]
     paints = by_unit(tokens, behind=0.2 * (owner >= 0).any()) if states is None else by_state(np.asarray(states)[valid])
     paints = paints if share is None else by_weight(share, tokens.kind)
@@ -146,12 +146,32 @@ def _signal(
     return signal, chosen, [known[i] if known else "" for i in chosen]
 
 
+def _units(batch: PatchSequence, row: int) -> np.ndarray:
+    """[patch] number of the group of each patch of the first kind, in order of appearance; -1 = padding, or no such."""
+    # a sensor without a valid patch has its row of the signal all the same; padding has no coordinates
+    there = (batch.valid[row] | batch.coords[row].any(dim=1)) & (batch.kind[row] == 0)
+    _, first, number = np.unique(batch.group[row][there].numpy(), return_index=True, return_inverse=True)
+    unit = np.full(len(there), -1)
+    unit[there.numpy()] = first.argsort().argsort()[number]
+    return unit
+
+
+def _owners(batch: PatchSequence, row: int, sensors: int) -> np.ndarray:
+    """[patch] which of the rows of the signal a patch belongs to, -1 = all of them.
+
+    Patches belong to one sensor each where there are as many groups as rows, and groups share places on the first axis.
+    """
+    unit, at = _units(batch, row), batch.coords[row, :, 0].numpy()
+    own = unit >= 0
+    alone = unit.max(initial=-1) + 1 == sensors > 1 and len(np.unique(at[own])) < own.sum()
+    return unit if alone else np.full_like(unit, -1)
+
+
 def _names(modality: Modality, batch: PatchSequence, row: int, sensors: int) -> list[str]:
     """Names of the rows of the signal, [] where patches are not of one place each."""
-    patches = batch.valid[row] & (batch.kind[row] == 0)
-    group, coords = batch.group[row][patches].numpy(), batch.coords[row][patches].numpy()
-    first = np.sort(np.unique(group, return_index=True)[1])
-    return modality.seeing().place_names(coords[first]) if len(first) == sensors else []
+    unit = _units(batch, row)
+    first = [int(np.flatnonzero(unit == i)[0]) for i in range(unit.max(initial=-1) + 1)]
+    return modality.seeing().place_names(batch.coords[row].numpy()[first]) if len(first) == sensors else []
 
 
 def _draw_signal(axes: Any, values: np.ndarray, ends: tuple[float, float]) -> None:

@@ -37,8 +37,10 @@ class EEGSeeing(Seeing):
         near = np.where(common, distance, np.inf).argmin(axis=1)
         return [every[i] if row[i] < _ALREADY else every[j] for row, i, j in zip(distance, exact, near, strict=True)]
 
-    def draw_places(self, axes: Any, where: np.ndarray, values: np.ndarray, limit: float, colours: Any) -> bool:
-        """The scalp from above, nose up; between electrodes the values are interpolated."""
+    def draw_places(
+        self, axes: Any, where: np.ndarray, values: np.ndarray, limit: float, colours: Any, *, smooth: bool = True
+    ) -> bool:
+        """The scalp from above, nose up."""
         try:
             from mne.viz import plot_topomap
         except ImportError:
@@ -47,8 +49,8 @@ class EEGSeeing(Seeing):
             return False
         flat = flattened(where[:, 1:4])
         plot_topomap(
-            values, flat, axes=axes, show=False, cmap=colours, vlim=(-limit, limit), contours=4, sphere=1.0,
-            extrapolate="head",
+            values, flat, axes=axes, show=False, cmap=colours, vlim=(-limit, limit), sphere=1.0, extrapolate="head",
+            contours=4 if smooth else 0, image_interp="cubic" if smooth else "nearest",
         )  # fmt: skip
         if len(where) <= _MOST_NAMES:
             for name, point in zip(self.place_names(where), flat, strict=True):
