@@ -77,6 +77,7 @@ class ProbeConfig:
 
     layers: int = 1  # mean of the last layers
     pool: Literal["mean", "mean_std", "place"] = "mean"  # how the tokens of a whole window become one vector
+    norm: bool = True  # read behind the encoder's last norm; before it, the size of a token still tells (a level)
     most_items: int = 4000  # items of one class that kNN and the linear probe use; the rest is represented by weight
     knn_k: int = 20
     knn_temperature: float = 0.07
@@ -101,6 +102,7 @@ class FinetuneConfig:
     class_weight: Literal["none", "sqrt", "balanced"] = "sqrt"
     augment: bool = True
     dropout: float = 0.1  # in the head
+    head_start: float = 0.0  # begin as a linear probe of this inverse L2 strength (LP-FT), 0 = with a fresh head
     label_smoothing: float = 0.0
     weight_average: float = 0.99  # EMA of the weights used for prediction, 0 = off
     eval_every: int = 100  # steps between validation checks; 0 = no check, validation subjects train too

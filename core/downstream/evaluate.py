@@ -104,7 +104,8 @@ class _Session:
         assert store.task is not None
         pool, seen = recipe.probe.pool, items.window[sides["train"]]
         places = anchor_places(store, np.unique(seen)).tolist() if pool == "place" else ()
-        self.readout = Readout.of(store.task, pool, places, store.spec.axis_scales[1:])
+        scales = store.spec.axis_scales[1:]
+        self.readout = Readout.of(store.task, pool, places, scales, normed=recipe.probe.norm)
         self.looked_into: RowKey | None = None
         self.result = Evaluation([], {}, {}, items.classes, store.subjects, store.records)
 

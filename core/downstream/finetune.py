@@ -30,6 +30,7 @@ from ..train.precision import autocast
 from ..train.seeding import own_random_state
 from .classifier import ItemClassifier, predict
 from .dense_head import DenseHead
+from .head_start import start_head
 from .heads import ItemHead, neighbourhood
 from .layout import ItemLayout
 from .readout import Readout
@@ -87,6 +88,11 @@ def train_classifier(
     with own_random_state(trial.seed, device.type):
         head = _new_head(encoder.width, readout or Readout.of(store.task), trial, store, fitted, config.dropout)
         model = ItemClassifier(copy.deepcopy(encoder), head.to(device), frozen=frozen)
+        if config.head_start and isinstance(head, ItemHead):
+            start_head(
+                head, model.encoder, trial, store, fitted, c=config.head_start, class_weight=config.class_weight,
+                batch_size=batch_size, precision=precision,
+            )  # fmt: skip
         run = _Run(
             trial, modality, store, model, config, fitted, layerwise=pretrained and not frozen, precision=precision
         )

@@ -77,21 +77,27 @@ class Readout:
     spread: give the standard deviation beside the mean (whole windows only).
     places: [place][axis] where to read on the axes after the first (whole windows only); empty = all tokens together.
     scales: [axis] what looks like one step on these axes.
+    normed: read what the encoder's last norm makes of the tokens. Before it their size still tells something: where
+        patches are logarithms of power, for instance, a norm forgets how loud a sensor is.
     """
 
     offsets: tuple[float, ...]
     spread: bool = False
     places: tuple[tuple[float, ...], ...] = ()
     scales: tuple[float, ...] = ()
+    normed: bool = True
 
     @classmethod
-    def of(cls, task: Task, pool: str = "mean", places: Places = (), scales: Sequence[float] = ()) -> Readout:
+    def of(
+        cls, task: Task, pool: str = "mean", places: Places = (), scales: Sequence[float] = (), *, normed: bool = True
+    ) -> Readout:
         """The readout of a task; `pool` is "mean", "mean_std" or "place" (see `anchors` for its places)."""
         if task.unit in ("event", "dense"):
-            return cls(task.offsets)
+            return cls(task.offsets, normed=normed)
         if pool == "place":
-            return cls((), places=tuple(tuple(map(float, place)) for place in places), scales=tuple(scales))
-        return cls((), pool == "mean_std")
+            at = tuple(tuple(map(float, place)) for place in places)
+            return cls((), places=at, scales=tuple(scales), normed=normed)
+        return cls((), pool == "mean_std", normed=normed)
 
     def size(self, width: int) -> int:
         """Numbers in one item vector."""
@@ -114,8 +120,13 @@ class Readout:
         return rearrange(weights @ tokens, "r (e o) w -> r e (o w)", o=len(self.offsets))
 
 
-def last_layers(encoded: Encoded) -> Tensor:
-    """[row, patch, width]: the mean of the kept layers, each normalised to unit variance, or the final tokens."""
+def last_layers(encoded: Encoded, *, normed: bool = True) -> Tensor:
+    """[row, patch, width]: the mean of the kept layers, each normalised to unit variance, or the final tokens.
+
+    normed False: the mean of the kept layers as they are.
+    """
+    if not normed:
+        return torch.stack([layer.float() for layer in encoded.layers]).mean(dim=0)
     if len(encoded.layers) < 2:
         return encoded.tokens
     width = encoded.tokens.shape[-1]

@@ -43,7 +43,7 @@ def hand_features(
     Raises InputError for an unknown set.
     """
     x = at_sites(values, sensors, sites)
-    found = []
+    found = [np.empty((*x.shape[:-2], 0), np.float32)]
     for name in sets:
         if name == "bands":
             found.append(_flat(log_bands(x, sfreq_hz, BAND_EDGES_HZ)))
