@@ -292,8 +292,14 @@ class Modality(ABC):
         return list(sources)
 
     def open(self, source: Source) -> Recording:
-        """A source as it is: a file through `read`, generated data through `example`."""
-        return self.example(np.random.default_rng(source.seed)) if source.path is None else self.read(source.path)
+        """The stretch that a source names: of a file through `read`, of generated data through `example`.
+
+        A format that can be read in part should be: a manifest may cut many stretches out of one long file.
+        """
+        from .crop import crop
+
+        whole = self.example(np.random.default_rng(source.seed)) if source.path is None else self.read(source.path)
+        return crop(whole, source.start_s, source.stop_s)
 
     def load(self, source: Source) -> Recording:
         """Open a source and add what it knows of the recording."""

@@ -301,17 +301,18 @@ class EEG(Modality):
     def _baseline(self, sources: tuple[Source, ...]) -> Baseline:
         key = baselines.key(sources)
         if key not in self._baselines:
-            opened = [self._placed(crop(self._opened(s), s.start_s, s.stop_s)) for s in sources]
+            opened = [self._placed(self._opened(s)) for s in sources]
             self._baselines[key] = baselines.measure(opened, self.config, self.config.window_s, self._shape, self._hand)
         return self._baselines[key]
 
     def open(self, source: Source) -> Recording:
         """A generated recording's label says which state to make; a data set may say where electrodes were."""
         if source.path is not None:
-            places = electrode_places(source)
-            return read_eeg(source.path, self._aliases, montage=self.config.montage, electrodes=places)
+            return read_eeg(
+                source.path, self._aliases, source.start_s, source.stop_s, self.config.montage, electrode_places(source)
+            )
         state = source.label[0] if source.label and source.label[0] in STATES else None
-        return make_recording(np.random.default_rng(source.seed), state)
+        return crop(make_recording(np.random.default_rng(source.seed), state), source.start_s, source.stop_s)
 
     def _opened(self, source: Source) -> Recording:
         """A source with the classes that its marks mean."""
