@@ -90,8 +90,8 @@ def pretraining(checkout: Path, batch: int) -> tuple[list[nn.Module], Callable[[
             h = teacher(clips)
             goals = chosen.apply_masks(F.layer_norm(h, h.shape[-1:]), hidden, concat=False)
         guesses = predictor(encoder(clips, list(seen)), goals, list(seen), list(hidden))
-        loss = sum(torch.mean(torch.abs(z - h)) for z, h in zip(guesses, goals, strict=True)) / len(goals)
-        loss.backward()
+        errors = [torch.mean(torch.abs(z - h)) for z, h in zip(guesses, goals, strict=True)]
+        torch.stack(errors).mean().backward()
         optimizer.step()
         optimizer.zero_grad()
         with torch.no_grad():
