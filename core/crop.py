@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .errors import InputError
-from .modality import Annotation, Recording
+from .recording import Annotation, Recording
 
 
 def crop(recording: Recording, start_s: float | None, stop_s: float | None) -> Recording:

@@ -23,48 +23,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .crop import crop
 from .errors import InputError
+from .recording import Annotation as Annotation
+from .recording import Recording as Recording
 from .rng import RowRandom
 from .seeing import Seeing
 from .sequence import PatchSequence, SequenceSpec
 
 API_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """A label with a place in time. `duration_s` 0 = a point (a beat), otherwise a span (a rhythm).
-
-    sensor: the one it was marked in, "" = it holds for all.
-    """
-
-    onset_s: float
-    label: str
-    duration_s: float = 0.0
-    sensor: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """One file (or graph, or clip) in physical units.
-
-    signals: [sensor, sample] float32 in `unit`; other modalities document their own leading axes. NaN = missing.
-    sensors: names of the leading axis, canonical where the modality knows an alias.
-    record, subject, site: who it came from; `subject` drives splits ("" = unknown).
-    label: names of the classes of the whole recording; several for a multi-label task, empty = none.
-    extras: further arrays or values a modality needs (joint confidence, report text, age).
-    """
-
-    signals: np.ndarray
-    sensors: tuple[str, ...]
-    sfreq_hz: float
-    unit: str
-    record: str
-    subject: str = ""
-    site: str = ""
-    annotations: tuple[Annotation, ...] = ()
-    label: tuple[str, ...] = ()
-    extras: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,8 +263,6 @@ class Modality(ABC):
 
         A format that can be read in part should be: a manifest may cut many stretches out of one long file.
         """
-        from .crop import crop
-
         whole = self.example(np.random.default_rng(source.seed)) if source.path is None else self.read(source.path)
         return crop(whole, source.start_s, source.stop_s)
 
