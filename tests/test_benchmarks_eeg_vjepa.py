@@ -162,3 +162,16 @@ def test_the_table_holds_each_row_against_both_precisions_of_the_peer(script, ch
     said = capsys.readouterr().out
     assert said.count("1.00 (1.00 to 1.00)") == 2
     assert said.count("tokens/s") == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*sdp_kernel")
+def test_attention_is_counted_where_a_network_chooses_the_kernel_itself(script):
+    q = torch.randn(2, 3, 10, 4, requires_grad=True)
+
+    def chosen():
+        with torch.backends.cuda.sdp_kernel():
+            return torch.nn.functional.scaled_dot_product_attention(q, q, q)
+
+    forward = 2 * 2 * (2 * 3 * 10 * 10 * 4)
+    assert script("flops").flops(chosen) == forward
+    assert script("flops").flops(lambda: chosen().sum().backward()) == 3 * forward
