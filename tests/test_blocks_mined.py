@@ -115,6 +115,13 @@ def test_a_queue_survives_a_resume_to_the_bit():
     assert run(second, made, 3) == expected
 
 
+@pytest.mark.parametrize("queue", [0, 3])
+def test_a_batch_without_a_valid_row_has_no_neighbours(queue):
+    made = batch(3, 6, valid=torch.zeros(3, 6, dtype=torch.bool))
+    target, _, _ = mine(composed(queue=queue), made)
+    assert not target.valid.any()
+
+
 def test_evaluating_leaves_the_queue_alone():
     built = composed(queue=6).eval()
     built(batch(4, 6), 0, 0)

@@ -69,10 +69,11 @@ class MinedNeighbours(TargetProvider):
         self._online = chain(heads, names_of(head))
         self.average = nn.ModuleList(copy.deepcopy(m) for m in self._online)
         self.average.requires_grad_(False)
-        self.register_buffer("keys", torch.zeros(queue, encoder.width))
-        self.register_buffer("values", torch.zeros(queue, getattr(self._online[-1], "out", encoder.width)))
-        self.register_buffer("origin", torch.zeros(queue, 2, dtype=torch.long))
-        self.register_buffer("filled", torch.zeros(queue, dtype=torch.bool))
+        rows = max(queue, 1)  # one that is never filled, where there is no queue: a pool is never empty
+        self.register_buffer("keys", torch.zeros(rows, encoder.width))
+        self.register_buffer("values", torch.zeros(rows, getattr(self._online[-1], "out", encoder.width)))
+        self.register_buffer("origin", torch.zeros(rows, 2, dtype=torch.long))
+        self.register_buffer("filled", torch.zeros(rows, dtype=torch.bool))
         self._seen: list[tuple[Tensor, ...]] = []
 
     @torch.no_grad()
