@@ -44,9 +44,9 @@ class Seeing:
         return {}
 
     def value_axis(self, kind: int) -> tuple[np.ndarray, str]:
-        """Places of the numbers along the last axis of a patch of one kind, and what they are, e.g. (hertz, "Hz").
+        """Places of the first numbers along the last axis of a patch of one kind, and their unit, e.g. (hertz, "Hz").
 
-        ([], "") = they have no meaning but their order.
+        Those that follow are not drawn. ([], "") = numbers have no meaning but their order.
         """
         return np.empty(0), ""
 

@@ -78,7 +78,8 @@ class TestWithoutBands:
     @pytest.mark.parametrize(
         "options",
         [{"content": ("spectrum",)}, {"content": ("spectrum",), "band_groups": 8}, {"content": ("wave",)},
-         {"layout": "tubelet"}, {"content": ("wave", "spectrum", "covariance")}],
+         {"layout": "tubelet"}, {"content": ("wave", "spectrum", "covariance")},
+         {"content": ("profile",)}, {"content": ("profile",), "layout": "tubelet"}],
     )  # fmt: skip
     def test_only_values_change_and_what_was_missing_stays_missing(self, options):
         modality = eeg(**options)
@@ -89,9 +90,11 @@ class TestWithoutBands:
             assert torch.equal(changed.values.isnan(), whole.values.isnan())
             assert not torch.equal(changed.values.nan_to_num(), whole.values.nan_to_num())
 
-    @pytest.mark.parametrize("groups", [1, 8])
-    def test_the_bands_share_out_all_columns_of_a_spectrum(self, groups):
-        modality = eeg(content=("spectrum",), band_groups=groups)
+    @pytest.mark.parametrize(
+        "options", [{"content": ("spectrum",)}, {"content": ("spectrum",), "band_groups": 8}, {"content": ("profile",)}]
+    )
+    def test_the_bands_share_out_all_columns(self, options):
+        modality = eeg(**options)
         whole = batch(modality)
         changed = [w.values != whole.values for w in modality.seeing().without_parts(whole).values()]
         assert (torch.stack(changed).sum(dim=0) == 1).all()
@@ -135,6 +138,12 @@ class TestValueAxis:
 
     def test_where_bands_are_divided_a_number_has_no_one_frequency(self):
         assert eeg(content=("spectrum",), band_groups=4).seeing().value_axis(0)[1] == ""
+
+    def test_of_a_profile_the_spectrum_is_what_is_drawn(self):
+        modality = eeg(content=("profile",))
+        hertz, unit = modality.seeing().value_axis(0)
+        assert (len(hertz), unit) == (32, "Hz")
+        assert modality.spec.patch_size > 32
 
 
 class TestMaps:

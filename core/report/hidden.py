@@ -25,7 +25,7 @@ def hidden_values(arrays: Mapping[str, np.ndarray], seeing: Seeing) -> Drawing |
     coords = arrays["window_coords"][arrays["window_patch"]]
     chosen = np.unique(np.linspace(0, len(target) - 1, min(_PANELS, len(target))).astype(int))
     at, unit = seeing.value_axis(0)
-    at = at if len(at) == target.shape[1] else np.arange(target.shape[1])
+    at = at if len(at) else np.arange(target.shape[1])
     names = seeing.place_names(coords) or [f"patch {i}" for i in arrays["window_patch"]]
     several = len(np.unique(arrays["window_coords"][arrays["window_valid"].astype(bool), 0])) > 1
     with style():
@@ -33,9 +33,9 @@ def hidden_values(arrays: Mapping[str, np.ndarray], seeing: Seeing) -> Drawing |
         figure = new_figure(WIDE, 0.55 + 1.75 * rows)
         grid = figure.subplots(rows, _COLUMNS, squeeze=False, sharex=True, sharey=True).ravel()
         for axes, i in zip(grid, chosen, strict=False):
-            axes.plot(at, seen, color=SOFT, linewidth=1, linestyle=(0, (3, 2)), label="mean of the patches seen")
-            axes.plot(at, target[i], color=INK, linewidth=1.3, label="observed, hidden from the encoder")
-            axes.plot(at, predicted[i], color=class_colour(2), linewidth=1.6, label="predicted")
+            axes.plot(at, seen[: len(at)], color=SOFT, linewidth=1, linestyle=(0, (3, 2)), label="mean of patches seen")
+            axes.plot(at, target[i, : len(at)], color=INK, linewidth=1.3, label="observed, hidden from the encoder")
+            axes.plot(at, predicted[i, : len(at)], color=class_colour(2), linewidth=1.6, label="predicted")
             axes.set_title(f"{names[i]}, {coords[i, 0]:.1f} s" if several else names[i])
         for axes in grid[len(chosen) :]:
             axes.set_visible(False)

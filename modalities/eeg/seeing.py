@@ -64,7 +64,7 @@ class EEGSeeing(Seeing):
         name = self.shape.kinds[kind]
         if name == "wave":
             return (np.arange(self.shape.values(name)) + 0.5) / self.shape.sfreq_hz, "seconds"
-        if name == "spectrum" and self.shape.band_groups == 1:
+        if name == "profile" or (name == "spectrum" and self.shape.band_groups == 1):
             return band_centres(self.shape.edges_hz), "Hz"
         return np.empty(0), ""
 
