@@ -87,6 +87,25 @@ def test_objectives_train_on_a_batch_of_several_caps(caps, tmp_path, name, objec
     assert max(float(g.abs().max()) for g in gradients) > 0
 
 
+def test_what_goes_by_site_works_without_names(tmp_path):
+    """Hand features and covariances of a cap whose channels are numbered, at its maker's places."""
+    import mne
+
+    known = mne.channels.make_standard_montage("biosemi64").get_positions()["ch_pos"]
+    named = head(CAP, 10.0)
+    numbered = {f"E{i}": named[name] for i, name in enumerate(reversed(CAP), 1)}
+    places = {f"E{i}": tuple(known[name]) for i, name in enumerate(reversed(CAP), 1)}
+    eeg = EEG(EEGConfig(content=("covariance",), hand=("bands", "log-covariance")))
+    paths = write_fif(tmp_path / "a_raw.fif", named), write_fif(tmp_path / "b_raw.fif", numbered, places=places)
+    one, other = (eeg.windows(eeg.read(path), "rest-task")[0] for path in paths)
+    assert all(name.startswith("input ") for name in other.sensors)
+    np.testing.assert_allclose(other.hand, one.hand, atol=1e-4)
+    assert np.isfinite(other.hand).all()
+    rows = [eeg.patchify(window) for window in (one, other)]
+    assert rows[0].lengths.tolist() == rows[1].lengths.tolist() == [19]
+    torch.testing.assert_close(rows[1].values.sort(dim=1).values, rows[0].values.sort(dim=1).values, atol=1e-3, rtol=0)
+
+
 def test_an_electrode_is_where_it_was_measured(caps):
     """Places of an unnamed cap come from the file: those of the sites it was put on, but for the fit of the sphere."""
     recording = EEG().read(caps["measured"])

@@ -92,7 +92,7 @@ def measure(
     config: PreprocessConfig,
     window_s: float,
     shape: TokenShape,
-    hand: Callable[[np.ndarray, tuple[str, ...]], np.ndarray],
+    hand: Callable[[np.ndarray, Recording], np.ndarray],
 ) -> Baseline:
     """Means over all windows of recordings whose channels have places. `hand` gives the features of a window."""
     spread_uv = _spreads(recordings, config) if config.scaling == "baseline" else {}
@@ -109,7 +109,7 @@ def measure(
             for kind, of in contents.items():
                 for name, content in zip(recording.sensors, described(kind, values, places, shape), strict=True):
                     of.setdefault(name, []).append(content)
-            features.append(hand(values, recording.sensors)[None])
+            features.append(hand(values, recording)[None])
     means = {kind: {name: _mean(parts) for name, parts in of.items()} for kind, of in contents.items()}
     return Baseline(means, spread_uv, _mean(features))
 

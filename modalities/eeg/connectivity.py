@@ -17,11 +17,10 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from .features import BAND_EDGES_HZ, log_covariance
+from .montage import AT_A_SITE
 from .spectral import LEVEL
 
 BANDS = len(BAND_EDGES_HZ) - 1
-# an electrode farther from a site than this (on the unit sphere) does not stand at it
-_AT_A_SITE = 0.1
 STRETCH = 3.0  # what electrodes share is a few tenths, as telling as their powers
 
 
@@ -32,7 +31,7 @@ def covariance_rows(cut: np.ndarray, places: np.ndarray, sites: np.ndarray, sfre
     """
     distance = cdist(places, sites)
     channel = distance.argmin(axis=0)
-    held = distance[channel, np.arange(len(sites))] < _AT_A_SITE
+    held = distance[channel, np.arange(len(sites))] < AT_A_SITE
     x = np.full((cut.shape[1], len(sites), cut.shape[2]), np.nan)
     x[:, held] = cut[channel[held]].transpose(1, 0, 2)
     matrices = _unfolded(log_covariance(x, sfreq_hz), len(sites))

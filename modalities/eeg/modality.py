@@ -28,7 +28,7 @@ from .features import FEATURE_SETS, hand_features
 from .grid import Grid
 from .layouts import ElectrodeLayout, Layout, TubeletLayout
 from .marking import apply_marking, electrode_places
-from .montage import place, places_of
+from .montage import place, places_of, site_names
 from .preprocess import PreprocessConfig, preprocess
 from .reading import read_eeg
 from .seeing import EEGSeeing
@@ -166,7 +166,7 @@ class EEG(Modality):
                     subject=recording.subject,
                     site=recording.site,
                     label=recording.label if chosen is None else window_label(recording, chosen, start_s, stop_s),
-                    hand=self._relative_hand(values, recording.sensors, baseline) if chosen and c.hand else None,
+                    hand=self._relative_hand(values, recording, baseline) if chosen and c.hand else None,
                     extras=extras,
                 )
             )
@@ -209,11 +209,12 @@ class EEG(Modality):
             sensors=tuple(recording.sensors[i] for i in kept),
         )
 
-    def _relative_hand(self, values: np.ndarray, sensors: tuple[str, ...], baseline: Baseline | None) -> np.ndarray:
-        features = self._hand(values, sensors)
+    def _relative_hand(self, values: np.ndarray, recording: Recording, baseline: Baseline | None) -> np.ndarray:
+        features = self._hand(values, recording)
         return features if baseline is None else features - baseline.hand
 
-    def _hand(self, values: np.ndarray, sensors: tuple[str, ...]) -> np.ndarray:
+    def _hand(self, values: np.ndarray, recording: Recording) -> np.ndarray:
+        sensors = site_names(recording.sensors, recording.extras.get("positions", {}), self._sites)
         return hand_features(values, sensors, self.config.sfreq_hz, self.config.hand, self._sites)
 
     def _starts(self, recording: Recording, duration_s: float, task: Task | None) -> list[float]:
