@@ -40,7 +40,7 @@ from scipy.spatial.distance import cdist
 
 SPLIT = ["--split.kind", "kfold", "--split.folds", "7", "--data.task", "rest-task"]
 EVALUATE = [
-    "--evaluate.models", "pretrained,random-init,scratch", "--evaluate.protocols", "linear,finetune",
+    "--evaluate.models", "pretrained,random-init,scratch,hand-features", "--evaluate.protocols", "linear,finetune",
     "--evaluate.seeds", "1",
 ]  # fmt: skip
 FEW = ("Fz", "C3", "C4", "P3", "P4", "O1")
