@@ -33,6 +33,7 @@ from .dense_head import DenseHead
 from .head_start import start_head
 from .heads import ItemHead, neighbourhood
 from .layout import ItemLayout
+from .operating_point import balanced_offsets, moved
 from .readout import Readout
 from .scaling import Standardizer
 from .targets import loss
@@ -83,7 +84,8 @@ def train_classifier(
     """
     assert store.task is not None
     choose = bool(config.eval_every) and len(trial.validation) > 0
-    fitted = trial.train if choose else trial.learnable
+    balance = config.offset and len(trial.validation) > 0
+    fitted = trial.train if choose or balance else trial.learnable
     device = next(encoder.parameters()).device
     with own_random_state(trial.seed, device.type):
         head = _new_head(encoder.width, readout or Readout.of(store.task), trial, store, fitted, config.dropout)
@@ -111,6 +113,10 @@ def train_classifier(
         if state is not None:
             run.average.load_state_dict(state)
     probability = _scores(run.average, trial, store, trial.test, batch_size, precision)
+    if balance:
+        held_out = _scores(run.average, trial, store, trial.validation, batch_size, precision)
+        offsets = balanced_offsets(held_out, trial.items.label[trial.validation])
+        probability = moved(probability, offsets, several=trial.multilabel).astype(np.float32)
     return Trained(run.average, probability, kept, history)
 
 
