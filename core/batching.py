@@ -54,6 +54,8 @@ def collate(sequences: Sequence[PatchSequence]) -> PatchSequence:
             edges.append(s.edges + offset * longest)
         offset += len(s)
     changes["edges"] = torch.cat(edges, dim=1) if edges else None
+    partners = [s.partner for s in sequences if s.partner is not None]
+    changes["partner"] = collate(partners) if len(partners) == len(sequences) else None
     return first.replace(**changes)
 
 

@@ -86,6 +86,7 @@ VERBS: dict[str, Verb] = {
             _argument("--out", required=True, metavar="FILE.npz", help="where the vectors go"),
             _argument("--overwrite", action="store_true", help="replace an existing file"),
         ),
+        overrides=True,
     ),
     "data": Verb(
         "list, download, check or prepare data",

@@ -25,7 +25,7 @@ SITES = ("target", "visible", "all", "pooled", "text")
 _TERM_KEYS = {"site", "source", "head", "target", "view", "loss", "weight"}
 REGULARIZER_KEYS = {"source", "site", "head", "weight"}
 _REGULARIZER_SITES = ("pooled", "token")
-_VIEW_KEYS = {"augment", "mask"}
+_VIEW_KEYS = {"augment", "mask", "pair"}
 
 
 @cache
@@ -115,6 +115,7 @@ def _check(c: dict[str, Any], base: Mapping[str, Any]) -> None:
         _keys(view or {}, _VIEW_KEYS, f"objective.views.{name}")
         if mask:
             registry.check("mask", mask, f"objective.views.{name}.mask")
+    _check_pairs(c["views"])
     for section, kind in (("heads", "head"), ("targets", "target")):
         for name, entry in c[section].items():
             _known(name, base, section, new="name" in entry)
@@ -146,6 +147,9 @@ def _check_term(term: Mapping[str, Any], c: Mapping[str, Any], where: str) -> No
     _refer(term["source"], c["views"], f"{where}.source")
     _refer(term.get("view", term["source"]), c["views"], f"{where}.view")
     _refer(term["target"], c["targets"], f"{where}.target")
+    paired = [bool((c["views"][term.get(key, term["source"])] or {}).get("pair")) for key in ("source", "view")]
+    if term["site"] not in ("pooled", "text") and paired[0] != paired[1]:
+        raise InputError(f"{where} compares patches of a window with those of its partner", fix="use site: pooled")
     registry.check("loss", term["loss"], f"{where}.loss")
     for head in names_of(term.get("head")):
         _refer(head, c["heads"], f"{where}.head")
@@ -161,6 +165,23 @@ def _check_regularizer(reg: Mapping[str, Any], c: Mapping[str, Any], where: str)
         _refer(source, c["views"], f"{where}.source")
     for head in names_of(reg.get("head")):
         _refer(head, c["heads"], f"{where}.head")
+
+
+def _check_pairs(views: Mapping[str, Any]) -> None:
+    """A batch brings one partner of each window, so all views mean the same one."""
+    distances: dict[str, float] = {}
+    for name, view in views.items():
+        if (pair := (view or {}).get("pair")) is None:
+            continue
+        where = f"objective.views.{name}.pair"
+        _keys(_mapping(pair, where), {"within_s"}, where)
+        distance = pair.get("within_s")
+        if not isinstance(distance, int | float) or isinstance(distance, bool) or not distance > 0:
+            raise InputError(f"{where}.within_s", got=distance, expected="a positive number of seconds")
+        distances[f"{where}.within_s"] = distance
+    if len(set(distances.values())) > 1:
+        got = ", ".join(f"{where} {distance:g}" for where, distance in distances.items())
+        raise InputError("views ask for partners at different distances", got=got, expected="one distance")
 
 
 def _check_used(c: Mapping[str, Any]) -> None:

@@ -76,7 +76,8 @@ class ProbeConfig:
     """Frozen-feature protocols."""
 
     layers: int = 1  # mean of the last layers
-    pool: Literal["mean", "mean_std"] = "mean"  # how the tokens of a whole window become one vector
+    pool: Literal["mean", "mean_std", "place"] = "mean"  # how the tokens of a whole window become one vector
+    norm: bool = True  # read behind the encoder's last norm; before it, the size of a token still tells (a level)
     most_items: int = 4000  # items of one class that kNN and the linear probe use; the rest is represented by weight
     knn_k: int = 20
     knn_temperature: float = 0.07
@@ -101,6 +102,8 @@ class FinetuneConfig:
     class_weight: Literal["none", "sqrt", "balanced"] = "sqrt"
     augment: bool = True
     dropout: float = 0.1  # in the head
+    offset: bool = False  # decide where validation subjects' errors balance; they do not train then
+    head_start: float = 0.0  # begin as a linear probe of this inverse L2 strength (LP-FT), 0 = with a fresh head
     label_smoothing: float = 0.0
     weight_average: float = 0.99  # EMA of the weights used for prediction, 0 = off
     eval_every: int = 100  # steps between validation checks; 0 = no check, validation subjects train too
@@ -115,10 +118,12 @@ class EvaluateConfig:
     label_fractions: tuple[float, ...] = (1.0,)
     seeds: int = 3
     blend: float = 0.0  # share of the hand features' own learner in what a trained head predicts
+    decisions_s: tuple[float, ...] = ()  # also score decisions on stretches of so many seconds, of several windows each
     bootstrap: int = 1000  # subject-level resamples for intervals
     batch_size: int = 256
     drop_sensors: tuple[int, ...] = ()  # also score test recordings without so many of their sensors, e.g. 3,6,9
     sensor_draws: int = 5  # random choices of the sensors that are left out, for each of these numbers
+    occlusion: int = 200  # test windows a fold to see what decisions rest on, where a modality names places; 0 = none
     zero_shot: tuple[str, ...] = ()  # prompts of the modality, or your YAML files, for encoders aligned with texts
 
 

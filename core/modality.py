@@ -23,49 +23,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .crop import crop
 from .errors import InputError
+from .recording import Annotation as Annotation
+from .recording import Recording as Recording
 from .rng import RowRandom
+from .seeing import Seeing
 from .sequence import PatchSequence, SequenceSpec
 
 API_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Annotation:
-    """A label with a place in time. `duration_s` 0 = a point (a beat), otherwise a span (a rhythm).
-
-    sensor: the one it was marked in, "" = it holds for all.
-    """
-
-    onset_s: float
-    label: str
-    duration_s: float = 0.0
-    sensor: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """One file (or graph, or clip) in physical units.
-
-    signals: [sensor, sample] float32 in `unit`; other modalities document their own leading axes. NaN = missing.
-    sensors: names of the leading axis, canonical where the modality knows an alias.
-    record, subject, site: who it came from; `subject` drives splits ("" = unknown).
-    label: names of the classes of the whole recording; several for a multi-label task, empty = none.
-    start_s: where the signals begin in the file, for a reader that opened only a stretch of it.
-    extras: further arrays or values a modality needs (joint confidence, report text, age).
-    """
-
-    signals: np.ndarray
-    sensors: tuple[str, ...]
-    sfreq_hz: float
-    unit: str
-    record: str
-    subject: str = ""
-    site: str = ""
-    annotations: tuple[Annotation, ...] = ()
-    label: tuple[str, ...] = ()
-    extras: Mapping[str, Any] = field(default_factory=dict)
-    start_s: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,6 +184,8 @@ class Modality(ABC):
     name: ClassVar[str]
     api_version: ClassVar[int] = API_VERSION
     Config: ClassVar[type]  # a frozen dataclass, each field with a comment and a default
+    # fields of Config that say how files are read, not what patches mean: with `--from RUN` they may be given anew
+    reading_options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any = None) -> None:
         self.config = self.Config() if config is None else config
@@ -277,11 +245,32 @@ class Modality(ABC):
             Source(path=None, record=f"demo{i:03d}", subject=f"demo{i:03d}", seed=seed * 1000 + i) for i in range(12)
         ]
 
+    @property
+    def stamp(self) -> str:
+        """What must be said beside every score of this configuration, "" = nothing: that it knows something of the
+        people who are tested, for instance."""
+        return ""
+
+    def relate(self, sources: Sequence[Source]) -> list[Source]:
+        """A look at all sources before any is opened, for preprocessing of one recording that needs others.
+
+        Returns them in the same order, with what `load` needs to know in `extras`.
+        """
+        return list(sources)
+
+    def open(self, source: Source) -> Recording:
+        """The stretch that a source names: of a file through `read`, of generated data through `example`.
+
+        A format that can be read in part should be: a manifest may cut many stretches out of one long file.
+        """
+        whole = self.example(np.random.default_rng(source.seed)) if source.path is None else self.read(source.path)
+        return crop(whole, source.start_s, source.stop_s)
+
     def load(self, source: Source) -> Recording:
-        """Open a source: a file through `read`, generated data through `example`."""
+        """Open a source and add what it knows of the recording."""
         from dataclasses import replace
 
-        recording = self.example(np.random.default_rng(source.seed)) if source.path is None else self.read(source.path)
+        recording = self.open(source)
         changes: dict[str, Any] = {"record": source.record}
         for name in ("subject", "site", "label"):
             if getattr(source, name):
@@ -293,6 +282,10 @@ class Modality(ABC):
     def quality(self, recording: Recording) -> dict[str, str]:
         """Sensors that should not be trusted: {sensor: reason}; they are counted in the report."""
         return {}
+
+    def seeing(self) -> Seeing:
+        """Names and drawings of places and parts, for reports and notebooks; see `core/seeing.py`."""
+        return Seeing()
 
     def task(self, name: str) -> Task:
         """Look up a task, naming the nearest known one when it is unknown."""

@@ -71,6 +71,8 @@ class Objective(nn.Module):
         for name, o in options["targets"].items():
             where = f"objective.targets.{name}"
             own = _text_context("target", o, self.text, where)
+            if getattr(block("target", o["name"]), "reads_targets", False):
+                own = (*own, self.targets)
             self.targets[name] = build("target", o, spec, encoder, self.heads, *own, where=where)
         self.terms = [_term(name, o) for name, o in options["terms"].items()]
         self.losses = nn.ModuleDict(

@@ -189,7 +189,9 @@ class _Pipeline:
 
     def finish(self, evaluations: list[Evaluation], stamps: list[str] | None = None) -> None:
         """Results, report and the table on screen."""
+        from .downstream.falls import occlusion_table
         from .downstream.fewer_sensors import sensor_curve
+        from .downstream.longer import longer_table
         from .downstream.rows import merge
         from .downstream.summary import summarise_all
         from .report import collect, write_report
@@ -202,12 +204,17 @@ class _Pipeline:
         results = self.results([row.to_json() for row in evaluation.rows], summary)
         if curve := sensor_curve(evaluation, self.recipe.evaluate.bootstrap, self.recipe.seed):
             results["fewer_sensors"] = curve
+        if longer := longer_table(evaluation, self.recipe.evaluate.bootstrap, self.recipe.seed):
+            results["longer_decisions"] = longer
+        if occluded := occlusion_table(evaluation, self.recipe.evaluate.bootstrap, self.recipe.seed):
+            results["occlusion"] = occluded
         write_json(self.folder / "results.json", results)
         if self.zero_shots:
             write_json(self.folder / "zero_shot.json", self.zero_shots)
         collect(self.folder, self.settings, self.prepared, results, evaluation, differences, stamps or [])
         write_report(self.folder)
-        say_results(results, differences, self.voice, evaluation.notes)
+        stamp = self.settings.modality.stamp
+        say_results(results, differences, self.voice, [*([stamp] if stamp else []), *evaluation.notes])
 
     def results(self, rows: list[dict[str, Any]], summary: list[dict[str, Any]]) -> dict[str, Any]:
         """Content of `results.json` (its format is fixed)."""
@@ -251,12 +258,14 @@ def _refuse_early(settings: Settings, *, evaluates: bool) -> None:
     from .data.sources import resolve_sources
     from .downstream.evaluate import wanted_rows
     from .downstream.fewer_sensors import check_drop_sensors
+    from .downstream.longer import check_decisions
     from .downstream.prompts import check_zero_shot
 
     resolve_sources(settings.modality, settings.recipe.data)
     if evaluates:
         wanted_rows(settings.recipe)
         check_drop_sensors(settings.recipe)
+        check_decisions(settings.recipe)
         check_zero_shot(settings.recipe, settings.modality.prompts())
 
 
@@ -287,6 +296,7 @@ def _shortened(settings: Settings, options: Options) -> Settings:
 def say_results(results: dict[str, Any], differences: list[dict[str, Any]], voice: Voice, notes: Sequence[str]) -> None:
     """The result table, the verdict and what to keep in mind, on stdout."""
     from .downstream.fewer_sensors import curve_table
+    from .downstream.longer import decisions_table
     from .report.words import headline, metric_label, primary_metric, shown_lines
 
     metric = primary_metric(results)
@@ -296,6 +306,10 @@ def say_results(results: dict[str, Any], differences: list[dict[str, Any]], voic
         ranked = "auroc" if "auroc" in columns else metric
         voice.result(f"{metric_label(ranked)} of the same models on test records without so many of their sensors:")
         voice.table(*curve_table(results["fewer_sensors"], ranked))
+    if "longer_decisions" in results:
+        decided = "balanced_accuracy" if "balanced_accuracy" in columns else metric
+        voice.result(f"{metric_label(decided)} of decisions on longer stretches, several windows each:")
+        voice.table(*decisions_table(results["longer_decisions"], decided))
     voice.result(headline(results, differences).plain)
     for note in notes:
         voice.result(f"Note: {note}.")

@@ -165,7 +165,7 @@ class Scope:
             )
         request = Request(
             view, self.encode, source.rows, self.index(term.source, term.site),
-            lambda: self.words(term.source), lambda: self.states(term.source),
+            lambda: self.words(term.source), lambda: self.states(term.source), self.rng.fork(term.name),
         )  # fmt: skip
         return self.parts.targets[term.target](request)
 

@@ -118,6 +118,7 @@ class PatchSequence:
     window, record, subject, site: [batch] int codes of the origin, -1 = unknown.
     label: [batch] int (-1 = none) or [batch, class] float.
     edges: [2, edge] int over flattened patches (row * patch + position), PyG convention, or None.
+    partner: another window of each row's record, row by row (see `data.pairing`), or None.
     """
 
     spec: SequenceSpec
@@ -134,6 +135,7 @@ class PatchSequence:
     ids: Tensor | None = None
     edges: Tensor | None = None
     events: Events | None = None
+    partner: PatchSequence | None = None
 
     def __post_init__(self) -> None:
         if (self.values is None) == (self.ids is None):
@@ -229,8 +231,10 @@ class PatchSequence:
         changes = {
             f.name: function(getattr(self, f.name))
             for f in dataclasses.fields(self)
-            if f.name not in ("spec", "events")
+            if f.name not in ("spec", "events", "partner")
         }
+        if self.partner is not None:
+            changes["partner"] = self.partner._map(function)
         if self.events is not None:
             changes["events"] = Events(**{name: function(getattr(self.events, name)) for name in _EVENT_FIELDS})
         return self.replace(**changes)
@@ -252,6 +256,8 @@ class PatchSequence:
             changes["edges"] = _select_edges(self.edges, chosen, len(self), self.n_patches)
         if self.events is not None:
             changes["events"] = Events(**{name: getattr(self.events, name)[index] for name in _EVENT_FIELDS})
+        if self.partner is not None:
+            changes["partner"] = self.partner.rows(index)
         return self.replace(**changes)
 
     def patches(self, index: Tensor) -> PatchSequence:

@@ -1,4 +1,4 @@
-"""What `--from` names: an encoder trained before, and the subjects it was trained on.
+"""What `--from` names: an encoder trained before, how it reads files, and the subjects it was trained on.
 
 A run with k folds holds one encoder a fold; it stands for all of them only where the same folds are evaluated, so
 that no encoder meets its own training subjects.
@@ -7,15 +7,17 @@ that no encoder meets its own training subjects.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import CorruptFileError, InputError
-from .settings import Settings, build_modality
+from .settings import NAMED_SECTIONS, Settings, build_modality, parse_overrides
 
 if TYPE_CHECKING:
     from .data.splits import Split
+    from .modality import Modality
     from .train.alignment_io import Words
     from .train.model_io import Model
 
@@ -29,14 +31,25 @@ class Trained:
     splits: tuple[dict[str, Any], ...] | None
 
     def settings(self, settings: Settings) -> Settings:
-        """The recipe with the modality, encoder and objective of the weights; they cannot be chosen again."""
+        """The recipe with the modality, encoder and objective of the weights; they cannot be chosen again.
+
+        How files are read (`Modality.reading_options`: names of channels, which of them) is not part of what was
+        learned: where the recipe says it, it holds, else it is as in training.
+        """
         trained, asked = self.models[0].recipe, settings.recipe
         if asked.modality["name"] != trained.modality["name"]:
             raise InputError(
                 "the encoder was trained on another modality", source=self.source, field="modality.name",
                 got=asked.modality["name"], expected=trained.modality["name"],
             )  # fmt: skip
-        recipe = replace(asked, modality=trained.modality, encoder=trained.encoder, objective=trained.objective)
+        config, usual = settings.modality.config, type(settings.modality.config)()
+        said = {
+            name: asked.modality[name]
+            for name in settings.modality.reading_options
+            if getattr(config, name) != getattr(usual, name)
+        }
+        modality = {**trained.modality, **said}
+        recipe = replace(asked, modality=modality, encoder=trained.encoder, objective=trained.objective)
         return Settings(recipe, build_modality(recipe.modality), settings.source)
 
     def model(self, split: Split, folds: int) -> Model:
@@ -84,6 +97,32 @@ class Trained:
                     f"{split.group}s"
                 )
         return found
+
+
+def refuse_other_model(overrides: Sequence[str], modality: Modality) -> None:
+    """Weights bring their own modality, encoder and objective: an override of those would be without effect. How files
+    are read (`Modality.reading_options`) may be said anew. Raises InputError."""
+    for key, place in parse_overrides(overrides).places.items():
+        section, _, name = key.partition(".")
+        if section in NAMED_SECTIONS and not (section == "modality" and name in modality.reading_options):
+            raise InputError(
+                f"{section} is that of the weights and cannot be changed", source=place,
+                expected=", ".join(f"modality.{name}" for name in modality.reading_options) or None,
+                fix="leave it out, or pretrain",
+            )  # fmt: skip
+
+
+def modality_for_files(model: Model, overrides: Sequence[str]) -> Modality:
+    """The modality of a model, with what `--modality.KEY VALUE` says of how files are read.
+
+    Raises InputError for any other key.
+    """
+    refuse_other_model(overrides, model.modality)
+    located = parse_overrides(overrides)
+    for key, place in located.places.items():
+        if not key.startswith("modality."):
+            raise InputError("vectors are made without a recipe", source=place, fix="leave it out")
+    return build_modality({**model.recipe.modality, **located.data.get("modality", {})}, located)
 
 
 def load_trained(source: str | Path) -> Trained:

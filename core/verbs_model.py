@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ def embed(given: argparse.Namespace, overrides: list[str]) -> int:
 
     from .train.atomic import replacing
     from .train.model_io import load_model
+    from .trained import modality_for_files
 
     voice, target = Voice(given.quiet), Path(given.out)
     if target.suffix != ".npz":
@@ -26,6 +28,7 @@ def embed(given: argparse.Namespace, overrides: list[str]) -> int:
     if target.exists() and not given.overwrite:
         raise InputError("the file exists", source=target, fix="choose another --out or add --overwrite")
     model = load_model(given.source)
+    model = replace(model, modality=modality_for_files(model, overrides))
     parts: list[dict[str, Any]] = []
     problems = 0
     for i, name in enumerate(given.files):

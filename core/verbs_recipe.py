@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 
 from .console import Voice
-from .errors import InputError
-from .settings import NAMED_SECTIONS, Settings, load, to_yaml
+from .settings import Settings, load, to_yaml
 
 
 def run(given: argparse.Namespace, overrides: list[str]) -> None:
@@ -26,9 +25,11 @@ def evaluate(given: argparse.Namespace, overrides: list[str]) -> None:
 
 
 def _start(verb: str, given: argparse.Namespace, overrides: list[str]) -> None:
-    if verb in ("finetune", "evaluate"):
-        _refuse_other_model(overrides)
     settings: Settings = load(given.recipe, overrides)
+    if verb in ("finetune", "evaluate"):
+        from .trained import refuse_other_model
+
+        refuse_other_model(overrides, settings.modality)
     if given.print_config:
         print(to_yaml(settings.recipe), end="")
         return
@@ -47,15 +48,3 @@ def _start(verb: str, given: argparse.Namespace, overrides: list[str]) -> None:
     folder = VERBS[verb](settings, options)
     report = folder / "report.html"
     voice.result(str(report if report.exists() else folder))
-
-
-def _refuse_other_model(overrides: list[str]) -> None:
-    """Weights bring their own modality, encoder and objective; an override of those would be without effect."""
-    for option in overrides:
-        section = option.lstrip("-").partition("=")[0].partition(".")[0]
-        if option.startswith("--") and section in NAMED_SECTIONS:
-            raise InputError(
-                f"{section} is that of the weights and cannot be changed",
-                source=option,
-                fix="leave it out, or pretrain",
-            )

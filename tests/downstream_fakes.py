@@ -10,6 +10,7 @@ from omnipatch.core.blocks.encoder import Encoded, Encoder, masked_mean
 from omnipatch.core.data.items import Items
 from omnipatch.core.data.splits import Split
 from omnipatch.core.modality import Task
+from omnipatch.core.seeing import Seeing
 from omnipatch.core.sequence import PatchSequence, SequenceSpec
 from torch import nn
 
@@ -114,3 +115,6 @@ class FakeModality:
 
     def augment(self, batch, rng):
         return batch.replace(values=batch.values + 0.1 * rng.normal(*batch.values.shape[1:]))
+
+    def seeing(self):
+        return Seeing()

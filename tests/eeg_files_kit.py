@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from omnipatch.modalities.eeg.sites import SITES_10_20
 
-CAP = (
-    "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2",
-)  # fmt: skip
+CAP = SITES_10_20
 SFREQ_HZ = 128.0
 Marks = Sequence[tuple[float, float, str]]  # onset and duration in seconds, text
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from omnipatch.core.modality import Window
-from omnipatch.modalities.eeg.demo import SITES_10_20
-from omnipatch.modalities.eeg.sites import site_places
+from omnipatch.modalities.eeg.sites import SITES_10_20, site_places
 from omnipatch.modalities.eeg.spectral import FINE_EDGES_HZ
 from omnipatch.modalities.eeg.tokens import TokenShape
 

@@ -106,6 +106,11 @@ class NotPlain(Hum):
     Config = SetConfig
 
 
+@fault("reading_options_are_config_fields")
+class NoSuchOption(Hum):
+    reading_options = ("nicknames",)
+
+
 @fault("preprocessing_is_in_the_config")
 class Learns(Changed):
     scale = None

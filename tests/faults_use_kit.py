@@ -263,6 +263,12 @@ class LoadForgetsSite(Hum):
         return replace(super().load(source), site="")
 
 
+@fault("open_reads_the_stretch_of_the_source")
+class OpensTheWhole(Hum):
+    def open(self, source):
+        return super().open(replace(source, start_s=None, stop_s=None))
+
+
 @fault("datasets_are_well_described")
 class AbsoluteFolder(Hum):
     def datasets(self):

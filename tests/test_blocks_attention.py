@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from omnipatch.core.blocks import attention
-from omnipatch.core.blocks.attention import Attention, attend, key_bias, rotate
+from omnipatch.core.blocks.attention import Attention, Block, attend, key_bias, rotate
 from torch.nn import functional as F
 
 
@@ -87,3 +87,13 @@ def test_attention_agrees_with_torch_multihead():
         theirs.out_proj.bias.copy_(ours.out.bias)
     x = torch.randn(2, 5, 12)
     torch.testing.assert_close(ours(x), theirs(x, x, x, need_weights=False)[0], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_block_that_answers_for_the_last_patches_says_of_them_what_a_whole_one_says(padded):
+    torch.manual_seed(0)
+    block, x = Block(16, 2), torch.randn(3, 9, 16)
+    valid = torch.arange(9) != 2 if padded else torch.ones(9, dtype=torch.bool)
+    angles = torch.randn(3, 1, 9, 4)
+    rest = key_bias(valid.expand(3, -1)), (angles.cos(), angles.sin())
+    torch.testing.assert_close(block(x, *rest, start=4), block(x, *rest)[:, 4:])

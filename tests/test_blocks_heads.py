@@ -41,6 +41,11 @@ def test_answers_follow_the_place_and_ignore_padding(name):
     torch.testing.assert_close(padded[:, [0, 2]], answer, atol=1e-5, rtol=1e-4)
 
 
+def test_a_query_head_has_a_block_at_least():
+    with pytest.raises(InputError, match="depth must be at least 1"):
+        head("predictor", depth=0)
+
+
 @pytest.mark.parametrize("norm", ["batch", "layer", "none"])
 def test_a_projector_does_not_see_invalid_vectors(norm):
     x, valid = torch.randn(8, 32), torch.arange(8) < 6

@@ -21,6 +21,7 @@ SAMPLERS = {
     "box": {"name": "box", "size": {"time_s": 0.4, "lead": 2.0}},
     "group": {"name": "group"},
     "disc": {"name": "disc", "axes": ["lead"], "radius": 1.0, "span": 0.3},
+    "multiblock": {"name": "multiblock", "scale": 0.2},
 }
 quick = settings(max_examples=25, deadline=None)
 
@@ -115,6 +116,28 @@ def test_spans_are_contiguous_on_the_circle():
     assert (random != random.roll(1, dims=1)).sum(1).double().mean() > edges.double().mean() + 2
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_part_of_the_hidden_patches_is_predicted_and_each_as_often(name):
+    made = grid(2000, 12, 2)
+    whole, part = (draw({**SAMPLERS[name], "ratio": 0.5, "predict": p}, made) for p in (1.0, 0.75))
+    assert torch.equal(part.visible.index, whole.visible.index)
+    assert (hidden(part, made) <= hidden(whole, made)).all()
+    assert hidden(part, made).sum(1).unique().tolist() == [9]
+    assert chisquare(hidden(part, made).sum(0).double().numpy()).pvalue > 1e-3
+
+
+@quick
+@given(predict=st.floats(0.01, 1.0), lengths=st.lists(st.integers(0, 9), min_size=1, max_size=5))
+def test_of_any_hidden_patches_at_least_one_is_predicted(predict, lengths):
+    made = grid(len(lengths), 9)
+    made = made.replace(valid=torch.arange(9) < torch.tensor(lengths).unsqueeze(1))
+    whole, part = (draw({"name": "random", "ratio": 0.6, "predict": p}, made).targets for p in (1.0, predict))
+    count, kept = whole.valid.sum(1), part.valid.sum(1)
+    assert torch.equal(kept > 0, count > 0)
+    assert (kept <= count).all()
+    assert part.valid.any(dim=0).all()  # no column of fillers alone
+
+
 def test_groups_are_hidden_whole_but_for_the_surplus():
     made = grid(100, 10, 4)
     flags = hidden(draw({"name": "group", "ratio": 0.5}, made), made).view(100, 10, 4).sum(1)
@@ -149,7 +172,7 @@ def test_axes_not_named_and_offsets_do_not_matter(name):
 def test_masks_depend_on_the_window_only(name, at, order):
     """Not on padding anywhere, the place in the batch, or the rank that holds the row."""
     made = grid(5, 6, 2)
-    options = {**SAMPLERS[name], "ratio": [0.3, 0.7]}
+    options = {**SAMPLERS[name], "ratio": [0.3, 0.7], "predict": 0.8}
     plain = hidden(draw(options, made, step=3), made)
     wide, now = insert_invalid(made, at)
     assert torch.equal(hidden(draw(options, wide, step=3), wide)[:, now], plain)
@@ -202,6 +225,7 @@ def test_sampling_is_vectorised(name):
         ({"name": "random", "ratio": 1.0}, "between 0 and 1"),
         ({"name": "random", "ratio": [0.7, 0.2]}, "between 0 and 1"),
         ({"name": "random", "repeats": 0}, "at least 1"),
+        ({"name": "random", "predict": 0.0}, "share above 0"),
         ({"name": "span", "span": 0.0}, "span must be positive"),
         ({"name": "box", "size": {}}, "positive edge length"),
         ({"name": "box"}, "needs size"),

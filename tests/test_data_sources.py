@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omnipatch import InputError, Recording
 from omnipatch.core.config import DataConfig, SplitConfig
-from omnipatch.core.data.crop import crop
+from omnipatch.core.crop import crop
 from omnipatch.core.data.manifest import read_manifest
 from omnipatch.core.data.sources import label_task, resolve_sources
 from omnipatch.core.data.splits import make_splits

@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from downstream_fakes import FakeEncoder, FakeModality, FakeStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omnipatch.core.config import FinetuneConfig, ProbeConfig
+from omnipatch.core.downstream.classifier import ItemClassifier, predict
+from omnipatch.core.downstream.features import frozen_features
+from omnipatch.core.downstream.finetune import train_classifier
+from omnipatch.core.downstream.head_start import start_head
 from omnipatch.core.downstream.heads import AttentivePool, ItemHead, neighbourhood
+from omnipatch.core.downstream.layout import ItemLayout
+from omnipatch.core.downstream.linear import linear_probe
 from omnipatch.core.downstream.readout import Readout
 from omnipatch.core.downstream.scaling import Standardizer
+from omnipatch.core.downstream.trial import Trial
 from omnipatch.core.modality import Task
 from omnipatch.core.sequence import SequenceSpec
 
@@ -103,3 +112,33 @@ def test_the_neighbourhood_covers_the_offsets_and_windows_have_none():
     assert neighbourhood(Task("b", "event", ("a",), offsets=(-0.2, 0.4)), spec) == pytest.approx(0.5)
     assert neighbourhood(Task("b", "event", ("a",)), spec) == pytest.approx(0.3)
     assert neighbourhood(Task("w", "window", ("a",)), spec) is None
+
+
+# ---- head first ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("normed", [True, False])
+def test_a_head_begins_as_the_linear_probe(normed):
+    """Before the first step, logits are those of the penalised logistic regression on what the readout reads."""
+    store = FakeStore(subjects=8, windows=6)
+    trial, encoder = Trial.of(store, store.split()), FakeEncoder()
+    readout = Readout(store.task.offsets, normed=normed)
+    side = Standardizer.fit(trial.items.features[trial.learnable])
+    head = ItemHead(encoder.width, readout, 0.3, side, trial.classes, dropout=0.0).eval()
+    torch.nn.init.zeros_(head.out.weight)
+    start_head(head, encoder, trial, store, trial.learnable, c=0.01, class_weight="sqrt")
+    config = ProbeConfig(linear_c=(0.01,), token_scale=(1.0,))
+    features = frozen_features(encoder, store, trial.items, np.arange(len(trial.items)), readout)
+    expected, _ = linear_probe(trial, features, config)
+    layout = ItemLayout(trial.items, trial.test)
+    model = ItemClassifier(encoder, head, frozen=True)
+    found = predict(model, store, layout, trial.test, multilabel=False, batch_size=16)
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
+def test_from_its_start_a_head_trains_on():
+    store = FakeStore(subjects=8, windows=6)
+    config = FinetuneConfig(steps=3, batch_size=8, eval_every=0, head_start=0.01)
+    trained = train_classifier(Trial.of(store, store.split()), FakeModality(), store, FakeEncoder(), config)
+    assert trained.model.head.linear is not None
+    assert trained.model.head.linear.weight.abs().max() > 0

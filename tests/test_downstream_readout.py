@@ -8,10 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omnipatch.core.blocks.encoder import Encoded
-from omnipatch.core.downstream.readout import Readout, interpolation_weights, last_layers
+from omnipatch.core.downstream.readout import Readout, interpolation_weights, last_layers, place_weights
 from omnipatch.core.modality import Task
 
-EVENT = Readout((-0.2, 0.0, 0.3))
+EVENT, WINDOW = Readout((-0.2, 0.0, 0.3)), Readout((), spread=True)
+PLACES = Readout((), places=((0.0,), (1.0,)), scales=(1.0,))
 
 
 def _batch(seed: int, patches: int = 14, leads: int = 2, rows: int = 3, width: int = 4, events: int = 5):
@@ -57,9 +58,8 @@ def test_weights_sum_to_one_and_to_nothing_in_an_empty_row():
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000), extra=st.integers(1, 6), window=st.booleans())
-def test_padding_and_order_do_not_matter(seed, extra, window):
-    read = Readout((), spread=True) if window else EVENT
+@given(seed=st.integers(0, 10_000), extra=st.integers(1, 6), read=st.sampled_from((WINDOW, PLACES, EVENT)))
+def test_padding_and_order_do_not_matter(seed, extra, read):
     tokens, valid, coords, at = _batch(seed)
     reference = read(tokens, valid, coords, at)
     order = torch.randperm(tokens.shape[1], generator=torch.Generator().manual_seed(seed))
@@ -82,12 +82,45 @@ def test_a_window_is_mean_and_spread_of_its_valid_tokens():
     assert read.shape == (3, at.shape[1], 2 * tokens.shape[-1])
 
 
+def test_each_place_is_the_mean_of_its_own_tokens():
+    tokens, valid, coords, at = _batch(5)
+    read = PLACES(tokens, valid, coords, at)
+    for row in range(len(tokens)):
+        means = [tokens[row][valid[row] & (coords[row, :, 1] == lead)].mean(0) for lead in (0, 1)]
+        torch.testing.assert_close(read[row, 0], torch.cat(means))
+    assert read.shape == (3, at.shape[1], 2 * tokens.shape[-1])
+
+
+def test_a_place_without_a_token_reads_the_nearest_one():
+    coords = torch.tensor([[[0.1, 0.0], [0.1, 2.0], [0.1, 5.0]]])
+    tokens = torch.tensor([[[1.0], [3.0], [9.0]]])
+    valid = torch.tensor([[True, True, False]])
+    read = Readout((), places=((0.1,), (4.0,)), scales=(1.0,))(tokens, valid, coords, torch.zeros(1, 1))
+    torch.testing.assert_close(read[0, 0], torch.tensor([1.0, 3.0]))
+
+
+def test_weights_of_places_sum_to_one_and_a_row_without_tokens_is_finite():
+    _, valid, coords, _ = _batch(2)
+    valid[1] = False
+    weights = place_weights(valid, coords[..., 1:], torch.tensor([[0.0], [0.4], [7.0]]), torch.tensor([1.0]))
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(3, 3))
+    assert (weights[0][:, ~valid[0]] == 0).all()
+    assert PLACES(torch.randn(3, 28, 4), valid, coords, torch.zeros(3, 1)).isfinite().all()
+
+
 @pytest.mark.parametrize(
-    ("unit", "pool", "size"), [("event", "mean", 24), ("window", "mean", 8), ("record", "mean_std", 16)]
+    ("unit", "pool", "size"),
+    [
+        ("event", "mean", 24),
+        ("event", "place", 24),
+        ("window", "mean", 8),
+        ("record", "mean_std", 16),
+        ("window", "place", 16),
+    ],
 )
 def test_size_of_an_item_vector(unit, pool, size):
     task = Task("t", unit, ("a", "b"), offsets=(-0.1, 0.0, 0.1))
-    assert Readout.of(task, pool).size(8) == size
+    assert Readout.of(task, pool, ((0.0,), (1.0,)), (1.0,)).size(8) == size
 
 
 def test_last_layers_are_normalised_before_they_are_averaged():

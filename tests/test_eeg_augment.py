@@ -20,7 +20,7 @@ def made(rows=6, **options):
 
 
 def view(batch, lose=0.0, step=0):
-    return augment_tokens(batch, RowRandom(0, step, batch.window), lose)
+    return augment_tokens(batch, RowRandom(0, step, batch.window), lose, {"spectrum": 32, "profile": 32})
 
 
 def by_electrode(batch, values):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from eeg_files_kit import SFREQ_HZ, head, write_edf, write_gdf
+from omnipatch.core.data.fingerprint import store_key
 from omnipatch.core.errors import CorruptFileError, InputError
+from omnipatch.core.modality import Annotation, Recording
+from omnipatch.modalities.eeg import EEG, EEGConfig
 from omnipatch.modalities.eeg.datasets import (
     DATASETS,
     TASKS,
@@ -17,7 +22,8 @@ from omnipatch.modalities.eeg.datasets import (
     list_tuab,
     list_tuev,
 )  # fmt: skip
-from omnipatch.modalities.eeg.marking import apply_marking
+from omnipatch.modalities.eeg.electrodes import read_electrodes
+from omnipatch.modalities.eeg.marking import apply_marking, around_sleep
 from omnipatch.modalities.eeg.reading import read_eeg
 from scipy.io import savemat
 
@@ -27,9 +33,9 @@ _2A_NAMES = [
 ]  # fmt: skip
 
 
-def _make(path, **options):
+def _make(path, names=("Fp1", "C3", "Cz", "O2"), **options):
     path.parent.mkdir(parents=True, exist_ok=True)
-    return write_edf(path, head(), **options)
+    return write_edf(path, head(names), **options)
 
 
 def _load(source):
@@ -93,7 +99,7 @@ def test_a_damaged_file_of_events_is_one_sentence(tmp_path, row):
 
 def test_a_missing_file_of_events_is_one_sentence(tmp_path):
     _make(tmp_path / "train/a/a_1.edf")
-    with pytest.raises(InputError, match=r"a_1\.rec: file of marks cannot be read"):
+    with pytest.raises(InputError, match=r"a_1\.rec: file beside a recording cannot be read"):
         list_tuev(tmp_path)
 
 
@@ -112,6 +118,7 @@ def test_sleep_edf_pairs_nights_with_hypnograms(tmp_path):
     recording = _load(sources[0])
     assert recording.sensors == ("Fpz-Cz", "Pz-Oz")
     assert [a.label for a in recording.annotations] == ["W", "N3", "REM", "Sleep stage ?"]
+    assert [a.label for a in EEG(EEGConfig(wake_s=0.0)).load(sources[0]).annotations] == ["N3", "REM"]
     (tmp_path / "sleep-cassette/SC4001EC-Hypnogram.edf").unlink()
     with pytest.raises(InputError, match=r"one hypnogram, got 0 files, expected SC4001E\?-Hypnogram"):
         list_sleep_edf(tmp_path)
@@ -186,6 +193,72 @@ def test_bids_gives_subjects_groups_events_and_bad_channels(tmp_path):
     assert recording.extras["bad_channels"] == ("C3",)
     assert np.isnan(recording.signals[1]).all()
     assert np.isfinite(recording.signals[[0, 2, 3]]).all()
+
+
+def test_bids_tables_say_what_is_no_eeg(tmp_path):
+    _bids(tmp_path)
+    table = tmp_path / "sub-01/eeg/sub-01_task-rest_channels.tsv"
+    table.write_text("name\ttype\nFp1\tEOG\nC3\tEEG\nCz\tn/a\n")
+    recording = _load(list_bids(tmp_path)[0])
+    assert recording.sensors == ("C3", "Cz", "O2")
+    assert recording.extras["other_channels"] == {"Fp1": "eog"}
+    table.write_text("name\ttype\n" + "".join(f"{name}\tMISC\n" for name in ("Fp1", "C3", "Cz", "O2")))
+    with pytest.raises(CorruptFileError, match="no EEG channel by its table of channels"):
+        _load(list_bids(tmp_path)[0])
+
+
+@pytest.mark.parametrize(("system", "written"), [("CapTrak", (0.0, 0.7, 0.7)), ("EEGLAB", (0.7, 0.0, 0.7))])
+def test_bids_electrodes_give_places_to_channels_without_a_known_name(tmp_path, system, written):
+    """A point in the middle of the forehead's side of the head, as two conventions write it."""
+    folder = tmp_path / "sub-01/eeg"
+    _make(folder / "sub-01_task-a_eeg.edf", ("E1", "E2", "E3", "Cz"))
+    rows = [("E1", *written), ("E2", 0, 0, 1), ("E3", "n/a", "n/a", "n/a"), ("Cz", 0, 0, 1)]
+    table = folder / "sub-01_space-x_electrodes.tsv"
+    table.write_text("name\tx\ty\tz\n" + "".join("\t".join(map(str, row)) + "\n" for row in rows))
+    (folder / "sub-01_space-x_coordsystem.json").write_text(json.dumps({"EEGCoordinateSystem": system}))
+    source = list_bids(tmp_path)[0]
+    recording = EEG().load(source)
+    assert recording.sensors == ("input E1", "input E2", "Cz")
+    assert "E3" in recording.extras["unknown_channels"]
+    x, y, z = recording.extras["positions"]["input E1"]
+    assert abs(x) < 1e-9
+    assert y > 0.5
+    assert z > 0.5
+    assert recording.extras["positions"]["input E2"] == pytest.approx((0, 0, 1))
+    assert EEG().windows(recording), "they have a place, so they make tokens"
+    key = store_key(EEG(), [source], None)
+    table.write_text(table.read_text() + "E4\t1\t0\t0\n")
+    assert store_key(EEG(), list_bids(tmp_path), None) != key, "an edited table is another source"
+
+
+@pytest.mark.parametrize(
+    ("table", "system", "said"),
+    [
+        ("name\tx\ty\nE1\t0\t1\n", "{}", "columns are missing"),
+        ("name\tx\ty\tz\nE1\t0\tup\t1\n", "{}", "line 2, got 0, up, 1, expected three numbers"),
+        ("name\tx\ty\tz\nE1\t0\tinf\t1\n", "{}", "three numbers"),
+        ("name\tx\ty\tz\nE1\t0\t0\t1\n", "{", "cannot be read as JSON"),
+    ],
+)
+def test_damaged_tables_of_electrodes_are_one_sentence(tmp_path, table, system, said):
+    paths = tmp_path / "electrodes.tsv", tmp_path / "coordsystem.json"
+    for path, text in zip(paths, (table, system), strict=True):
+        path.write_text(text)
+    with pytest.raises(CorruptFileError, match=said):
+        read_electrodes(*paths)
+
+
+def test_the_day_around_a_night_is_left_out():
+    spans = [(0, 400, "W"), (400, 30, "N1"), (430, 30, "W"), (460, 60, "N2"), (520, 480, "W")]
+    annotations = tuple(Annotation(float(at), label, float(length)) for at, length, label in spans)
+    night = Recording(np.arange(1000, dtype=np.float32)[None], ("Cz",), 1.0, "uV", "a", annotations=annotations)
+    cut = around_sleep(night, ("N1", "N2"), 60.0)
+    assert cut.signals[0, [0, -1]].tolist() == [340, 579]
+    assert [(a.onset_s, a.duration_s, a.label) for a in cut.annotations] == [
+        (0, 60, "W"), (60, 30, "N1"), (90, 30, "W"), (120, 60, "N2"), (180, 60, "W"),
+    ]  # fmt: skip
+    assert around_sleep(night, ("N1", "N2"), 1e6).signals.shape == night.signals.shape
+    assert around_sleep(night, ("REM",), 60.0) is night
 
 
 def test_bids_refuses_a_person_nobody_took_part_as(tmp_path):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from eeg_kit import places
 from omnipatch.modalities.eeg import EEG
-from omnipatch.modalities.eeg.demo import DEMO_HZ, SITES_10_20, STATES, make_recording
+from omnipatch.modalities.eeg.demo import DEMO_HZ, STATES, make_recording
+from omnipatch.modalities.eeg.sites import SITES_10_20
 from omnipatch.modalities.eeg.spectral import log_bands
 from scipy.signal import welch
 from scipy.spatial.distance import pdist

@@ -17,7 +17,8 @@ from omnipatch.core.errors import InputError
 from omnipatch.core.modality import Annotation, Recording
 from omnipatch.core.testing.checks import all_checks, run_check
 from omnipatch.modalities.eeg import EEG, EEGConfig
-from omnipatch.modalities.eeg.demo import SITES_10_20, make_recording
+from omnipatch.modalities.eeg.demo import make_recording
+from omnipatch.modalities.eeg.sites import SITES_10_20
 
 # checks about files, labels and the demo set do not depend on the layout; test_testing_kit runs them
 OF_TOKENS = [c.name for c in all_checks().values() if c.theme in ("patches", "patchify", "sensors", "augmentation",

@@ -10,29 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omnipatch.modalities.eeg.montage import ends, on_idealised_head, place
-from omnipatch.modalities.eeg.sites import site_places
-
-CAP = (
-    "Fp1",
-    "Fp2",
-    "F7",
-    "F3",
-    "Fz",
-    "F4",
-    "F8",
-    "T7",
-    "C3",
-    "Cz",
-    "C4",
-    "T8",
-    "P7",
-    "P3",
-    "Pz",
-    "P4",
-    "P8",
-    "O1",
-    "O2",
-)
+from omnipatch.modalities.eeg.sites import SITES_10_20, site_places
 
 
 def test_sites_are_those_of_mne():
@@ -78,7 +56,7 @@ def test_a_digitised_head_comes_to_the_idealised_one(scale):
     mne = pytest.importorskip("mne")
     real = mne.channels.make_standard_montage("colin27_1005").get_positions()["ch_pos"]
     hidden = {f"input{i}": name for i, name in enumerate(("C5", "FC3", "CP4", "PO3", "F6", "AF3"))}
-    digitised = {name: tuple(real[name] * scale) for name in CAP}
+    digitised = {name: tuple(real[name] * scale) for name in SITES_10_20}
     digitised |= {number: tuple(real[name] * scale) for number, name in hidden.items()}
     found = on_idealised_head(digitised)
     for number, name in hidden.items():
@@ -88,9 +66,9 @@ def test_a_digitised_head_comes_to_the_idealised_one(scale):
 def test_a_turned_head_is_turned_back():
     angle = np.radians(70)
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
-    straight = on_idealised_head({name: tuple(90 * np.array(place(name))) for name in CAP})
-    turned = on_idealised_head({name: tuple(90 * turn @ place(name)) for name in CAP})
-    for name in CAP:
+    straight = on_idealised_head({name: tuple(90 * np.array(place(name))) for name in SITES_10_20})
+    turned = on_idealised_head({name: tuple(90 * turn @ place(name)) for name in SITES_10_20})
+    for name in SITES_10_20:
         np.testing.assert_allclose(turned[name], straight[name], atol=1e-6)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from eeg_files_kit import WRITERS, head, write_brainvision, write_edf, write_fif
 from mutations_kit import HUGE, change_lines, insert_foreign, memory_limit, time_limit, truncate
 from omnipatch.core.errors import InputError
 from omnipatch.modalities.eeg.artefacts import channel_quality
+from omnipatch.modalities.eeg.electrodes import read_electrodes
+from omnipatch.modalities.eeg.mark_files import read_channels, read_events, read_tuev
 from omnipatch.modalities.eeg.preprocess import PreprocessConfig, preprocess
 from omnipatch.modalities.eeg.reading import read_eeg
 
@@ -125,6 +128,51 @@ def test_the_limits_let_a_whole_file_through(tmp_path, recordings, suffix):
 def test_a_mutated_file_is_a_recording_or_one_sentence(tmp_path, recordings, suffix, capfd):
     _campaign(tmp_path, recordings[suffix], suffix, range(20))
     assert capfd.readouterr() == ("", "")
+
+
+TABLES = {
+    "events.tsv": ("onset\tduration\ttrial_type\n0.5\t1.0\tgo\n2.0\tn/a\tstop\n", read_events),
+    "channels.tsv": ("name\ttype\tstatus\nFp1\tEEG\tgood\nC3\tEOG\tbad\n", read_channels),
+    "electrodes.tsv": ("name\tx\ty\tz\nE1\t0.1\t0.2\t0.3\nE2\tn/a\tn/a\tn/a\n", read_electrodes),
+    "a.rec": ("0,2.5,3.5,1\n5,2.5,3.5,1\n7,0.5,1.0,6\n", read_tuev),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_mutated_table_beside_a_recording_is_read_or_one_sentence(tmp_path, name):
+    text, read = TABLES[name]
+    path, problems = tmp_path / name, []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        raw = text.encode()
+        for _ in range(rng.integers(1, 3)):
+            raw = MUTATORS[rng.integers(0, len(MUTATORS))](rng, raw) if raw else raw
+        path.write_bytes(raw)
+        try:
+            with time_limit(LIMIT_S):
+                read(path)
+        except InputError as error:
+            problems.append(str(error))
+    assert 15 <= len(problems) <= 285
+    assert not [problem for problem in problems if "\n" in problem]
+
+
+NATIVE = Path(os.environ.get("OMNIPATCH_DATA", ".")) / "eeg/native"
+PARTS = {
+    "eegmat_Subject00_2.edf": (), "test.edf": (), "test.bdf": (), "test.vhdr": ("test.vmrk", "test.eeg"),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", PARTS)
+def test_mutated_native_files(tmp_path, name):
+    """The same with files of real amplifiers, whose headers hold more than a writer's in a test."""
+    suffix = Path(name).suffix
+    files = {f"r_raw{Path(part).suffix}": (NATIVE / part).read_bytes() for part in (name, *PARTS[name])}
+    files[f"r_raw{suffix}"] = files[f"r_raw{suffix}"].replace(b"test.", b"r_raw.")
+    outcomes = _campaign(tmp_path, files, suffix, range(2000, 2100))
+    assert min(outcomes.values()) >= 5, outcomes
 
 
 @pytest.mark.slow

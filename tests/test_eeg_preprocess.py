@@ -140,13 +140,13 @@ def test_the_default_keeps_a_class_that_is_a_recording():
     np.testing.assert_array_equal(_run(rest), _run(rest, unit_uv=20) * 2)
 
 
-def test_a_subjects_spread_is_given_or_asked_for():
+def test_the_spread_of_a_baseline_is_given_or_asked_for():
     rest, task = _head(seed=1), 0.5 * _head(seed=2)
     spread = robust_spread(np.concatenate([rest, task], axis=1))
-    scaled = [np.std(_run(x, scaling="subject", spread=spread)) for x in (rest, task)]
+    scaled = [np.std(_run(x, scaling="baseline", spread=spread)) for x in (rest, task)]
     assert scaled[0] / scaled[1] == pytest.approx(2, rel=0.05)
-    with pytest.raises(InputError, match="spread of the subject"):
-        _run(rest, scaling="subject")
+    with pytest.raises(InputError, match="spread of the baseline"):
+        _run(rest, scaling="baseline")
 
 
 def test_the_spread_is_robust():

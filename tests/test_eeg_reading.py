@@ -20,7 +20,8 @@ from eeg_files_kit import (
     write_gdf,
 )
 from omnipatch.core.errors import CorruptFileError, InputError
-from omnipatch.core.modality import Annotation
+from omnipatch.core.modality import Annotation, Source
+from omnipatch.modalities.eeg import EEG, reading
 from omnipatch.modalities.eeg.montage import place
 from omnipatch.modalities.eeg.reading import read_eeg, subject_of
 
@@ -49,6 +50,21 @@ def test_a_stretch_is_that_part_of_the_whole(tmp_path, suffix):
     np.testing.assert_array_equal(part.signals, whole.signals[:, 320:512])
     with pytest.raises(InputError, match="stretch"):
         read_eeg(path, start_s=9.0)
+
+
+def test_a_source_reads_its_stretch_alone(tmp_path, monkeypatch):
+    """A manifest may cut hundreds of stretches out of a recording of a day."""
+    path = write_edf(tmp_path / "day.edf", head(CAP[:2], 60.0), marks=[(31.0, 1.0, "seizure")])
+    whole = EEG().load(Source(path, "day"))
+    asked = []
+    samples = reading._samples
+    monkeypatch.setattr(reading, "_samples", lambda raw, picks, *at: asked.append(at) or samples(raw, picks, *at))
+    part = EEG().load(Source(path, "part", start_s=30.0, stop_s=34.0))
+    assert asked == [(30 * 128, 34 * 128)]
+    np.testing.assert_array_equal(part.signals, whole.signals[:, 30 * 128 : 34 * 128])
+    assert [(a.onset_s, a.label) for a in part.annotations] == [(1.0, "seizure")]
+    made = EEG().load(Source(None, "demo", seed=1, start_s=2.0, stop_s=7.0))
+    assert made.signals.shape[1] == 5 * 200
 
 
 def test_only_the_stretch_is_read(tmp_path, monkeypatch):

@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omnipatch.core.batching import collate, pad
 from omnipatch.core.errors import InputError
-from omnipatch.modalities.eeg.demo import SITES_10_20
+from omnipatch.modalities.eeg.connectivity import STRETCH
 from omnipatch.modalities.eeg.features import log_covariance
 from omnipatch.modalities.eeg.grid import Grid
 from omnipatch.modalities.eeg.layouts import ElectrodeLayout, TubeletLayout, place_number
 from omnipatch.modalities.eeg.neighbours import nearest, neighbourhoods
-from omnipatch.modalities.eeg.spectral import FINE_EDGES_HZ, band_centres, log_bands
-from omnipatch.modalities.eeg.tokens import make_tokens, signals
+from omnipatch.modalities.eeg.sites import SITES_10_20
+from omnipatch.modalities.eeg.spectral import FINE_EDGES_HZ, LEVEL, band_centres, log_bands
+from omnipatch.modalities.eeg.tokens import described, make_tokens, signals
 from scipy.signal import welch
 from scipy.spatial.distance import cdist, pdist
 
@@ -250,12 +251,38 @@ def test_rows_of_the_log_covariance_are_those_of_the_hand_features():
     assert (tokens.n_patches, tokens.spec.patch_shape) == (19, (1, 6 * 19))
     upper, across = np.triu_indices(19)
     triangles = log_covariance(x, RATE_HZ).reshape(6, -1)
+    background = np.log(LEVEL * np.log([4, 2, 13 / 8, 20 / 13, 1.5, 4 / 3]))
     cz = SITES_10_20.index("Cz")
     row = tokens.values[0, (tokens.group[0] == place_number(places(["Cz"]))[0]).nonzero()[0, 0]].view(6, 19).numpy()
     for entry in np.flatnonzero((upper == cz) | (across == cz)):
         other = across[entry] if upper[entry] == cz else upper[entry]
         scale = 1.0 if other == cz else np.sqrt(2)
-        np.testing.assert_allclose(row[:, other] * scale, triangles[:, entry], atol=1e-4)
+        level = background if other == cz else 0.0
+        np.testing.assert_allclose((row[:, other] / STRETCH + level) * scale, triangles[:, entry], atol=1e-4)
+
+
+def test_a_profile_is_a_spectrum_and_a_row_of_the_covariance():
+    x = noise(19)
+    made = {
+        kind: make_tokens(x, places(), ElectrodeLayout(), with_sites((kind,))).values
+        for kind in ("spectrum", "covariance", "profile")
+    }
+    torch.testing.assert_close(made["profile"], torch.cat([made["spectrum"], made["covariance"]], dim=-1))
+    assert made["profile"].shape == (1, 19, 32 + 6 * 19)
+
+
+@pytest.mark.parametrize("kind", ["spectrum", "covariance", "profile"])
+def test_a_baseline_is_taken_off_and_an_unknown_channel_is_missing(kind):
+    x, shapes = noise(19), with_sites((kind,))
+    plain = make_tokens(x, places(), ElectrodeLayout(), shapes)
+    content = described(kind, x, places(), shapes)
+    off = content.mean(axis=1)
+    off[3] = np.nan
+    tokens = make_tokens(x, places(), ElectrodeLayout(), shapes, {kind: off})
+    lost = tokens.group[0] == place_number(places()[3:4])[0]
+    assert not tokens.valid[0, lost].any()
+    assert tokens.valid[0, ~lost].all()
+    assert tokens.values[0, ~lost].abs().max() < 1e-4 < plain.values.abs().max()
 
 
 def test_the_order_of_channels_changes_no_covariance():

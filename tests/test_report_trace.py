@@ -16,10 +16,12 @@ from omnipatch import InputError
 from omnipatch.core.batching import collate
 from omnipatch.core.report.lanes import Tokens, _joined, by_state, by_unit, by_weight
 from omnipatch.core.report.look import Drawing, new_figure, style, to_svg
-from omnipatch.core.report.trace import Note, excerpts, trace
+from omnipatch.core.report.trace import Note, _owners, excerpts, trace
 from omnipatch.core.report.window import ASKED, LEFT_OUT, SEEN, view_states
 from omnipatch.core.settings import load
 from omnipatch.modalities.ecg import ECG, ECGConfig
+from omnipatch.modalities.eeg import EEG
+from omnipatch.modalities.eeg.modality import EEGConfig
 
 LEADS = ("limb", "chest")
 
@@ -32,6 +34,16 @@ def ecg():
 @pytest.fixture(scope="module")
 def batch(ecg):
     return ecg.patchify(ecg.windows(patient())[0])
+
+
+@pytest.fixture(scope="module")
+def eeg():
+    return EEG(EEGConfig(content=("wave",), patch_s=1.0))
+
+
+@pytest.fixture(scope="module")
+def electrodes(eeg):
+    return eeg.patchify(eeg.windows(eeg.example(np.random.default_rng(0)))[0])
 
 
 def shapes(svg: str) -> list[str]:
@@ -67,6 +79,41 @@ class TestTokens:
     def test_without_patches_there_is_no_place(self, batch):
         with pytest.raises(InputError, match="no patch stands on the signal"):
             Tokens.of(batch.replace(valid=batch.kind > 0), 0)
+
+
+class TestSensors:
+    """Electrodes have patches of their own."""
+
+    def test_patches_belong_to_the_row_of_their_electrode_and_joint_ones_to_all(self, batch, electrodes):
+        assert _owners(electrodes, 0, 19).tolist() == np.repeat(np.arange(19), 5).tolist()
+        assert (_owners(batch, 0, 2) == -1).all()
+
+    def test_a_lost_electrode_keeps_its_row_and_padding_has_none(self, eeg, electrodes):
+        valid = electrodes.valid.clone()
+        valid[0, 10:15] = False  # the third electrode
+        shorter = electrodes.patches(torch.arange(40)[None])
+        both = collate([electrodes.replace(valid=valid), shorter])
+        assert _owners(both, 0, 19).tolist() == np.repeat(np.arange(19), 5).tolist()
+        assert _owners(both, 1, 8).tolist() == [*np.repeat(np.arange(8), 5), *[-1] * 55]
+        whole, lost = (trace(eeg, b, sensors=("O1",)) for b in (electrodes, both))
+        assert shapes(whole) == shapes(lost)
+
+    def test_hiding_one_electrode_shades_its_row_alone(self, eeg, electrodes):
+        def shaded(sensor):
+            states = np.where(np.arange(95) // 5 == 2, ASKED, SEEN)  # the third electrode in reading order
+            return trace(eeg, electrodes, sensors=[sensor], states=states).count("fill: var(--pretrained)")
+
+        names = eeg.seeing().place_names(electrodes.coords[0, ::5].numpy())
+        assert shaded(names[2]) == shaded(names[1]) + 1
+
+    def test_rows_are_chosen_by_name(self, eeg, electrodes):
+        svg = trace(eeg, electrodes, sensors=("O1", "Fp1"))
+        assert [n for n in re.findall(r">(\w+)<", svg) if n in ("O1", "Fp1", "Cz")] == ["O1", "Fp1"]
+        signal = eeg.unpatchify(electrodes)[0]
+        row = eeg.seeing().place_names(electrodes.coords[0, ::5].numpy()).index("O1")
+        assert np.isfinite(signal[row]).all()
+        with pytest.raises(InputError, match="no such sensor"):
+            trace(eeg, electrodes, sensors=("O11",))
 
 
 class TestPaint:

@@ -37,7 +37,6 @@ def test_every_format_gives_its_samples_back(tmp_path, suffix):
 def test_a_stretch_is_what_the_whole_file_holds_there(tmp_path, suffix):
     path = write(tmp_path / f"x{suffix}", chirp(2.0))
     whole, part = read_audio(path), read_audio(path, 0.75, 1.5)
-    assert part.start_s == 0.75
     np.testing.assert_allclose(part.signals, whole.signals[:, 12_000:24_000], atol=1e-6)
 
 

@@ -51,10 +51,17 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, bias: Tensor | None = None, rotation: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        bias: Tensor | None = None,
+        rotation: tuple[Tensor, Tensor] | None = None,
+        start: int = 0,
+    ) -> Tensor:
+        """[row, patch - start, width]: what the patches from `start` on gather from all of them."""
         q, k, v = self.split(x, rotation)
-        y = attend(q, k, v, bias)
-        return self.out(y.transpose(1, 2).reshape(x.shape))
+        y = attend(q[:, :, start:], k, v, bias)
+        return self.out(y.transpose(1, 2).flatten(2))
 
     def split(self, x: Tensor, rotation: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of [row, patch, width], each [row, head, patch, dim]."""
@@ -84,8 +91,15 @@ class Block(nn.Module):
         hidden = int(width * mlp_ratio)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
-    def forward(self, x: Tensor, bias: Tensor | None = None, rotation: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        x = x + self.attention(self.norm1(x), bias, rotation)
+    def forward(
+        self,
+        x: Tensor,
+        bias: Tensor | None = None,
+        rotation: tuple[Tensor, Tensor] | None = None,
+        start: int = 0,
+    ) -> Tensor:
+        """[row, patch - start, width]: the patches from `start` on; the others are only looked at."""
+        x = x[:, start:] + self.attention(self.norm1(x), bias, rotation, start)
         return x + self.mlp(self.norm2(x))
 
 

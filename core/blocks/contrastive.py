@@ -21,14 +21,19 @@ class NTXent(Loss):
     """SimCLR's normalised temperature-scaled cross-entropy (Chen et al. 2020, https://arxiv.org/abs/2002.05709).
 
     Both directions over 2n embeddings. exclude_same_subject: other windows of a row's own subject are no negatives
-    (one person yields many alike windows).
+    (one person yields many alike windows). only_same_subject: they alone are, so that who a person is does not tell the
+    positive (what is learned is the state); a row without any, or of an unknown subject, does not count.
     """
 
     gathered = True
 
-    def __init__(self, *, temperature: float = 0.1, exclude_same_subject: bool = False) -> None:
+    def __init__(
+        self, *, temperature: float = 0.1, exclude_same_subject: bool = False, only_same_subject: bool = False
+    ) -> None:
         super().__init__()
-        self.temperature, self.exclude = temperature, exclude_same_subject
+        if exclude_same_subject and only_same_subject:
+            raise ValueError("exclude_same_subject and only_same_subject leave no negatives")
+        self.temperature, self.exclude, self.only = temperature, exclude_same_subject, only_same_subject
 
     def forward(self, prediction: Tensor, target: Target, subject: Tensor) -> tuple[Tensor, Tensor]:
         a, b = _pairs(prediction, target)
@@ -38,13 +43,16 @@ class NTXent(Loss):
         rows = torch.arange(2 * n, device=z.device)
         positive = rows.roll(n)
         hidden = torch.eye(2 * n, dtype=torch.bool, device=z.device)
-        if self.exclude:
+        if self.exclude or self.only:
             who = gather_rows(subject[target.valid]).repeat(2)
             alike = (who.unsqueeze(0) == who.unsqueeze(1)) & (who >= 0).unsqueeze(0)
-            alike[rows, positive] = False
-            hidden = hidden | alike
+            left_out = alike if self.exclude else ~alike
+            left_out[rows, positive] = False
+            hidden = hidden | left_out
         values = F.cross_entropy(logits.masked_fill(hidden, -torch.inf), positive, reduction="none")
-        return values, torch.ones_like(values)
+        # the positive is one choice, a negative another
+        weights = (~hidden).sum(dim=1) > 1 if self.only else torch.ones_like(rows)
+        return values, weights.to(values.dtype)
 
 
 @register("loss", "barlow")

@@ -49,6 +49,8 @@ class _CoordinateTransformer(QueryHead):
         positions: str,
     ) -> None:
         super().__init__()
+        if depth < 1:
+            raise ValueError(f"depth must be at least 1, got {depth}")
         self.out = out
         self.enter = nn.Linear(in_width, width)
         self.positions, self.rotary = build_positions(positions, spec, width, heads)
@@ -70,9 +72,12 @@ class _CoordinateTransformer(QueryHead):
             x = x + self.positions(coords)
         rotation = self.rotary(coords) if self.rotary is not None else None
         bias = key_bias(torch.cat([encoded.valid, query.valid], dim=1))
-        for block in self.blocks:
+        *earlier, last = self.blocks
+        for block in earlier:
             x = block(x, bias, rotation)
-        return self.leave(self.norm(x[:, context.shape[1] :]))
+        # nobody reads what the last block would make of the context
+        x = last(x, bias, rotation, start=context.shape[1])
+        return self.leave(self.norm(x))
 
 
 @register("head", "predictor")

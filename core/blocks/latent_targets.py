@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -78,14 +78,18 @@ class EMATarget(_Latent):
 
     @torch.no_grad()
     def after_step(self, step: int, total: int) -> None:
-        share = 1.0 - self.momentum(step, total)
-        for average, online in zip(self.average, self._online, strict=True):
-            ours = [p.data for p in average.parameters()]
-            if ours:
-                theirs = [p.data for p in online.parameters()]
-                torch._foreach_lerp_(ours, theirs, share)  # pyright: ignore[reportPrivateImportUsage]
-            for mine, other in zip(average.buffers(), online.buffers(), strict=True):
-                mine.copy_(other)
+        move_towards(self.average, self._online, 1.0 - self.momentum(step, total))
+
+
+def move_towards(average: Iterable[nn.Module], online: Iterable[nn.Module], share: float) -> None:
+    """Move each average a share of the way to the module it follows; buffers are copied."""
+    for mine, other in zip(average, online, strict=True):
+        ours = [p.data for p in mine.parameters()]
+        if ours:
+            theirs = [p.data for p in other.parameters()]
+            torch._foreach_lerp_(ours, theirs, share)  # pyright: ignore[reportPrivateImportUsage]
+        for kept, new in zip(mine.buffers(), other.buffers(), strict=True):
+            kept.copy_(new)
 
 
 @register("target", "centred")

@@ -38,6 +38,8 @@ class MaskSampler:
     repeats: masks drawn for each window; they share one target pass.
     disjoint: the masks of one window hide different patches where ratio * repeats <= 1, all of them at 1 (DMJD, Ma et
         al. 2022, https://arxiv.org/abs/2212.10413).
+    predict: share of a mask's hidden patches that is predicted, drawn at random; the others are neither seen nor asked
+        for, which costs a predictor or decoder nothing (CrossMAE, Fu et al. 2024, https://arxiv.org/abs/2401.14391).
     kinds: {kind: role} of patches that are not sampled: "visible", "hidden" (predicted), "dropped" (neither).
     """
 
@@ -47,6 +49,7 @@ class MaskSampler:
         ratio: float | tuple[float, float] = 0.6,
         repeats: int = 1,
         disjoint: bool = False,
+        predict: float = 1.0,
         kinds: dict[str, str] | None = None,
     ) -> None:
         low, high = (ratio, ratio) if isinstance(ratio, int | float) else ratio
@@ -54,7 +57,10 @@ class MaskSampler:
             raise ValueError(f"mask ratio must lie between 0 and 1, got {ratio}")
         if repeats < 1:
             raise ValueError(f"repeats must be at least 1, got {repeats}")
+        if not 0 < predict <= 1:
+            raise ValueError(f"predict is a share above 0 and up to 1, got {predict}")
         self.low, self.high, self.repeats, self.disjoint = float(low), float(high), repeats, disjoint
+        self.predict = float(predict)
         self.roles = KindRoles(kinds) if kinds else None
 
     @abstractmethod
@@ -69,7 +75,9 @@ class MaskSampler:
         for i in range(self.repeats):
             if i and not self.disjoint:
                 order = self._order(sampled, rng.fork(str(i)))
-            views.append(_split(order, sampled.lengths, share, turn=i if self.disjoint else 0))
+            visible, hidden = _split(order, sampled.lengths, share, turn=i if self.disjoint else 0)
+            asked = hidden if self.predict == 1.0 else _thin(hidden, self.predict, rng.fork(f"predict/{i}"))
+            views.append((visible, asked))
         if self.roles is not None:
             views = [self.roles.complete(batch, *view) for view in views]
         visible, targets = (_stack([v[side] for v in views]) for side in (0, 1))
@@ -84,12 +92,16 @@ class MaskSampler:
 
     def _order(self, batch: PatchSequence, rng: RowRandom) -> Tensor:
         """[row, patch] positions in the order in which they are hidden; invalid patches come last."""
-        cell = self.cells(batch, rng.fork("cells"))
-        priority = torch.gather(rng.fork("priority").uniform(batch.n_patches), 1, cell)
+        priority = self.priority(batch, rng).masked_fill(~batch.valid, 2.0)
         # lexicographic: cell priority first, then a random order inside the cell
         by_tie = patch_uniform(rng.fork("tie"), batch.valid).argsort(dim=1, stable=True)
-        key = torch.gather(priority.masked_fill(~batch.valid, 2.0), 1, by_tie)
+        key = torch.gather(priority, 1, by_tie)
         return torch.gather(by_tie, 1, key.argsort(dim=1, stable=True))
+
+    def priority(self, batch: PatchSequence, rng: RowRandom) -> Tensor:
+        """[row, patch] in [0, 1], equal for the patches of a cell: low ones are hidden first."""
+        cell = self.cells(batch, rng.fork("cells"))
+        return torch.gather(rng.fork("priority").uniform(batch.n_patches), 1, cell)
 
 
 def _split(order: Tensor, length: Tensor, share: float, turn: int) -> tuple[IndexSet, IndexSet]:
@@ -112,6 +124,16 @@ def _take(order: Tensor, start: Tensor, count: Tensor, length: Tensor, width: in
     valid = k < count.unsqueeze(1)
     at = (start.unsqueeze(1) + k) % length.clamp(min=1).unsqueeze(1)
     return IndexSet(torch.gather(order, 1, at), valid)
+
+
+def _thin(chosen: IndexSet, share: float, rng: RowRandom) -> IndexSet:
+    """A random `share` of each row's patches, at least one of any."""
+    count = chosen.valid.sum(dim=1)
+    kept = torch.minimum((share * count.double() + 0.5).floor().long().clamp(min=1), count)
+    draw = rng.uniform(chosen.index.shape[1]).masked_fill(~chosen.valid, 2.0)
+    width = int(kept.max()) if len(kept) else 0
+    order = draw.argsort(dim=1, stable=True)[:, :width]
+    return IndexSet(chosen.index.gather(1, order), torch.arange(width, device=count.device) < kept.unsqueeze(1))
 
 
 def _stack(sets: list[IndexSet]) -> IndexSet:
@@ -223,15 +245,20 @@ def axis_index(batch: PatchSequence, axis: str, mask: str) -> int:
 
 def torus_cell(x: Tensor, valid: Tensor, edge: float, step: float, rng: RowRandom) -> Tensor:
     """Cell number of each coordinate on a circle of the row's own extent, cut into equal arcs from a random origin."""
-    low = x.masked_fill(~valid, torch.inf).amin(dim=1, keepdim=True)
-    high = x.masked_fill(~valid, -torch.inf).amax(dim=1, keepdim=True)
-    low = torch.where(torch.isfinite(low), low, 0.0)
-    # patches occupy one step each, so the circle is one step longer than the distance between the outer centres
-    extent = torch.where(torch.isfinite(high), high - low, 0.0) + step
+    low, extent = row_extent(x, valid, step)
     arcs = (extent / edge).round().clamp(min=1, max=_MOST_CELLS)
     turn = ((x - low) / extent + rng.uniform(1)) % 1.0
     cell = torch.where(valid, (turn * arcs).floor(), 0.0).long()
     return torch.minimum(cell, arcs.long() - 1)
+
+
+def row_extent(x: Tensor, valid: Tensor, step: float) -> tuple[Tensor, Tensor]:
+    """[row, 1] lowest coordinate of each row's valid patches and the length of the circle that they fill."""
+    low = x.masked_fill(~valid, torch.inf).amin(dim=1, keepdim=True)
+    high = x.masked_fill(~valid, -torch.inf).amax(dim=1, keepdim=True)
+    low = torch.where(torch.isfinite(low), low, 0.0)
+    # patches occupy one step each, so the circle is one step longer than the distance between the outer centres
+    return low, torch.where(torch.isfinite(high), high - low, 0.0) + step
 
 
 def dense(code: Tensor, valid: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ T = TypeVar("T", bound=type)
 # kind -> modules whose import registers the blocks of that kind
 _ROOMS: dict[str, tuple[str, ...]] = {
     "encoder": ("encoder",),
-    "mask": ("masks", "disc_mask"),
-    "target": ("latent_targets", "signal_targets", "text_targets"),
+    "mask": ("masks", "disc_mask", "block_mask"),
+    "target": ("latent_targets", "mined", "signal_targets", "text_targets"),
     "head": ("heads", "projections", "pooling", "caption"),
     "loss": ("losses", "contrastive", "alignment", "caption"),
     "regularizer": ("regularizers",),

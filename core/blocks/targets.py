@@ -13,6 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..rng import RowRandom
 from ..sequence import PatchSequence
 from .encoder import Encoded, Encoder
 from .text_tokens import TextTokens
@@ -39,6 +40,7 @@ class Request:
     rows: [row] batch row of each wanted row; index: patches wanted of each row, None = one pooled vector a row.
     words, states: texts of the wanted rows and what the text model makes of them, [row, token, width], where the
         objective has one; read at most once a step.
+    rng: randomness of the term that asks.
     """
 
     view: View
@@ -47,6 +49,7 @@ class Request:
     index: IndexSet | None
     words: Callable[[], TextTokens] | None = None
     states: Callable[[], Tensor] | None = None
+    rng: RowRandom | None = None
 
     def source(self) -> PatchSequence:
         """The wanted patches as a batch of their own, content included."""
@@ -63,10 +66,12 @@ class Request:
 class TargetProvider(nn.Module):
     """Base of all providers; built from (spec, encoder, heads) and the options of a recipe.
 
-    reads_text: it is built with the objective's text model as a further argument.
+    reads_text, reads_targets: it is built with the objective's text model, or with the providers that are defined
+    before it ({name: provider}), as a further argument.
     """
 
     reads_text: ClassVar[bool] = False
+    reads_targets: ClassVar[bool] = False
 
     def forward(self, request: Request) -> Target:
         raise NotImplementedError

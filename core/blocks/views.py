@@ -6,7 +6,7 @@ cost nothing. `rows` is the lineage: view row -> batch row, which lets several m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,20 +44,32 @@ Augment = Callable[[PatchSequence, RowRandom], PatchSequence]
 
 
 class ViewSampler:
-    """Augment (through the modality) and then mask a batch.
+    """Take a window or its partner, augment it (through the modality) and then mask it.
 
     augment: draw a label-safe random version of each window.
     mask: options of a registered mask sampler, or None.
+    pair: {"within_s": seconds}, look at another window of the record, at most so far away; None = at the window
+        itself. Batches that bring no partners (a look at single windows) are their own.
 
     Raises InputError when it is to augment and nobody said how: two equal views would teach nothing.
     """
 
-    def __init__(self, name: str, *, augment: bool = False, mask: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        augment: bool = False,
+        mask: dict[str, Any] | None = None,
+        pair: dict[str, float] | None = None,
+    ) -> None:
         self.name, self.augment = name, augment
         self.mask = None if mask is None else build("mask", mask, where=f"objective.views.{name}.mask")
+        self.pair_within_s = None if pair is None else float(pair["within_s"])
 
     def __call__(self, batch: PatchSequence, rng: RowRandom, augment: Augment | None) -> View:
         rng = rng.fork(self.name)
+        if self.pair_within_s is not None and batch.partner is not None:
+            batch = batch.partner
         if self.augment:
             if augment is None:
                 raise InputError(f"objective.views.{self.name} augments, but no augmentation is set")
@@ -65,6 +77,12 @@ class ViewSampler:
         if self.mask is None:
             return View(batch)
         return self.mask(batch, rng.fork("mask"))
+
+
+def pair_within_s(views: Mapping[str, ViewSampler]) -> float | None:
+    """How far apart in time the windows of a pair may lie, None = no view looks at partners. All views of a
+    composition agree (`compose`): a batch brings one partner of each window."""
+    return next((view.pair_within_s for view in views.values() if view.pair_within_s is not None), None)
 
 
 def repeat_rows(batch: PatchSequence, repeats: int) -> Tensor | None:

@@ -14,7 +14,6 @@ from joblib import Parallel, delayed
 
 from ..errors import OmnipatchError
 from ..modality import Modality, Source
-from .crop import crop
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def _checked(modality: Modality, sources: list[Source], jobs: int) -> Iterator[C
 def _check(modality: Modality, source: Source) -> CheckedRecord:
     path = str(source.path or "generated")
     try:
-        recording = crop(modality.load(source), source.start_s, source.stop_s)
+        recording = modality.load(source)
         labels = Counter([annotation.label for annotation in recording.annotations])
         labels.update(recording.label)
         return CheckedRecord(

@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 
-from .. import sequence, signals
+from .. import crop, sequence, signals
 from ..errors import InputError
 from ..modality import Modality, Source, Task
-from . import crop, dense, sensors, shard
+from . import dense, sensors, shard
 from .digest import digest_file
 
 FORMAT = 1  # layout of the cache folder

@@ -9,6 +9,7 @@ Design decisions
 - With fewer windows than the batch size the batch is smaller (all windows, a multiple of the ranks). Windows are
   never repeated inside a batch: a contrastive loss would take the copy for a negative.
 - Ranks take contiguous chunks of one global batch: any number of ranks sees exactly the same windows at a step.
+- Partners (`pairing`) are drawn from a stream of their own: with or without them, a step holds the same windows.
 - A thread reads ahead. Reading is block copies, which release the interpreter lock; processes would cost more in
   handing the batch over than they save.
 """
@@ -24,9 +25,11 @@ import numpy as np
 from ..batching import bucket_lengths
 from ..errors import InputError
 from ..sequence import PatchSequence
+from .pairing import NearWindows
 from .store import WindowStore
 
 _BUCKETS = 8  # wastes a few per cent of padding on lengths spread evenly over a factor of two
+_PARTNERS = 1  # number of the stream that draws them
 
 
 class StepLoader:
@@ -36,6 +39,7 @@ class StepLoader:
     ----------
     windows: indices into the store. batch_size: windows a step over all ranks. start_step: first step to yield.
     rank, world_size: which chunk of each global batch is ours. prefetch: batches read ahead, 0 = no thread.
+    pair_within_s: bring another window of each row's record, at most so far away, as `PatchSequence.partner`.
 
     Raises InputError when there are no windows or the ranks cannot share a batch evenly.
     """
@@ -50,6 +54,7 @@ class StepLoader:
         rank: int = 0,
         world_size: int = 1,
         prefetch: int = 2,
+        pair_within_s: float | None = None,
     ) -> None:
         self.store, self.windows = store, np.asarray(windows, np.int64)
         self.seed, self.start_step, self.prefetch = seed, start_step, prefetch
@@ -68,10 +73,22 @@ class StepLoader:
         self.steps_per_epoch = len(self.windows) // self.batch_size
         lengths = store.lengths[self.windows]
         self._bucket = np.searchsorted(bucket_lengths(lengths.tolist(), _BUCKETS), lengths)
+        self._near = None if pair_within_s is None else NearWindows(store, self.windows, pair_within_s)
         self._plan = (-1, np.empty((0, 0), np.int64))  # (epoch, its batches), the one last asked for
 
     def indices(self, step: int) -> np.ndarray:
         """[batch / ranks] store indices of this rank's windows at `step`; a pure function of it."""
+        return self.windows[self._positions(step)]
+
+    def partners(self, step: int) -> np.ndarray | None:
+        """[batch / ranks] store indices of their partners; None without pairs."""
+        if self._near is None:
+            return None
+        draws = np.random.default_rng([self.seed, step, _PARTNERS]).random(self.batch_size)
+        return self._near.partners(self._positions(step), np.split(draws, self.world_size)[self.rank])
+
+    def _positions(self, step: int) -> np.ndarray:
+        """[batch / ranks] places in `windows`."""
         epoch, position = divmod(step, self.steps_per_epoch)
         planned, batches = self._plan
         if planned != epoch:
@@ -80,12 +97,11 @@ class StepLoader:
         return np.split(batches[position], self.world_size)[self.rank]
 
     def _make_plan(self, epoch: int) -> np.ndarray:
-        """[step, batch] store indices of an epoch."""
+        """[step, batch] places in `windows` of an epoch."""
         rng = np.random.default_rng([self.seed, epoch])
         order = rng.permutation(len(self.windows))[: self.steps_per_epoch * self.batch_size]
         order = order[np.argsort(self._bucket[order], kind="stable")]
-        batches = self.windows[order].reshape(self.steps_per_epoch, self.batch_size)
-        return rng.permutation(batches, axis=0)
+        return rng.permutation(order.reshape(self.steps_per_epoch, self.batch_size), axis=0)
 
     def __iter__(self) -> Iterator[PatchSequence]:
         return self._ahead() if self.prefetch > 0 else self._batches()
@@ -93,8 +109,12 @@ class StepLoader:
     def _batches(self) -> Iterator[PatchSequence]:
         step = self.start_step
         while True:
-            yield self.store.batch(self.indices(step))
+            yield self._batch(step)
             step += 1
+
+    def _batch(self, step: int) -> PatchSequence:
+        batch, partners = self.store.batch(self.indices(step)), self.partners(step)
+        return batch if partners is None else batch.replace(partner=self.store.batch(partners))
 
     def _ahead(self) -> Iterator[PatchSequence]:
         """`_batches`, read by a thread that ends with the iteration; its errors are raised here."""

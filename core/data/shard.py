@@ -17,7 +17,6 @@ import numpy as np
 from ..errors import OmnipatchError
 from ..modality import Modality, Source, Task, Window, one_class
 from ..sequence import PatchSequence
-from .crop import crop
 from .dense import dense_labels
 from .ragged import used_columns
 from .sensors import drop_sensors
@@ -63,7 +62,7 @@ def make_shard(modality: Modality, source: Source, task: Task | None) -> Shard |
 
 
 def _make(modality: Modality, source: Source, task: Task | None) -> Shard | Skipped:
-    recording = crop(modality.load(source), source.start_s, source.stop_s)
+    recording = modality.load(source)
     recording = drop_sensors(recording, source.sensor_loss)
     unlabelled = source.split == PRETRAIN_SIDE
     # a task made of a manifest's labels is unknown to the modality; its labels are those of the recording

@@ -66,6 +66,7 @@ def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
         dataset = find_dataset(modality, data.name)
         sources, name, licence = list_dataset(dataset, dataset_root(dataset, data.root)), dataset.name, dataset.licence
         task = _dataset_task(modality, dataset, data.task)
+    sources = modality.relate(sources)
     if data.limit is not None:
         if data.limit < 1:
             raise InputError("limit must be positive", field="data.limit", got=data.limit)
@@ -175,6 +176,7 @@ def _unlabelled(modality: Modality, name: str, data: DataConfig, evaluated: list
     else:
         dataset = find_dataset(modality, name)
         sources = list_dataset(dataset, dataset_root(dataset, None))
+    sources = modality.relate(sources)
     known = {_stem(source.path) for source in evaluated if source.path is not None}
     new = [source for source in sources if source.path is None or _stem(source.path) not in known]
     added = [

@@ -1,9 +1,10 @@
 """Controls without an encoder: the class prior and the field's own hand-made features.
 
 Hand features get two learners, the linear one and gradient boosting (the stronger on most tabular data). Which one is
-the `hand-features` row is fixed by the number of labelled items, not by a score: held-out labelled subjects were seen
-to decide differently from seed to seed, and the baseline moved with them. Both are returned, so that a report can print
-them side by side.
+the `hand-features` row is fixed by the numbers of labelled items and of features, not by a score: held-out labelled
+subjects were seen to decide differently from seed to seed, and the baseline moved with them. Both are returned, so that
+a report can print them side by side; but boosting is not tried on more features than items, where it takes minutes to
+overfit.
 """
 
 from __future__ import annotations
@@ -42,10 +43,12 @@ def prior(trial: Trial) -> np.ndarray:
 
 
 def hand_learners(trial: Trial, config: ProbeConfig) -> list[Learned]:
-    """Both learners on the hand features, first the one whose row this is."""
+    """The learners on the hand features, first the one whose row this is."""
+    linear, items = _logistic(trial, config), len(trial.learnable)
+    if trial.items.hand.shape[1] > items:
+        return [linear]
     boosted = Learned("gradient boosting", _boost(trial, config), {})
-    learned = [boosted, _logistic(trial, config)]
-    return learned if len(trial.learnable) >= LEAST_BOOSTED else learned[::-1]
+    return [boosted, linear] if items >= LEAST_BOOSTED else [linear, boosted]
 
 
 def _logistic(trial: Trial, config: ProbeConfig) -> Learned:

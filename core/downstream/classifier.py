@@ -15,6 +15,7 @@ from ..train.precision import autocast
 from .dense_head import DenseHead
 from .heads import ItemHead
 from .layout import ItemLayout
+from .readout import last_layers
 from .targets import probabilities
 
 if TYPE_CHECKING:
@@ -47,12 +48,13 @@ class ItemClassifier(nn.Module):
         events = batch.events
         assert events is not None
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            encoded = self.encoder(batch)
+            encoded = self.encoder(batch, keep_layers=0 if self.head.normed else 1)
         side = self.head.standardize(events.features)
         if jitter is not None and side.numel():
             side = side + SIDE_NOISE * jitter.normal(*side.shape[1:])
             side = side * (jitter.uniform(*side.shape[1:]) > SIDE_DROP)
-        return self.head(encoded.tokens, encoded.valid, encoded.coords, events.at, side)
+        tokens = last_layers(encoded, normed=self.head.normed)
+        return self.head(tokens, encoded.valid, encoded.coords, events.at, side)
 
 
 @torch.no_grad()

@@ -31,6 +31,8 @@ CELL_KERNEL, STEP_KERNEL = 5, 9
 class DenseHead(nn.Module):
     """Tokens -> [row, event, class] logits, where events are steps of the task's grid."""
 
+    normed = True  # tokens as the encoder's last norm leaves them
+
     def __init__(self, width: int, task: Task, spec: SequenceSpec, dropout: float) -> None:
         super().__init__()
         self.cell, self.step = float(spec.axis_scales[0]), task.step

@@ -18,6 +18,7 @@ from ..blocks.encoder import Encoder
 from ..config import FinetuneConfig, Recipe
 from ..errors import InputError, SplitError, nearest
 from ..modality import Modality, SensorLoss
+from .anchors import anchor_places
 from .baselines import Learned, hand_learners, prior
 from .blend import pool_opinions
 from .features import frozen_features
@@ -25,9 +26,11 @@ from .fewer_sensors import FewerSensors
 from .finetune import train_classifier
 from .knn import knn_probe
 from .linear import linear_probe
+from .longer import longer_decisions
+from .occlusion import occlude
 from .readout import Readout
 from .records import per_decision
-from .rows import SUPPORTED, Evaluation, Prediction, Row
+from .rows import SUPPORTED, Evaluation, Prediction, Row, RowKey
 from .scoring import row_metrics
 from .segments import find_boundaries
 from .stacked import StackedStore, stack_items
@@ -99,7 +102,11 @@ class _Session:
         self.blind = hide_labels(items, self.scored)
         self.blend, self.learned = recipe.evaluate.blend, dict[tuple[int, float], list[Learned]]()
         assert store.task is not None
-        self.readout = Readout.of(store.task, recipe.probe.pool)
+        pool, seen = recipe.probe.pool, items.window[sides["train"]]
+        places = anchor_places(store, np.unique(seen)).tolist() if pool == "place" else ()
+        scales = store.spec.axis_scales[1:]
+        self.readout = Readout.of(store.task, pool, places, scales, normed=recipe.probe.norm)
+        self.looked_into: RowKey | None = None
         self.result = Evaluation([], {}, {}, items.classes, store.subjects, store.records)
 
     def run(self, wanted: dict[str, list[str]], encoder: Encoder, fresh_encoder: Callable[[int], Encoder]) -> None:
@@ -114,6 +121,9 @@ class _Session:
                 "pretrained, random-init and scratch alike"
             )
         first = self.recipe.seed
+        trained = [p for p in wanted.get("pretrained", ()) if p in ("attentive", "finetune")]
+        if trained and self.recipe.evaluate.occlusion:
+            self.looked_into = ("pretrained", trained[-1], max(self.recipe.evaluate.label_fractions), first, self.fold)
         for model, protocols in wanted.items():
             fixed = model == "pretrained"  # one encoder for all seeds; controls draw a new one each
             probed = model in ("pretrained", "random-init") and bool({"knn", "linear"} & set(protocols))
@@ -169,6 +179,9 @@ class _Session:
         prediction = self._prediction(probability)
         self.result.predictions[row.key] = prediction
         self.result.rows.append(replace(row, metrics=self._score(prediction)))
+        for seconds in self.recipe.evaluate.decisions_s:
+            longer = longer_decisions(prediction, self.store.start_s[self.items.window[prediction.item]], seconds)
+            self.result.longer[row.key, seconds] = longer
         stop = len(self.sides["test"])
         for loss, items in self.lost.items():
             start, stop = stop, stop + len(items)
@@ -204,12 +217,18 @@ class _Session:
     def _train(self, row: Row, trial: Trial, encoder: Encoder) -> tuple[np.ndarray, dict[str, Any]]:
         curve: list[tuple[int, float]] = []
         trained = train_classifier(
-            trial, self.modality, self.store, encoder, self._schedule(row.protocol),
+            trial, self.modality, self.store, encoder, self._schedule(row.protocol), readout=self.readout,
             frozen=row.protocol == "attentive", pretrained=row.model == "pretrained",
             batch_size=self.recipe.evaluate.batch_size, precision=self.recipe.trainer.precision,
             on_step=lambda step, loss: curve.append((step, loss)),
         )  # fmt: skip
         self.result.histories[row.key] = curve
+        if row.key == self.looked_into:
+            self.say("what decisions rest on")
+            asked, most = self.sides["test"], self.recipe.evaluate.occlusion
+            found = occlude(trained.model, self.store, self.modality.seeing(), self.items, asked, most=most)
+            if found is not None:
+                self.result.occlusion[row.key] = found
         return trained.probability, trained.chosen
 
     def _schedule(self, protocol: str) -> FinetuneConfig:

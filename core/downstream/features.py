@@ -45,7 +45,8 @@ def frozen_features(
         assert batch.events is not None
         with autocast(device.type, precision):
             encoded = encoder(batch, keep_layers=layers)
-        vectors = readout(last_layers(encoded), encoded.valid, encoded.coords, batch.events.at)
+        tokens = last_layers(encoded, normed=readout.normed)
+        vectors = readout(tokens, encoded.valid, encoded.coords, batch.events.at)
         known = batch.events.valid
         out[laid.item[known.cpu()].numpy()] = vectors[known].half().cpu().numpy()
     encoder.train(training)

@@ -30,8 +30,10 @@ from ..train.precision import autocast
 from ..train.seeding import own_random_state
 from .classifier import ItemClassifier, predict
 from .dense_head import DenseHead
+from .head_start import start_head
 from .heads import ItemHead, neighbourhood
 from .layout import ItemLayout
+from .operating_point import balanced_offsets, moved
 from .readout import Readout
 from .scaling import Standardizer
 from .targets import loss
@@ -67,6 +69,7 @@ def train_classifier(
     encoder: Encoder,
     config: FinetuneConfig,
     *,
+    readout: Readout | None = None,
     frozen: bool = False,
     pretrained: bool = True,
     batch_size: int = 256,
@@ -75,16 +78,23 @@ def train_classifier(
 ) -> Trained:
     """Train a copy of `encoder` (untouched) with a new head on the trial and score its test items.
 
+    readout: how an item is read beside the head's own queries, default: as its task says.
     frozen: train the head only. pretrained: use layer-wise rates. batch_size: windows at a time when predicting.
     precision: as `trainer.precision`.
     """
     assert store.task is not None
     choose = bool(config.eval_every) and len(trial.validation) > 0
-    fitted = trial.train if choose else trial.learnable
+    balance = config.offset and len(trial.validation) > 0
+    fitted = trial.train if choose or balance else trial.learnable
     device = next(encoder.parameters()).device
     with own_random_state(trial.seed, device.type):
-        head = _new_head(encoder.width, trial, store, fitted, config.dropout)
+        head = _new_head(encoder.width, readout or Readout.of(store.task), trial, store, fitted, config.dropout)
         model = ItemClassifier(copy.deepcopy(encoder), head.to(device), frozen=frozen)
+        if config.head_start and isinstance(head, ItemHead):
+            start_head(
+                head, model.encoder, trial, store, fitted, c=config.head_start, class_weight=config.class_weight,
+                batch_size=batch_size, precision=precision,
+            )  # fmt: skip
         run = _Run(
             trial, modality, store, model, config, fitted, layerwise=pretrained and not frozen, precision=precision
         )
@@ -103,6 +113,10 @@ def train_classifier(
         if state is not None:
             run.average.load_state_dict(state)
     probability = _scores(run.average, trial, store, trial.test, batch_size, precision)
+    if balance:
+        held_out = _scores(run.average, trial, store, trial.validation, batch_size, precision)
+        offsets = balanced_offsets(held_out, trial.items.label[trial.validation])
+        probability = moved(probability, offsets, several=trial.multilabel).astype(np.float32)
     return Trained(run.average, probability, kept, history)
 
 
@@ -180,13 +194,15 @@ def parameter_groups(model: ItemClassifier, config: FinetuneConfig, *, layerwise
     return [{"params": p, "lr": peak, "peak": peak, "weight_decay": decay} for (peak, decay), p in groups.items()]
 
 
-def _new_head(width: int, trial: Trial, store: WindowStore, fitted: np.ndarray, dropout: float) -> ItemHead | DenseHead:
+def _new_head(
+    width: int, readout: Readout, trial: Trial, store: WindowStore, fitted: np.ndarray, dropout: float
+) -> ItemHead | DenseHead:
     assert store.task is not None
     if store.task.unit == "dense":
         return DenseHead(width, store.task, store.spec, dropout)
     side = Standardizer.fit(trial.items.features[fitted])
     radius = neighbourhood(store.task, store.spec)
-    return ItemHead(width, Readout.of(store.task), radius, side, trial.classes, dropout)
+    return ItemHead(width, readout, radius, side, trial.classes, dropout)
 
 
 def _scores(

@@ -8,6 +8,7 @@
 - What the linear probe reads (`readout`) stands beside the queries, so the head starts from a useful vector and the
   queries only need to find what that misses.
 - Side features join twice: in the hidden layer, and as a direct linear path.
+- What the linear probe reads may have a direct path too, which then begins as that probe (`head_start`).
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class ItemHead(nn.Module):
     ) -> None:
         super().__init__()
         n_side = len(side.mean)
-        self.readout, self.pool = readout, AttentivePool(width, radius)
+        self.readout, self.pool, self.normed = readout, AttentivePool(width, radius), readout.normed
         size = readout.size(width) + QUERIES * width
         self.norm = nn.LayerNorm(size)
         self.tokens = nn.Linear(size, HIDDEN)
@@ -108,8 +109,21 @@ class ItemHead(nn.Module):
         nn.init.zeros_(self.out.bias)
         if self.direct is not None:
             nn.init.zeros_(self.direct.weight)
+        self.linear: nn.Linear | None = None  # readout to logits, see `begin`
         self.register_buffer("side_mean", torch.from_numpy(side.mean))
         self.register_buffer("side_std", torch.from_numpy(side.std))
+
+    def begin(self, tokens: Tensor, bias: Tensor, side: Tensor) -> None:
+        """Give the readout a linear path to the logits, and both linear paths their start.
+
+        tokens: [readout size, class]; bias: [class]; side: [side feature, class] of standardised side features.
+        """
+        self.linear = nn.Linear(len(tokens), len(bias), device=tokens.device)
+        with torch.no_grad():
+            self.linear.weight.copy_(tokens.T)
+            self.linear.bias.copy_(bias)
+            if self.direct is not None:
+                self.direct.weight.copy_(side.T)
 
     def standardize(self, features: Tensor) -> Tensor:
         """Side features in training standard deviations, clipped; missing ones become the mean."""
@@ -117,9 +131,14 @@ class ItemHead(nn.Module):
 
     def forward(self, tokens: Tensor, valid: Tensor, coords: Tensor, at: Tensor, side: Tensor) -> Tensor:
         """side: [row, event, feature], already standardised."""
-        seen = torch.cat([self.readout(tokens, valid, coords, at), self.pool(tokens, valid, coords, at)], dim=-1)
-        hidden = self.tokens(self.dropout(self.norm(seen)))
-        if self.side is None or self.direct is None:
-            return self.out(self.dropout(F.gelu(hidden))).float()
-        hidden = hidden + self.side(side)
-        return self.out(self.dropout(F.gelu(hidden))).float() + self.direct(side).float()
+        read = self.readout(tokens, valid, coords, at)
+        hidden = self.tokens(self.dropout(self.norm(torch.cat([read, self.pool(tokens, valid, coords, at)], dim=-1))))
+        if self.side is not None:
+            hidden = hidden + self.side(side)
+        logits = self.out(self.dropout(F.gelu(hidden))).float()
+        if self.direct is not None:
+            logits = logits + self.direct(side).float()
+        if self.linear is not None:
+            with torch.autocast(read.device.type, enabled=False):  # small differences of large numbers
+                logits = logits + self.linear(read.float())
+        return logits

@@ -3,6 +3,9 @@
 - An event (or a step of a dense task) is read at its own place plus each of the task's offsets, by linear interpolation
   between the nearest tokens before and after along the first axis. Tokens at the same place (one a lead) are averaged.
 - A window (or record) is the mean over its valid tokens, with their standard deviation beside it on request.
+- Or it is read place by place (an electrode, a lead, a joint): the mean over the tokens at each of a few fixed places
+  on the further axes, side by side. What tells classes apart is often where, and a mean over places forgets that. At a
+  place without a token of its own the nearest one is read, so any set of sensors gives a vector of the same length.
 
 Everything is a weighting over valid tokens that depends on coordinates only. So padding and the order of tokens do not
 matter, spacing may be irregular, and beyond the first or last token the nearest one is read.
@@ -10,6 +13,7 @@ matter, spacing may be irregular, and beyond the first or last token the nearest
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +22,11 @@ from torch import Tensor
 
 from ..blocks.encoder import Encoded, masked_mean
 from ..modality import Task
+
+# a token this part of a step farther than the nearest one still counts in what is read at a place
+_SHARPNESS = 0.2
+
+Places = Sequence[Sequence[float]]
 
 
 def interpolation_weights(valid: Tensor, place: Tensor, at: Tensor) -> Tensor:
@@ -48,29 +57,60 @@ def masked_std(tokens: Tensor, valid: Tensor, mean: Tensor) -> Tensor:
     return masked_mean((tokens.float() - mean.unsqueeze(1)).square(), valid).clamp(min=1e-12).sqrt()
 
 
+def place_weights(valid: Tensor, coords: Tensor, places: Tensor, scales: Tensor) -> Tensor:
+    """[row, place, patch] float32 weights of the tokens at each place; each place sums to 1.
+
+    valid: [row, patch] bool. coords: [row, patch, axis]. places: [place, axis]. scales: [axis] one step on each axis.
+    Tokens within a small part of a step from the nearest one count as much as that, those a step away nothing.
+    """
+    squared = torch.cdist(coords / scales, (places / scales).expand(len(coords), -1, -1)).square()
+    near = rearrange(-0.5 * squared / _SHARPNESS**2, "r p a -> r a p")
+    # finite, so that a row without any valid token stays finite; its tokens are zero
+    return near.masked_fill(~valid.unsqueeze(1), torch.finfo(near.dtype).min).softmax(dim=-1)
+
+
 @dataclass(frozen=True)
 class Readout:
     """Tokens to item vectors under one task.
 
     offsets: places around an event, in the unit of the first axis; empty = the item is the whole window.
     spread: give the standard deviation beside the mean (whole windows only).
+    places: [place][axis] where to read on the axes after the first (whole windows only); empty = all tokens together.
+    scales: [axis] what looks like one step on these axes.
+    normed: read what the encoder's last norm makes of the tokens. Before it their size still tells something: where
+        patches are logarithms of power, for instance, a norm forgets how loud a sensor is.
     """
 
     offsets: tuple[float, ...]
     spread: bool = False
+    places: tuple[tuple[float, ...], ...] = ()
+    scales: tuple[float, ...] = ()
+    normed: bool = True
 
     @classmethod
-    def of(cls, task: Task, pool: str = "mean") -> Readout:
-        """The readout of a task; `pool` is "mean" or "mean_std"."""
-        return cls(task.offsets if task.unit in ("event", "dense") else (), pool == "mean_std")
+    def of(
+        cls, task: Task, pool: str = "mean", places: Places = (), scales: Sequence[float] = (), *, normed: bool = True
+    ) -> Readout:
+        """The readout of a task; `pool` is "mean", "mean_std" or "place" (see `anchors` for its places)."""
+        if task.unit in ("event", "dense"):
+            return cls(task.offsets, normed=normed)
+        if pool == "place":
+            at = tuple(tuple(map(float, place)) for place in places)
+            return cls((), places=at, scales=tuple(scales), normed=normed)
+        return cls((), pool == "mean_std", normed=normed)
 
     def size(self, width: int) -> int:
         """Numbers in one item vector."""
-        return width * (len(self.offsets) or 1 + self.spread)
+        return width * (len(self.offsets) or len(self.places) or 1 + self.spread)
 
     def __call__(self, tokens: Tensor, valid: Tensor, coords: Tensor, at: Tensor) -> Tensor:
         """[row, patch, width], [row, patch], [row, patch, axis], [row, event] -> [row, event, size] float32."""
         tokens = tokens.float().masked_fill(~valid.unsqueeze(-1), 0.0)
+        if self.places:
+            at_place = place_weights(
+                valid, coords[..., 1:], coords.new_tensor(self.places), coords.new_tensor(self.scales)
+            )
+            return rearrange(at_place @ tokens, "r a w -> r 1 (a w)").expand(-1, at.shape[1], -1)
         if not self.offsets:
             mean = masked_mean(tokens, valid)
             vector = torch.cat([mean, masked_std(tokens, valid, mean)], dim=-1) if self.spread else mean
@@ -80,8 +120,13 @@ class Readout:
         return rearrange(weights @ tokens, "r (e o) w -> r e (o w)", o=len(self.offsets))
 
 
-def last_layers(encoded: Encoded) -> Tensor:
-    """[row, patch, width]: the mean of the kept layers, each normalised to unit variance, or the final tokens."""
+def last_layers(encoded: Encoded, *, normed: bool = True) -> Tensor:
+    """[row, patch, width]: the mean of the kept layers, each normalised to unit variance, or the final tokens.
+
+    normed False: the mean of the kept layers as they are.
+    """
+    if not normed:
+        return torch.stack([layer.float() for layer in encoded.layers]).mean(dim=0)
     if len(encoded.layers) < 2:
         return encoded.tokens
     width = encoded.tokens.shape[-1]

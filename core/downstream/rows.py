@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..modality import SensorLoss
 from .segments import Boundaries
+
+if TYPE_CHECKING:
+    from .occlusion import Occlusion
 
 MODELS = ("pretrained", "random-init", "scratch", "hand-features", "prior")
 PROTOCOLS = ("knn", "linear", "attentive", "finetune")
@@ -71,7 +74,9 @@ class Evaluation:
     also: scores beside a row, by (name, row): hand features' other learner, a pooled head's encoder alone.
     embedding: {model: (features [n, d] float32, item index [n])} of a sample of test items, first seed and fold.
     histories: training curves by `Row.key`, lists of (step, loss).
+    occlusion: what decisions of one trained model a fold rest on, by `Row.key`.
     fewer: further predictions of the rows, of test records that lost sensors, by (`Row.key`, loss).
+    longer: predictions of the rows for longer stretches of a record, by (`Row.key`, seconds), see `longer`.
     classes, subjects, records: names of the codes. seconds: {stage: time}. notes: what was left out and why.
     """
 
@@ -83,8 +88,10 @@ class Evaluation:
     records: tuple[str, ...]
     also: list[tuple[str, Row]] = field(default_factory=list)
     fewer: dict[tuple[RowKey, SensorLoss], Prediction] = field(default_factory=dict)
+    longer: dict[tuple[RowKey, float], Prediction] = field(default_factory=dict)
     embedding: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     histories: dict[RowKey, list[tuple[int, float]]] = field(default_factory=dict)
+    occlusion: dict[RowKey, Occlusion] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -115,8 +122,10 @@ def merge(evaluations: list[Evaluation]) -> Evaluation:
         records=first.records,
         also=[entry for e in evaluations for entry in e.also],
         fewer={key: value for e in evaluations for key, value in e.fewer.items()},
+        longer={key: value for e in evaluations for key, value in e.longer.items()},
         embedding=first.embedding,
         histories={key: value for e in evaluations for key, value in e.histories.items()},
+        occlusion={key: value for e in evaluations for key, value in e.occlusion.items()},
         seconds=seconds,
         notes=list(dict.fromkeys([*(note for e in evaluations for note in e.notes), *_few(predictions)])),
     )

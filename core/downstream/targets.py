@@ -38,6 +38,19 @@ def indicators(label: np.ndarray, classes: int) -> np.ndarray:
     return np.eye(classes, dtype=np.float32)[label]
 
 
+def even_sample(label: np.ndarray, most: int) -> np.ndarray:
+    """Positions of at most `most` items in which no class takes more than it must from the rare ones."""
+    if len(label) <= most:
+        return np.arange(len(label))
+    rng = np.random.default_rng(0)
+    sizes = np.bincount(label)
+    left, open_classes, take = most, [c for c in np.argsort(sizes) if sizes[c]], {}
+    for i, c in enumerate(open_classes):
+        take[c] = min(sizes[c], left // (len(open_classes) - i))
+        left -= take[c]
+    return np.sort(np.concatenate([rng.choice(np.flatnonzero(label == c), n, replace=False) for c, n in take.items()]))
+
+
 def class_weights(label: np.ndarray, classes: int, scheme: str) -> np.ndarray:
     """[class] float32 loss weight: equal ("none"), or inverse to the class's count ("balanced") or its root ("sqrt").
 

@@ -71,10 +71,10 @@ class Paint:
     behind: float = 0.0
 
 
-def by_unit(tokens: Tokens) -> list[Paint]:
+def by_unit(tokens: Tokens, behind: float = 0.0) -> list[Paint]:
     """Two shades for neighbouring units; the tokens of a unit have the same one in every lane."""
-    unit = tokens.group if tokens.kind.any() else np.arange(len(tokens.kind))
-    return [Paint(unit % 2 == 0, SOFT, 0.22), Paint(unit % 2 == 1, SOFT, 0.5)]
+    unit = tokens.group if tokens.kind.any() else np.unique(tokens.spans[:, 0], return_inverse=True)[1]
+    return [Paint(unit % 2 == 0, SOFT, 0.22), Paint(unit % 2 == 1, SOFT, 0.5, behind=behind)]
 
 
 def by_state(states: np.ndarray) -> list[Paint]:
@@ -109,11 +109,11 @@ def draw_lanes(axes: Any, tokens: Tokens, paints: Sequence[Paint]) -> None:
         spine.set_visible(False)
 
 
-def draw_behind(axes: Any, tokens: Tokens, paints: Sequence[Paint]) -> None:
-    """Shade the signal where its patches are painted."""
+def draw_behind(axes: Any, tokens: Tokens, paints: Sequence[Paint], own: np.ndarray) -> None:
+    """Shade the signal where its patches are painted; own: [token] bool, those of this sensor."""
     for paint in paints:
         if paint.behind:
-            spans = _joined(tokens.spans[(tokens.kind == 0) & paint.tokens])
+            spans = _joined(tokens.spans[(tokens.kind == 0) & own & paint.tokens])
             boxes(axes, spans, (0, 1), paint, paint.behind, transform=axes.get_xaxis_transform())
 
 

@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 # key colour -> CSS variable
@@ -73,6 +74,15 @@ def class_colour(i: int) -> str:
     return CLASSES[i % len(CLASSES)]
 
 
+def signed_colours() -> Colormap:
+    """Red below zero, blue above; zero is transparent, so that a picture follows the page's theme."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    red, blue = (0.78, 0.27, 0.17), (0.0, 0.45, 0.70)
+    stops = [(0.0, (*red, 1.0)), (0.5, (*red, 0.0)), (0.5, (*blue, 0.0)), (1.0, (*blue, 1.0))]
+    return LinearSegmentedColormap.from_list("signed", stops)
+
+
 class Drawing(str):
     """Inline SVG of a page. As the value of a notebook cell it is shown as a picture."""
 
@@ -99,13 +109,17 @@ def _light_theme() -> dict[str, str]:
     return dict(re.findall(r"(--\w+): (#[0-9a-f]{6})", text[: text.index("@media")]))
 
 
-def to_svg(figure: Figure, label: str) -> Drawing:
-    """Inline SVG that names no address, scales with the page and follows its theme."""
+def to_svg(figure: Figure, label: str, dots: int = 100) -> Drawing:
+    """Inline SVG that names no address, scales with the page and follows its theme.
+
+    dots: an inch, of pictures inside the figure; smooth ones need few.
+    """
     import matplotlib
 
     stream = io.StringIO()
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": label}):
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        unsaid = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        figure.savefig(stream, format="svg", dpi=dots, metadata=unsaid)
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
@@ -116,7 +130,12 @@ def to_svg(figure: Figure, label: str) -> Drawing:
     text = text.replace("<svg ", f'<svg role="img" aria-label="{label}" style="max-width:{width:.0f}px" ', 1)
     # a hundredth of a point is finer than anything shown, and most of a file is digits
     text = re.sub(r'\bd="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+|\s*\n", r"\1", path[0]), text)
-    # what is unique in a figure must be unique in the page
+    text = re.sub(r"font-family: [^;\"]*", "font-family: sans-serif", text)  # the page chooses the font
+    text = re.sub(r' transform="rotate\(-?0 [^)]*\)"', "", text)
+    # what is unique in a figure must be unique in the page; what nothing refers to needs no name
+    known = set(re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text))
+    known = {one or two for one, two in known}
+    text = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in known else "", text)
     prefix = re.sub(r"\W+", "-", label.lower())
     text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', text)

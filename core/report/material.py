@@ -63,7 +63,7 @@ def collect(
     """Gather facts and arrays of a run and save them in its folder. `evaluation` None: it was only pretrained."""
     store, splits, recipe = prepared.store, prepared.splits, settings.recipe
     shown = words.featured(results)
-    notes = [splits[0].stamp, prepared.sources.note]
+    notes = [splits[0].stamp, settings.modality.stamp, prepared.sources.note]
     facts: dict[str, Any] = {
         "run": {key: value for key, value in results.items() if key not in ("rows", "summary")},
         "description": recipe.description,
@@ -142,29 +142,18 @@ def _predictions(evaluation: Evaluation, shown: list[words.Line]) -> dict[str, n
 
 def _maps(evaluation: Evaluation, prepared: Prepared) -> dict[str, np.ndarray]:
     """Two-dimensional maps of frozen features of test items, with class and subject."""
+    from ..downstream.targets import even_sample
+
     arrays: dict[str, np.ndarray] = {}
     items = prepared.store.items()
     for model, (features, index) in evaluation.embedding.items():
         label = items.label[index]
         label = label.argmax(axis=1) if label.ndim == 2 else label
-        kept = _even(label, _MAP_POINTS)
+        kept = even_sample(label, _MAP_POINTS)
         arrays[f"map_{model}"] = _project(features[kept])
         arrays[f"map_{model}_label"] = label[kept]
         arrays[f"map_{model}_subject"] = items.subject[index][kept]
     return arrays
-
-
-def _even(label: np.ndarray, most: int) -> np.ndarray:
-    """Positions of at most `most` items in which no class takes more than it must from the rare ones."""
-    if len(label) <= most:
-        return np.arange(len(label))
-    rng = np.random.default_rng(0)
-    sizes = np.bincount(label)
-    left, open_classes, take = most, [c for c in np.argsort(sizes) if sizes[c]], {}
-    for i, c in enumerate(open_classes):
-        take[c] = min(sizes[c], left // (len(open_classes) - i))
-        left -= take[c]
-    return np.sort(np.concatenate([rng.choice(np.flatnonzero(label == c), n, replace=False) for c, n in take.items()]))
 
 
 def _project(features: np.ndarray) -> np.ndarray:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .look import INK, MODELS, WASH, WIDE, class_colour, new_figure, style, to_svg
+from .look import CLASSES, INK, MODELS, WASH, WIDE, class_colour, new_figure, signed_colours, style, to_svg
 from .words import MODEL_LABELS
 
+_MARKS = ("o", "^", "s", "D")  # of subjects, once the colours are used up
 _SERIES = 5  # curves in one panel; more cannot be told apart
 # panel -> suffix of the columns of `metrics.csv` it shows
 _WATCHED = {"spread between windows": "/std", "effective rank": "/rankme", "mean cosine": "/cosine"}
@@ -30,7 +31,7 @@ def embedding_map(arrays: Mapping[str, np.ndarray], classes: Sequence[str]) -> s
             for c in range(len(classes)):
                 _dots(row[0], points[label == c], class_colour(c), classes[c])
             for i, s in enumerate(np.unique(subject)):
-                _dots(row[1], points[subject == s], class_colour(i), None)
+                _dots(row[1], points[subject == s], class_colour(i), None, _MARKS[i // len(CLASSES) % len(_MARKS)])
             row[0].set_title(f"{MODEL_LABELS[model]}, by class")
             row[1].set_title(f"{MODEL_LABELS[model]}, by subject ({len(np.unique(subject))})")
         panels[0][0].legend(loc="best", markerscale=1.8, handletextpad=0.2)
@@ -73,6 +74,7 @@ def training(rows: Sequence[Mapping[str, str]]) -> str:
                     axes.plot(*series[name], marker=mark, markersize=4, color=colour, linewidth=1.4, label=name)
             axes.set_title(title)
             axes.set_xlabel("step")
+            axes.ticklabel_format(axis="y", useOffset=False)
             if len(names) > 1 and title not in _WATCHED:
                 axes.legend(fontsize=8, labelspacing=0.2)
         for axes in grid[len(panels) :]:
@@ -137,11 +139,12 @@ def _hidden(arrays: Mapping[str, np.ndarray], row: int, rows: int) -> np.ndarray
 
 def _values(arrays: Mapping[str, np.ndarray]) -> str:
     values = arrays["window_values"][arrays["window_valid"].astype(bool)]
+    values = values - np.nanmedian(values)
     limit = float(np.nanpercentile(np.abs(values), 98)) or 1.0
     with style():
         figure = new_figure(WIDE, 2.6)
         axes = figure.add_subplot()
-        axes.imshow(values.T, aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+        axes.imshow(values.T, aspect="auto", cmap=signed_colours(), vmin=-limit, vmax=limit, interpolation="nearest")
         for patch in arrays.get("window_hidden", ()):
             axes.plot([patch - 0.5, patch + 0.5], [-1.2, -1.2], color=MODELS["pretrained"], linewidth=4, clip_on=False)
         axes.set_xlabel("patch")
@@ -150,10 +153,10 @@ def _values(arrays: Mapping[str, np.ndarray]) -> str:
         return to_svg(figure, "example window")
 
 
-def _dots(axes: Any, points: np.ndarray, colour: str, label: str | None) -> None:
+def _dots(axes: Any, points: np.ndarray, colour: str, label: str | None, mark: str = "o") -> None:
     if len(points):
         axes.plot(
-            points[:, 0], points[:, 1], "o", color=colour, markersize=2.6, markeredgewidth=0, alpha=0.75, label=label
+            points[:, 0], points[:, 1], mark, color=colour, markersize=2.6, markeredgewidth=0, alpha=0.75, label=label
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from . import figures, pictures, tables, words
+from . import figures, hidden, pictures, places, tables, words
 from .story import Story
 
 Section = tuple[str, str, str]  # anchor, title, HTML
@@ -127,6 +127,44 @@ def _sensors(run: Story) -> Section:
     return "sensors", "With fewer sensors", _lead(text) + html if html else ""
 
 
+def _occlusion(run: Story) -> Section:
+    table, title = run.results.get("occlusion"), "What decisions rest on"
+    if not table:
+        return "occlusion", title, ""
+    line = words.line_label((table["model"], table["protocol"], table["label_fraction"]))
+    lead = (
+        f"{line[0].upper()}{line[1:]}, first seed, on {table['items']} test items of {table['subjects']} subjects: how "
+        "far the log-probability of the right class falls when something is hidden. 0.1 means that the right class "
+        "becomes a tenth less probable. Below zero, what was hidden spoke for another class."
+    )
+    largest = [(name, words.largest_falls(table, "places", i)) for i, name in enumerate(table["classes"]) if i]
+    most = "; ".join(f"{name}: {told}" for name, told in largest if told)
+    html = _figure(
+        places.place_maps(table, run.seeing) or places.bars(table, "places"),
+        f"All tokens of one place hidden.{f' Most needed for {most}.' if most else ''} What other places show as well "
+        "can be hidden without loss: a small fall says not needed, not unused.",
+    )
+    most = words.largest_falls(table, "parts")
+    html += _figure(
+        places.bars(table, "parts"),
+        f"One part of all tokens taken away.{f' Most needed over all classes: {most}.' if most else ''} Lines: 95 % "
+        "interval over subjects.",
+    )
+    return "occlusion", title, _lead(lead) + html if html else ""
+
+
+def _longer(run: Story) -> Section:
+    entries = run.results.get("longer_decisions", [])
+    html = tables.longer_table(
+        entries, [m for m in ("balanced_accuracy", "auroc") if any(e["metric"] == m for e in entries)]
+    )
+    text = (
+        "The same predictions, those of all windows that begin in one stretch of a record taken together by their mean "
+        "log-odds. Small: 95 % interval over subjects."
+    )
+    return "longer", "Longer decisions", _lead(text) + html if html else ""
+
+
 def _records(run: Story) -> Section:
     html = tables.record_table(run.facts.get("records", []), run.classes)
     if not html:
@@ -156,11 +194,18 @@ def _pretraining(run: Story) -> Section:
     )
     what = "Dark: the window; colour: augmented views."
     if "window_hidden" in run.arrays:
-        what = "Shaded: hidden from the encoder and to be predicted."
+        what = "Blue: hidden from the encoder and to be predicted."
     if "window_reconstruction" in run.arrays:
         what += " Colour: what the decoder makes of it, drawn with each patch's own mean and size."
     window = _figure(pictures.example_window(run.arrays), f"One window as the objective sees it. {what}")
-    return "pretraining", "Pretraining", curves + window
+    return "pretraining", "Pretraining", curves + window + _hidden_patches(run)
+
+
+def _hidden_patches(run: Story) -> str:
+    share = hidden.explained(run.arrays)
+    told = f"{share:.0%} was predicted here" if share > 0 else "nothing was predicted here"
+    text = f"Patches hidden in this window. Of what sets them apart from the mean of those seen, {told}."
+    return _figure(hidden.hidden_values(run.arrays, run.seeing), text)
 
 
 def _data(run: Story) -> Section:
@@ -213,7 +258,10 @@ def _repeat(run: Story) -> Section:
     )
 
 
-SECTIONS = (_results, _difference, _classes, _trust, _sensors, _records, _map, _pretraining, _data, _repeat)
+SECTIONS = (
+    _results, _difference, _classes, _trust, _longer, _sensors, _records, _occlusion, _map,
+    _pretraining, _data, _repeat,
+)  # fmt: skip
 
 
 # ---- pieces ---------------------------------------------------------------------------------------------------

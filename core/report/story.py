@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import CorruptFileError
+import yaml
+
+from ..errors import CorruptFileError, OmnipatchError
+from ..seeing import Seeing
 from . import words
 from .material import Material
 
@@ -35,6 +39,16 @@ class Story:
         self.metric = words.primary_metric(self.results)
         self.classes: list[str] = self.facts.get("classes", [])
         self.folds: int = self.results["split"]["folds"]
+
+    @cached_property
+    def seeing(self) -> Seeing:
+        """How the run's modality names and draws its places; a plain one where it is not installed here."""
+        from ..settings import build_modality
+
+        try:
+            return build_modality(yaml.safe_load(self.config)["modality"]).seeing()
+        except (OmnipatchError, yaml.YAMLError, TypeError, KeyError):
+            return Seeing()
 
     def prediction(self, i: int) -> tuple[Any, Any]:
         """Labels and probabilities of the i-th featured line."""

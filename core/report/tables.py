@@ -85,6 +85,20 @@ def sensor_table(entries: Sequence[dict[str, Any]], metric: str) -> str:
     return table(["model", *(f"without {n}" for n in lost)], rows) if rows else ""
 
 
+def longer_table(entries: Sequence[dict[str, Any]], metrics: Sequence[str]) -> str:
+    """Metrics of every line for decisions on longer stretches, with intervals; "" = there are none."""
+    lengths = sorted({e["seconds"] for e in entries})
+    cells: dict[words.Line, dict[tuple[float, str], str]] = {}
+    for e in entries:
+        bounds = "" if e["ci_low"] is None else f"<small>{e['ci_low']:.3f} to {e['ci_high']:.3f}</small>"
+        line = (e["model"], e["protocol"], e["label_fraction"])
+        cells.setdefault(line, {})[e["seconds"], e["metric"]] = f"{e['mean']:.3f}{bounds}"
+    columns = [(seconds, metric) for seconds in lengths for metric in metrics]
+    rows = [[escape(words.line_label(line)), *(of.get(c, "") for c in columns)] for line, of in cells.items()]
+    head = ["model", *(f"{words.metric_label(metric)}, {seconds:g} s" for seconds, metric in columns)]
+    return table(head, rows) if rows else ""
+
+
 def class_table(results: dict[str, Any]) -> str:
     """F1 of each class for every line."""
     lines = words.lines(results)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, nearest
 from .lanes import LANE, Tokens, by_state, by_unit, by_weight, draw_behind, draw_lanes
 from .look import INK, WIDE, Drawing, class_colour, new_figure, style, to_svg
 
@@ -46,24 +46,27 @@ def trace(
 ) -> Drawing:
     """One row of a batch as signal and lanes of tokens.
 
-    sensors: names of the first rows of the signal; only these are drawn (default: the first six).
+    sensors: names of those rows of the signal to draw, where the modality names places, else of its first rows
+    (default: the first six). Patches of one sensor shade that sensor alone.
     states: [patch] of `window.view_states`. weights: [patch] numbers of at least 0; each lane is shaded by its own
     largest one, and says which share of the sum it holds. Raises InputError where patches do not give a signal back.
     """
-    signal, names = _signal(modality, batch, row, sensors)
+    signal, chosen, names = _signal(modality, batch, row, sensors)
     tokens, valid = Tokens.of(batch, row), batch.valid[row].numpy()
+    owner = _owners(batch, row, len(signal))[valid]
     share = None if weights is None else np.asarray(weights, float)[valid]
-    paints = by_unit(tokens) if states is None else by_state(np.asarray(states)[valid])
+    paints = by_unit(tokens, behind=0.2 * (owner >= 0).any()) if states is None else by_state(np.asarray(states)[valid])
     paints = paints if share is None else by_weight(share, tokens.kind)
-    lanes = LANE * len(tokens.kinds)
+    shared = bool((owner < 0).any())  # tokens of all sensors stand in lanes
+    lanes = LANE * len(tokens.kinds) if shared else 0.05
     with style():
-        figure = new_figure(WIDE, 0.7 + _SIGNAL * len(signal) + lanes + 0.2 * bool(notes) + 0.25 * (states is not None))
+        figure = new_figure(WIDE, 0.7 + _SIGNAL * len(chosen) + lanes + 0.2 * bool(notes) + 0.25 * (states is not None))
         *panels, below = figure.subplots(
-            len(signal) + 1, 1, sharex=True, height_ratios=[_SIGNAL] * len(signal) + [lanes]
+            len(chosen) + 1, 1, sharex=True, height_ratios=[_SIGNAL] * len(chosen) + [lanes]
         )
-        for axes, name, values in zip(panels, names, signal, strict=True):
-            draw_behind(axes, tokens, paints)
-            _draw_signal(axes, values, tokens.ends)
+        for axes, name, number in zip(panels, names, chosen, strict=True):
+            draw_behind(axes, tokens, paints, (owner < 0) | (owner == number))
+            _draw_signal(axes, signal[number], tokens.ends)
             axes.set_yticks([])
             axes.set_ylabel(name, rotation=0, ha="right", va="center", color=INK)
             for note in notes:
@@ -71,8 +74,10 @@ def trace(
         for note in notes:
             panels[0].annotate(note.text, (note.at, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom",
                                color=_colour(note), fontweight="bold", annotation_clip=True)  # fmt: skip
-        draw_lanes(below, tokens, paints)
-        if share is not None:
+        draw_lanes(below, tokens, paints if shared else [])
+        if not shared:
+            below.set_yticks([])
+        elif share is not None:
             for lane in range(len(tokens.kinds)):
                 part = share[tokens.kind == lane].sum() / max(share.sum(), 1e-12)
                 below.annotate(f"{part:.0%}", (1, lane), (4, 0), xycoords=("axes fraction", "data"),
@@ -104,7 +109,8 @@ def excerpts(
         figure = new_figure(WIDE, 0.2 + 1.9 * tall)
         grid = figure.subplots(tall, columns, squeeze=False, sharex=True)
         for row, (axes, place, title) in enumerate(zip(grid.ravel(), at, titles, strict=False)):
-            signal, names = _signal(modality, batch, row, sensors)
+            signal, chosen, names = _signal(modality, batch, row, sensors)
+            signal = signal[chosen]
             start, stop = Tokens.of(batch, row).ends
             step = 1.1 * float(np.ptp(np.nan_to_num(signal), axis=1).max())
             axes.axvline(0, color=class_colour(2), linewidth=6, alpha=0.25)
@@ -123,16 +129,49 @@ def excerpts(
 
 def _signal(
     modality: Modality, batch: PatchSequence, row: int, sensors: Sequence[str]
-) -> tuple[np.ndarray, Sequence[str]]:
-    """[sensor, sample] of the rows to draw, and their names."""
+) -> tuple[np.ndarray, list[int], Sequence[str]]:
+    """[sensor, sample], the rows to draw, and their names."""
     try:
         signal = np.asarray(modality.unpatchify(batch.rows([row]))[0], np.float32)
     except NotImplementedError as error:
         raise InputError("patches of this configuration do not give the signal back", got=str(error)) from error
+    known = _names(modality, batch, row, len(signal))
     if sensors:
-        return signal[: len(sensors)], sensors
-    alive = signal[np.isfinite(signal).any(axis=1)][:_MOST_SENSORS]
-    return alive, [""] * len(alive)
+        for name in sensors:
+            if known and name not in known:
+                raise InputError("no such sensor in this row", got=name, fix=nearest(name, known))
+        chosen = [known.index(name) for name in sensors] if known else list(range(len(sensors)))
+        return signal, chosen, sensors
+    chosen = np.flatnonzero(np.isfinite(signal).any(axis=1))[:_MOST_SENSORS].tolist()
+    return signal, chosen, [known[i] if known else "" for i in chosen]
+
+
+def _units(batch: PatchSequence, row: int) -> np.ndarray:
+    """[patch] number of the group of each patch of the first kind, in order of appearance; -1 = padding, or no such."""
+    # a sensor without a valid patch has its row of the signal all the same; padding has no coordinates
+    there = (batch.valid[row] | batch.coords[row].any(dim=1)) & (batch.kind[row] == 0)
+    _, first, number = np.unique(batch.group[row][there].numpy(), return_index=True, return_inverse=True)
+    unit = np.full(len(there), -1)
+    unit[there.numpy()] = first.argsort().argsort()[number]
+    return unit
+
+
+def _owners(batch: PatchSequence, row: int, sensors: int) -> np.ndarray:
+    """[patch] which of the rows of the signal a patch belongs to, -1 = all of them.
+
+    Patches belong to one sensor each where there are as many groups as rows, and groups share places on the first axis.
+    """
+    unit, at = _units(batch, row), batch.coords[row, :, 0].numpy()
+    own = unit >= 0
+    alone = unit.max(initial=-1) + 1 == sensors > 1 and len(np.unique(at[own])) < own.sum()
+    return unit if alone else np.full_like(unit, -1)
+
+
+def _names(modality: Modality, batch: PatchSequence, row: int, sensors: int) -> list[str]:
+    """Names of the rows of the signal, [] where patches are not of one place each."""
+    unit = _units(batch, row)
+    first = [int(np.flatnonzero(unit == i)[0]) for i in range(unit.max(initial=-1) + 1)]
+    return modality.seeing().place_names(batch.coords[row].numpy()[first]) if len(first) == sensors else []
 
 
 def _draw_signal(axes: Any, values: np.ndarray, ends: tuple[float, float]) -> None:

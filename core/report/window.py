@@ -30,7 +30,12 @@ LEFT_OUT, SEEN, ASKED = 0, 1, 2  # states of a patch in a view
 
 
 def window_arrays(settings: Settings, prepared: Prepared, checkpoints: Path) -> dict[str, np.ndarray]:
-    """Arrays `window_*` of one window; `window_reconstruction` when the last checkpoint's objective can draw it."""
+    """Arrays `window_*` of one window.
+
+    When the last checkpoint's objective predicts the signal: `window_reconstruction` [sensor, sample], or where patches
+    do not give a signal back, `window_target` and `window_predicted` [hidden, value] of the patches `window_patch`
+    [hidden], beside `window_seen_mean` [value].
+    """
     from ..blocks.views import ViewSampler
     from ..compose import resolve_objective
     from ..rng import RowRandom
@@ -66,6 +71,8 @@ def window_arrays(settings: Settings, prepared: Prepared, checkpoints: Path) -> 
     signal = None if rebuilt is None else _signal(settings, rebuilt)
     if signal is not None:
         arrays["window_reconstruction"] = signal
+    elif rebuilt is not None:
+        arrays |= _hidden_values(batch, rebuilt)
     return arrays
 
 
@@ -149,6 +156,20 @@ def _reconstruction(objective: Objective, batch: PatchSequence, seed: int) -> Pa
         values[0, place, :size] = _undo(target, batch.values[0, place, :size], predicted[kept, :size], shape)
         return batch.replace(values=values)
     return None
+
+
+def _hidden_values(batch: PatchSequence, rebuilt: PatchSequence) -> dict[str, np.ndarray]:
+    """Values of the first sensor of each hidden patch: true, predicted, and the mean of those that were seen."""
+    assert batch.values is not None
+    assert rebuilt.values is not None
+    size = batch.spec.shape_of(0)[-1]
+    true, predicted = batch.values[0, :, :size].numpy(), rebuilt.values[0, :, :size].numpy()
+    own = (batch.valid[0] & (batch.kind[0] == 0)).numpy() & np.isfinite(true).any(axis=1)
+    hidden = own & np.isfinite(predicted).any(axis=1)
+    if not hidden.any() or not (own & ~hidden).any():
+        return {}
+    found = {"window_target": true[hidden], "window_predicted": predicted[hidden]}
+    return found | {"window_patch": np.flatnonzero(hidden), "window_seen_mean": np.nanmean(true[own & ~hidden], axis=0)}
 
 
 def _undo(target, true: torch.Tensor, predicted: torch.Tensor, patch_shape: tuple[int, ...]) -> torch.Tensor:

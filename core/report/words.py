@@ -202,3 +202,14 @@ def _range(found: dict[str, Any]) -> str:
     if found["ci_low"] is None:
         return f"{found['mean']:.3f}"
     return f"{found['mean']:.3f} ({found['ci_low']:.3f} to {found['ci_high']:.3f})"
+
+
+def largest_falls(table: dict[str, Any], kind: str, number: int = 0, most: int = 3) -> str:
+    """The "places" or "parts" with the largest falls for a class (0 = all alike), with their intervals."""
+    found = table[kind]
+    entries = zip(found["names"], *(found[part][number] for part in ("mean", "low", "high")), strict=True)
+    known = sorted((e for e in entries if e[1] is not None and e[1] > 0), key=lambda e: -e[1])[:most]
+    return ", ".join(
+        f"{name} {mean:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None else "")
+        for name, mean, low, high in known
+    ).replace("-0.000", "0.000")

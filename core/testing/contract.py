@@ -94,6 +94,15 @@ def config_survives_json(case: Case) -> None:
     expect(back == config, got=f"{back} after saving and loading", expected=config)
 
 
+@check(fix="name fields of Config, such as `aliases`")
+def reading_options_are_config_fields(case: Case) -> None:
+    config = case.modality.Config
+    need(dataclasses.is_dataclass(config), "Config is no dataclass")
+    known = {f.name for f in dataclasses.fields(config)}
+    unknown = [name for name in case.modality.reading_options if name not in known]
+    expect(not unknown, got=f"reading_options that name no field: {', '.join(unknown)}", expected="fields of Config")
+
+
 @check(fix="keep every setting of the preprocessing in the config and no state on the adapter")
 def preprocessing_is_in_the_config(case: Case) -> None:
     used, new = case.fresh(), case.fresh()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from ..data.sources import list_dataset
@@ -48,6 +49,20 @@ def load_keeps_what_the_source_knows(case: Case) -> None:
     got = (recording.record, recording.subject, recording.site, recording.extras.get("age"))
     expect(
         got == ("r9", "s9", "clinic9", 70), got=f"(record, subject, site, age) = {got}", expected="those of the source"
+    )
+
+
+@check(fix="call super().open(source), or crop(recording, source.start_s, source.stop_s), in your own `open`")
+def open_reads_the_stretch_of_the_source(case: Case) -> None:
+    source = case.sources[0]
+    whole = case.modality.load(source)
+    need(whole.sfreq_hz > 0, "recordings have no sampling rate")
+    half_s = whole.signals.shape[-1] / whole.sfreq_hz / 2
+    part = case.modality.load(replace(source, stop_s=half_s))
+    expect(
+        part.signals.shape[-1] == round(half_s * whole.sfreq_hz),
+        got=f"{part.signals.shape[-1] / whole.sfreq_hz:g} s of a source that stops at {half_s:g} s",
+        expected="that stretch",
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..data.crop import crop
+from ..crop import crop
 from ..errors import InputError
 from ..modality import Recording, Window
 from .case import Case, read_only

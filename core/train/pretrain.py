@@ -16,6 +16,7 @@ import torch.distributed as dist
 
 from ..blocks.encoder import Encoder
 from ..blocks.text_alignment import Alignment
+from ..blocks.views import pair_within_s
 from ..config import Recipe
 from ..data.items import window_labels
 from ..data.loader import StepLoader
@@ -89,7 +90,9 @@ def pretrain(
         module = PretrainModule(
             objective,
             recipe,
-            lambda position, rank, world: StepLoader(store, windows, micro, recipe.seed, position, rank, world),
+            lambda position, rank, world: StepLoader(
+                store, windows, micro, recipe.seed, position, rank, world, pair_within_s=pair_within_s(objective.views)
+            ),
             monitor=Monitor(recipe.trainer.monitor_every, _probe(store, monitor_windows), precision),
             records=store.records,
             fingerprint=_fingerprint(recipe, store.window_ids[windows], texts),

@@ -79,6 +79,7 @@ class ECG(Modality):
     name: ClassVar[str] = "ecg"
     Config: ClassVar[type] = ECGConfig
     config: ECGConfig
+    reading_options: ClassVar[tuple[str, ...]] = ("aliases",)
 
     def __init__(self, config: ECGConfig | None = None) -> None:
         super().__init__(config)

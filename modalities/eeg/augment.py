@@ -14,6 +14,7 @@ What happens to an electrode is drawn by window and place, so all its tokens sha
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -25,8 +26,12 @@ HEAD_GAIN, ELECTRODE_GAIN = 0.2, 0.1  # log-normal spread
 WAVE_NOISE, BAND_NOISE = 0.05, 0.1  # in units of the values; of a natural logarithm
 
 
-def augment_tokens(batch: PatchSequence, rng: RowRandom, lose: float) -> PatchSequence:
-    """A random view of each row. lose: largest share of a row's electrodes that is lost."""
+def augment_tokens(batch: PatchSequence, rng: RowRandom, lose: float, spectral: Mapping[str, int]) -> PatchSequence:
+    """A random view of each row.
+
+    lose: largest share of a row's electrodes that is lost. spectral: {kind: how many of an electrode's first numbers
+    are logarithms of its own power}.
+    """
     assert batch.values is not None
     values, alive = batch.values, batch.valid
     for number, kind in enumerate(batch.spec.kinds):
@@ -34,7 +39,9 @@ def augment_tokens(batch: PatchSequence, rng: RowRandom, lose: float) -> PatchSe
         shape = batch.spec.shape_of(number)
         size = math.prod(shape)
         x = batch.values[..., :size].reshape(*batch.valid.shape, -1, *shape[-2:])
-        x = _louder(x, kind, batch, rng).masked_fill(_lost(batch, rng, shape[-2], lose)[:, :, None, :, None], torch.nan)
+        x = _louder(x, kind, spectral.get(kind, 0), batch, rng).masked_fill(
+            _lost(batch, rng, shape[-2], lose)[:, :, None, :, None], torch.nan
+        )
         x = x.flatten(2)
         values = torch.cat([torch.where(here.unsqueeze(-1), x, values[..., :size]), values[..., size:]], dim=-1)
         alive = alive & (torch.isfinite(x).any(dim=-1) | ~here)
@@ -46,7 +53,7 @@ def augment_tokens(batch: PatchSequence, rng: RowRandom, lose: float) -> PatchSe
     return batch.replace(values=values, valid=valid, coords=coords)
 
 
-def _louder(x: Tensor, kind: str, batch: PatchSequence, rng: RowRandom) -> Tensor:
+def _louder(x: Tensor, kind: str, powers: int, batch: PatchSequence, rng: RowRandom) -> Tensor:
     """[row, patch, frame, slot, value] with gains and noise."""
     slots = x.shape[3]
     gain = ELECTRODE_GAIN * _by_place(batch, rng, "gain").normal(slots).view(*batch.valid.shape, 1, slots, 1)
@@ -54,7 +61,7 @@ def _louder(x: Tensor, kind: str, batch: PatchSequence, rng: RowRandom) -> Tenso
     noise = rng.fork(f"noise/{kind}").normal(*x.shape[1:])
     if kind == "wave":
         return x * gain.exp() + WAVE_NOISE * noise
-    return x + BAND_NOISE * noise + (2 * gain if kind == "spectrum" else 0.0)
+    return x + BAND_NOISE * noise + 2 * gain * (torch.arange(x.shape[-1], device=x.device) < powers)
 
 
 def _lost(batch: PatchSequence, rng: RowRandom, slots: int, lose: float) -> Tensor:

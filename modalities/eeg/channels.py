@@ -22,6 +22,7 @@ from .sites import site_places
 # older names of the 10-20 system, and the anterior temporal pair that 10-10 has no name for
 _OLD_NAMES = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8", "T1": "FT9", "T2": "FT10"}
 EARS = ("A1", "A2", "M1", "M2")
+INPUT = "input "  # before the name of a channel that means no site, but whose position is known
 # what stands for a reference as the second pole: named ones, linked ears or mastoids, averages
 _REFERENCES = {
     *EARS, "REF", "LE", "LER", "LM", "A1A2", "A1+A2", "M1M2", "M1+M2", "AA", "AVG", "AVE", "AV", "AR", "CAR", "ORG",
@@ -91,6 +92,13 @@ def canonical_channels(names: Iterable[str], aliases: Mapping[str, str] | None =
             raise InputError("channel stands twice", got=name, field=channel)
         found.append(channel)
     return tuple(found)
+
+
+def wanted_channels(names: Iterable[str]) -> tuple[str, ...]:
+    """`canonical_channels`, and inputs by the name they are kept under where only their position is known."""
+    listed = tuple(names)
+    inputs = tuple(name for name in listed if name.startswith(INPUT))
+    return canonical_channels(name for name in listed if name not in inputs) + inputs
 
 
 def unknown_channel(name: str, source: object = None) -> InputError:

@@ -16,13 +16,10 @@ from __future__ import annotations
 import numpy as np
 
 from ...core.modality import Annotation, Recording
-from .sites import site_places
+from .sites import SITES_10_20, site_places
 
 STATES = ("rest", "task")
 DEMO_HZ = 200.0
-SITES_10_20 = (
-    "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2",
-)  # fmt: skip
 
 # generators: electrode under which each lies, and how far it spreads over the unit sphere
 _ALPHA, _THETA, _BETA = (("PO7", 0.55), ("PO8", 0.55)), (("FCz", 0.45),), (("C3", 0.5), ("C4", 0.5))

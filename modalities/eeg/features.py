@@ -20,7 +20,7 @@ import numpy as np
 from scipy.signal.windows import hann
 
 from ...core.errors import InputError, nearest
-from .demo import SITES_10_20
+from .sites import SITES_10_20
 from .spectral import FINE_EDGES_HZ, SEGMENT_S, log_bands
 
 # delta, theta, alpha, low and high beta, low gamma
@@ -43,7 +43,7 @@ def hand_features(
     Raises InputError for an unknown set.
     """
     x = at_sites(values, sensors, sites)
-    found = []
+    found = [np.empty((*x.shape[:-2], 0), np.float32)]
     for name in sets:
         if name == "bands":
             found.append(_flat(log_bands(x, sfreq_hz, BAND_EDGES_HZ)))

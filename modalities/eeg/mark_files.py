@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import CorruptFileError
@@ -25,7 +26,7 @@ def read_hypnogram(path: Path) -> tuple[Annotation, ...]:
 def read_tuev(path: Path) -> tuple[Annotation, ...]:
     """Lines of channel, start, stop in seconds, code (TUEV's `.rec`); marked in several channels it is one event."""
     found: dict[tuple[float, float, str], Annotation] = {}
-    for line, row in enumerate(csv.reader(_text(path).splitlines()), 1):
+    for line, row in enumerate(csv.reader(read_text(path).splitlines()), 1):
         if not row:
             continue
         if len(row) != 4:
@@ -61,9 +62,22 @@ def read_true_labels(path: Path) -> tuple[Annotation, ...]:
     return tuple(Annotation(0.0, code) for code in codes)
 
 
-def read_bad_channels(path: Path) -> tuple[str, ...]:
-    """Names of the channels that a BIDS table of channels declares bad."""
-    return tuple(row["name"] for row in read_tsv(path, ("name",)) if row.get("status", "").lower() == "bad")
+@dataclass(frozen=True)
+class ListedChannels:
+    """What a BIDS table says of channels. bad: their names. other: {name: kind} of those that are no EEG."""
+
+    bad: tuple[str, ...]
+    other: Mapping[str, str]
+
+
+def read_channels(path: Path) -> ListedChannels:
+    """A BIDS table of channels; only the column `name` must be there."""
+    rows = read_tsv(path, ("name",))
+    kinds = {row["name"]: row.get("type", "n/a").lower() for row in rows}
+    return ListedChannels(
+        tuple(row["name"] for row in rows if row.get("status", "").lower() == "bad"),
+        {name: kind for name, kind in kinds.items() if kind not in ("eeg", "n/a", "")},
+    )
 
 
 READERS: Mapping[str, Callable[[Path], tuple[Annotation, ...]]] = {
@@ -73,7 +87,7 @@ READERS: Mapping[str, Callable[[Path], tuple[Annotation, ...]]] = {
 
 def read_tsv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Rows {column: cell} of a table separated by tabs. Raises CorruptFileError when a column is missing."""
-    reader = csv.DictReader(_text(path).splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    reader = csv.DictReader(read_text(path).splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
     missing = [name for name in columns if name not in (reader.fieldnames or ())]
     if missing:
         raise CorruptFileError(
@@ -87,13 +101,14 @@ def read_tsv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     return rows
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A small text file. Raises CorruptFileError."""
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise CorruptFileError("file of marks is too large", source=path, expected=f"at most {_MAX_BYTES} bytes")
+            raise CorruptFileError("table is too large", source=path, expected=f"at most {_MAX_BYTES} bytes")
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise CorruptFileError("file of marks cannot be read", source=path, got=error) from error
+        raise CorruptFileError("table cannot be read", source=path, got=error) from error
 
 
 def _seconds(path: Path, line: int, cell: str) -> float:

@@ -9,14 +9,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
 
-from .channels import parse_channel
+from .channels import parse_channel, unknown_channel
 from .sites import Place, site_places
 
+# a measured electrode no farther from a site than this (on the unit sphere, about one and a half centimetres) stands at
+# it; sites of the 10-10 system are twice as far apart
+AT_A_SITE = 0.15
 _SHRINK = 180 / 210
 _LEAST_KNOWN = 4  # known electrodes from which a rotation is fitted
 _LEAST_FOR_SPHERE = 8
@@ -32,6 +35,30 @@ def place(name: str) -> Place | None:
     middle = np.mean(found, axis=0)
     length = float(np.linalg.norm(middle))
     return None if length < _SHORTEST else _as_place(middle / length)
+
+
+def places_of(names: Sequence[str], measured: Mapping[str, Place]) -> np.ndarray:
+    """[channel, 3] on the unit sphere, by measured position or by name.
+
+    Raises InputError for a channel that has neither.
+    """
+    found = [measured.get(name) or place(name) for name in names]
+    for name, where in zip(names, found, strict=True):
+        if where is None:
+            raise unknown_channel(name)
+    return np.array(found, dtype=np.float64).reshape(-1, 3)
+
+
+def site_names(names: Sequence[str], measured: Mapping[str, Place], sites: Sequence[str]) -> tuple[str, ...]:
+    """The names, with that of the site for a channel that only its measured position describes and that stands at one
+    of these sites which no other channel is. What goes by site then works without names."""
+    found = list(names)
+    free = [site for site in sites if site not in names and place(site) is not None]
+    for site, where in zip(free, places_of(free, {}), strict=True):
+        away = {name: float(np.linalg.norm(np.subtract(xyz, where))) for name, xyz in measured.items() if name in found}
+        if away and away[nearest_one := min(away, key=away.__getitem__)] < AT_A_SITE:
+            found[found.index(nearest_one)] = site
+    return tuple(found)
 
 
 @cache

@@ -5,8 +5,8 @@
 - Gaps are bridged for the filters and are gaps again afterwards.
 - Artefacts are judged before the average reference is taken, so that one loose electrode does not spread to all.
 - The default scale is a constant. Standardising each recording would erase every class that is a recording (rest in one
-  file, task in another): `scaling="recording"` says that this is wanted; `"subject"` takes the spread over all
-  recordings of a person, which is transductive when that person is tested.
+  file, task in another): `scaling="recording"` says that this is wanted; `"baseline"` takes the spread of a baseline
+  (see `baseline`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class PreprocessConfig:
     lowpass_hz: float = 45.0  # removes muscles and mains
     notch_hz: float | None = None  # mains and its multiples, for a lowpass above them
     reference: str = "none"  # as recorded; "average" of all electrodes; or a channel such as "Cz"
-    scaling: Literal["fixed", "recording", "subject"] = "fixed"  # by a constant, or by the robust spread of a channel
+    scaling: Literal["fixed", "recording", "baseline"] = "fixed"  # by a constant, or by the robust spread of a channel
     unit_uv: float = 10.0  # what one unit of a value is under fixed scaling
     clip: float = 30.0  # largest absolute value after scaling; 0 = any
     reject_uv: float = 500.0  # a stretch with a larger range is missing; 0 = none is
@@ -72,8 +72,8 @@ def preprocess(
 ) -> np.ndarray:
     """[channel, sample] microvolt -> [channel, sample] float32 at `config.sfreq_hz`, NaN = missing or rejected.
 
-    spread_uv: [channel] of `scaling="subject"`, see `robust_spread`.
-    Raises InputError when the reference is not among the channels, or the spread of the subject is not given.
+    spread_uv: [channel] of `scaling="baseline"`, see `robust_spread`.
+    Raises InputError when the reference is not among the channels, or the spread of the baseline is not given.
     """
     filled, gaps = fill_gaps(np.asarray(values, dtype=float))
     x = band_pass(filled, sfreq_hz, config.highpass_hz, config.lowpass_hz, config.notch_hz)
@@ -116,7 +116,7 @@ def rereference(x: np.ndarray, sensors: Sequence[str], reference: str) -> np.nda
 def robust_spread(values: np.ndarray) -> np.ndarray:
     """[channel, sample] -> [channel] standard deviation as the interquartile range tells it; 1 where all is missing.
 
-    For a subject, join the filtered recordings along time first.
+    Of several recordings, join them along time first.
     """
     spread = np.ones(len(values))
     for row, x in enumerate(values):
@@ -134,7 +134,7 @@ def _scale(x: np.ndarray, config: PreprocessConfig, spread_uv: np.ndarray | None
         return robust_spread(x)[:, None]
     if spread_uv is None:
         raise InputError(
-            "the spread of the subject is not known", source="modality.scaling", got="subject",
-            fix="give all recordings of the subject, or use scaling fixed",
+            "the spread of the baseline is not known", source="modality.scaling", got="baseline",
+            fix="choose modality.baseline, or use scaling fixed",
         )  # fmt: skip
     return np.asarray(spread_uv, dtype=float)[:, None]

@@ -22,6 +22,7 @@ from ...core.modality import Recording
 from .annotations import read_annotations
 from .mne_files import open_raw, reading, recording_suffix
 from .selection import select_channels
+from .sites import Place
 
 # Where MNE does not know a unit of EDF and BDF it takes the numbers for volt; what the file said tells.
 _UNITS_UV = {
@@ -38,11 +39,13 @@ def read_eeg(
     start_s: float | None = None,
     stop_s: float | None = None,
     montage: str = "",
+    electrodes: Mapping[str, Place] | None = None,
 ) -> Recording:
     """Open a recording, or its stretch from `start_s` to `stop_s`.
 
     aliases: {name in the file: known name}, see `channels.parse_aliases`.
     montage: a standard montage of MNE ("biosemi128", "GSN-HydroCel-128") that knows the file's own names.
+    electrodes: {name in the file: (x right, y front, z up)} in any unit, what a table beside the file says.
 
     Returns signals [channel, sample] float32 in microvolt, annotations in seconds from the start of the stretch, and in
     `extras`: notes, reference ("" = not said, "mixed"), bad_channels, unknown_channels {name: reason},
@@ -57,7 +60,7 @@ def read_eeg(
         if not _SLOWEST_HZ <= sfreq_hz <= _FASTEST_HZ or n_samples < 1:
             raise CorruptFileError("no usable samples", source=path, got=f"{n_samples} samples at {sfreq_hz:g} Hz")
         first, last = _stretch(path, start_s, stop_s, sfreq_hz, n_samples)
-        chosen = select_channels(path, raw, aliases or {}, montage, notes)
+        chosen = select_channels(path, raw, aliases or {}, montage, notes, electrodes)
         names = {raw.ch_names[row]: name for row, name in chosen.rows.items()}
         signals = _samples(raw, list(chosen.rows), first, last)
         signals *= _microvolt(path, raw, names)[:, None]

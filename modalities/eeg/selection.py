@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import CorruptFileError, InputError, nearest
-from .channels import channel_kind, nearest_sites, numbered_inputs, parse_channel, unknown_channel
+from .channels import INPUT, channel_kind, nearest_sites, numbered_inputs, parse_channel, unknown_channel
 from .mne_files import mne_library
 from .montage import on_idealised_head
 from .recorders import recorder_aliases
@@ -36,8 +36,15 @@ class Selection:
     other: dict[str, str] = field(default_factory=dict)
 
 
-def select_channels(path: Path, raw: Any, aliases: Mapping[str, str], montage: str, notes: list[str]) -> Selection:
-    """Choose the EEG channels of an MNE Raw.
+def select_channels(
+    path: Path,
+    raw: Any,
+    aliases: Mapping[str, str],
+    montage: str,
+    notes: list[str],
+    electrodes: Mapping[str, Place] | None = None,
+) -> Selection:
+    """Choose the EEG channels of an MNE Raw. electrodes: places that a table beside the file says.
 
     Numbers of an amplifier's inputs (BioSemi's A1, A2, ...) are kept as "input A1": nobody should take them for the ear
     A1. They have no place unless `montage` or the file knows one.
@@ -54,8 +61,8 @@ def select_channels(path: Path, raw: Any, aliases: Mapping[str, str], montage: s
             found.other[name] = kind
             continue
         channel = None if numbered and name not in aliases else parse_channel(name, aliases)
-        place = template.get(name) or _digitised(raw.info["chs"][row]["loc"])
-        known = f"input {name}" if channel is None else channel.name
+        place = template.get(name) or (electrodes or {}).get(name) or _digitised(raw.info["chs"][row]["loc"])
+        known = f"{INPUT}{name}" if channel is None else channel.name
         if channel is None and place is None and not (numbered and _INPUT.fullmatch(name)):
             found.unknown[name] = f"unknown channel, nearest sites {nearest_sites(name)}"
             continue
@@ -73,7 +80,7 @@ def select_channels(path: Path, raw: Any, aliases: Mapping[str, str], montage: s
         raise CorruptFileError("no EEG channel", source=path, got=", ".join(found.other) or "no channel")
     if numbered and not measured:
         notes.append("channels are numbered inputs without places; set modality.montage or modality.aliases")
-    inputs = {name for name in found.rows.values() if name.startswith("input ")} & set(measured)
+    inputs = {name for name in found.rows.values() if name.startswith(INPUT)} & set(measured)
     placed = on_idealised_head(measured) if inputs else {}
     found.positions = {name: placed[name] for name in found.rows.values() if name in inputs}
     found.reference = references.pop() if len(references) == 1 else "mixed" if references else ""

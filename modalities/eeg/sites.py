@@ -17,6 +17,11 @@ from types import MappingProxyType
 
 Place = tuple[float, float, float]
 
+# the 19 of the clinical standard, front to back
+SITES_10_20 = (
+    "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "T7", "C3", "Cz", "C4", "T8", "P7", "P3", "Pz", "P4", "P8", "O1", "O2",
+)  # fmt: skip
+
 
 @cache
 def site_places() -> Mapping[str, Place]:

@@ -20,6 +20,8 @@ from scipy.signal.windows import hann
 from ...core.errors import InputError
 
 SEGMENT_S = 2.0  # longest stretch under one Hann window: a resolution of half a hertz
+# power density times frequency of a typical background, in squares of the default unit of 10 microvolt
+LEVEL = 0.1
 FLOOR = 1e-6  # unit^2 x hertz per hertz; below it is noise of quantisation, and the logarithm would run away
 
 # 1 Hz wide up to 30 Hz, where rhythms are narrow, then 4 Hz: 32 bands

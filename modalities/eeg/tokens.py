@@ -5,6 +5,10 @@ Contents are kinds of one sequence, each with a length of its own
 - spectrum: the log power of narrow bands over a longer stretch (`spectral`). With `band_groups` above one the bands of
   a stretch become several tokens with an `octave` each, so that whole bands can be hidden and predicted.
 - covariance: how an electrode goes with fixed sites in each of a few bands (`connectivity`), over that same stretch.
+- profile: spectrum and covariance side by side in one token, at half the tokens of both.
+
+Spectra and covariances are logarithms of power, told relative to a typical background by rule (`spectral.LEVEL`), and
+covariances are stretched, so that the numbers of a token are of like size for a network: of order one.
 
 A stretch of which less than half was recorded counts as missing, and a token of missing stretches only is invalid.
 Coordinates are seconds from the window's
@@ -14,7 +18,7 @@ start and the place on the unit sphere (x to the right, y to the front, z up); o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,11 +29,11 @@ from ...core.batching import concat_kinds
 from ...core.errors import InputError
 from ...core.sequence import PatchSequence, SequenceSpec
 from .connectivity import BANDS, covariance_rows
-from .layouts import Layout
+from .layouts import Layout, Units
 from .sites import Place
-from .spectral import band_centres, log_bands
+from .spectral import LEVEL, band_centres, log_bands
 
-CONTENTS = ("wave", "spectrum", "covariance")
+CONTENTS = ("wave", "spectrum", "covariance", "profile")
 # what looks like one step: electrodes of the 10-10 system are about this far apart on the unit sphere
 _PLACE_STEP, _OCTAVE_STEP = 0.3, 0.5
 
@@ -61,12 +65,14 @@ class TokenShape:
 
     def values(self, kind: str) -> int:
         """Numbers that a token has of each electrode."""
-        sizes = {
-            "wave": self.stretch(kind),
-            "spectrum": (len(self.edges_hz) - 1) // self.band_groups,
-            "covariance": BANDS * len(self.sites),
-        }
-        return sizes[kind]
+        bands, rows = len(self.edges_hz) - 1, BANDS * len(self.sites)
+        sizes = {"spectrum": bands // self.band_groups, "covariance": rows, "profile": bands + rows}
+        return self.stretch(kind) if kind == "wave" else sizes[kind]
+
+    @property
+    def spectral(self) -> dict[str, int]:
+        """{kind: how many of an electrode's first numbers are log powers of narrow bands}."""
+        return {"spectrum": self.values("spectrum"), "profile": len(self.edges_hz) - 1}
 
     def spec(self, slots: int) -> SequenceSpec:
         """The spec of tokens of `slots` electrodes."""
@@ -85,16 +91,28 @@ class TokenShape:
         )
 
 
-def make_tokens(values: np.ndarray, places: np.ndarray, layout: Layout, shape: TokenShape) -> PatchSequence:
-    """[channel, sample] and [channel, 3] -> one row, the kinds one after the other."""
-    spec = shape.spec(layout.slots)
-    return concat_kinds(*(_tokens_of(kind, values, places, layout, shape, spec) for kind in shape.kinds))
-
-
-def _tokens_of(
-    kind: str, values: np.ndarray, places: np.ndarray, layout: Layout, shape: TokenShape, spec: SequenceSpec
+def make_tokens(
+    values: np.ndarray,
+    places: np.ndarray,
+    layout: Layout,
+    shape: TokenShape,
+    baseline: Mapping[str, np.ndarray] | None = None,
 ) -> PatchSequence:
-    units = layout.arrange(_described(kind, values, places, shape), places)
+    """[channel, sample] and [channel, 3] -> one row, the kinds one after the other.
+
+    baseline: [channel, value] of kinds, taken off each stretch.
+    """
+    spec, taken_off = shape.spec(layout.slots), baseline or {}
+    rows = []
+    for kind in shape.kinds:
+        content = described(kind, values, places, shape)
+        if kind in taken_off:
+            content = content - taken_off[kind][:, None]
+        rows.append(_tokens_of(kind, layout.arrange(content, places), shape, spec))
+    return concat_kinds(*rows)
+
+
+def _tokens_of(kind: str, units: Units, shape: TokenShape, spec: SequenceSpec) -> PatchSequence:
     groups = shape.band_groups if kind == "spectrum" else 1
     x = rearrange(units.content, "unit n slot (group value) -> unit n group slot value", group=groups)
     flat = rearrange(x, "unit n group slot value -> (unit n group) (slot value)")
@@ -118,7 +136,7 @@ def _tokens_of(
     )
 
 
-def _described(kind: str, values: np.ndarray, places: np.ndarray, shape: TokenShape) -> np.ndarray:
+def described(kind: str, values: np.ndarray, places: np.ndarray, shape: TokenShape) -> np.ndarray:
     """[channel, sample] -> content [channel, stretch, value], NaN where less than half of a stretch was recorded."""
     cut = cut_stretches(values, shape.stretch(kind))
     half = np.isfinite(cut).mean(axis=-1, keepdims=True) >= 0.5
@@ -132,10 +150,13 @@ def _described(kind: str, values: np.ndarray, places: np.ndarray, shape: TokenSh
 
 
 def _summary(kind: str, cut: np.ndarray, places: np.ndarray, shape: TokenShape) -> np.ndarray:
-    """[channel, stretch, sample] -> [channel, stretch, value] of spectra or covariances."""
-    if kind == "spectrum":
-        return log_bands(cut, shape.sfreq_hz, shape.edges_hz)
-    return covariance_rows(cut, places, np.array(shape.sites), shape.sfreq_hz)
+    """[channel, stretch, sample] -> [channel, stretch, value] of spectra, covariances or both."""
+    parts = []
+    if kind in ("spectrum", "profile"):
+        parts.append(log_bands(cut, shape.sfreq_hz, shape.edges_hz) - np.float32(math.log(LEVEL)))
+    if kind in ("covariance", "profile"):
+        parts.append(covariance_rows(cut, places, np.array(shape.sites), shape.sfreq_hz))
+    return np.concatenate(parts, axis=-1)
 
 
 def cut_stretches(values: np.ndarray, size: int) -> np.ndarray:

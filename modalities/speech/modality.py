@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from ...core.crop import crop
 from ...core.errors import InputError
 from ...core.modality import Dataset, Modality, Recording, Source, Task, Window
 from ...core.rng import RowRandom
@@ -131,25 +132,14 @@ class Speech(Modality):
     def demo(self, seed: int = 0) -> list[Source]:
         return demo_sources(seed)
 
-    def load(self, source: Source) -> Recording:
-        """As everywhere; a generated recording's label says what to say and how, and of a file only the stretch that
-        the source names is read."""
-        if source.path is not None and (source.start_s is not None or source.stop_s is not None):
-            recording = read_audio(source.path, source.start_s, source.stop_s)
-        elif source.path is None and len(source.label) == 2:
-            word, state = source.label
-            known = (word if word in WORDS else None, state if state in STATES else None)
-            recording = make_recording(np.random.default_rng(source.seed), *known)
-        else:
-            return super().load(source)
-        return replace(
-            recording,
-            record=source.record,
-            subject=source.subject or recording.subject,
-            site=source.site or recording.site,
-            label=source.label or recording.label,
-            extras={**recording.extras, **source.extras},
-        )
+    def open(self, source: Source) -> Recording:
+        """Of a file only the stretch that the source names is read; a generated recording's label says what to say and
+        how."""
+        if source.path is not None:
+            return read_audio(source.path, source.start_s, source.stop_s)
+        word, state = source.label if len(source.label) == 2 else ("", "")
+        known = (word if word in WORDS else None, state if state in STATES else None)
+        return crop(make_recording(np.random.default_rng(source.seed), *known), source.start_s, source.stop_s)
 
     def quality(self, recording: Recording) -> dict[str, str]:
         return channel_quality(recording.signals, recording.sensors)

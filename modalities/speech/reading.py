@@ -54,7 +54,7 @@ def read_audio(path: Path | str, start_s: float | None = None, stop_s: float | N
             )  # fmt: skip
         signals = _samples(path, file, first, last)
     names = _SIDES.get(len(signals), tuple(f"channel {i + 1}" for i in range(len(signals))))
-    return Recording(signals, names, rate_hz, "FS", path.stem, start_s=first / rate_hz)
+    return Recording(signals, names, rate_hz, "FS", path.stem)
 
 
 @contextmanager

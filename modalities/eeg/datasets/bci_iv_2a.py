@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ....core.modality import Dataset, Source, Task
-from ..marking import MarkFile, Marking
+from ..marking import Marking, SideFile
 from .layout import find_recordings
 
 IMAGERY_2A = Task("bci-iv-2a", "window", ("left hand", "right hand", "feet", "tongue"))
@@ -26,7 +26,7 @@ def list_bci_iv_2a(root: Path) -> list[Source]:
     for path in find_recordings(root, "bci-iv-2a", ("A0[1-9][TE].gdf",), "A01T.gdf, A01E.gdf, ..."):
         labels = (path.parent / folder / f"{path.stem}.mat" for folder in _LABEL_FOLDERS)
         found = next((file for file in labels if file.is_file()), None) if path.stem.endswith("E") else None
-        file = None if found is None else MarkFile.of(found, path, "mat")
+        file = None if found is None else SideFile.of(found, path, "mat")
         classes = dict(zip(_CUES if file is None else _NUMBERS, IMAGERY_2A.classes, strict=True))
         extras = {"marking": Marking(classes, span_s=_IMAGERY_S, file=file)}
         site = "session 1" if path.stem.endswith("T") else "session 2"

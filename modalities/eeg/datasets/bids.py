@@ -2,7 +2,8 @@
 
 - Subjects are the folders `sub-*`, and must stand in `participants.tsv` where there is one. Its columns `age` and `sex`
   become extras, `group` (or `diagnosis`) the label of all recordings of a person.
-- `*_events.tsv` gives annotations, `*_channels.tsv` bad channels, both of the recording they share their name with.
+- `*_events.tsv` gives annotations, `*_channels.tsv` bad channels and kinds, of the recording whose name they share.
+- `*_electrodes.tsv` gives places to channels that no site's name describes; it holds for all recordings of a folder.
 - Which classes there are only the folder knows, so it has no task of its own: pretrain on it, or write a manifest.
 """
 
@@ -13,7 +14,7 @@ from pathlib import Path
 from ....core.errors import InputError
 from ....core.modality import Dataset, Source
 from ..mark_files import read_tsv
-from ..marking import MarkFile, Marking
+from ..marking import Marking, SideFile
 from ..reading import subject_of
 from .layout import find_recordings
 
@@ -35,14 +36,16 @@ def list_bids(root: Path) -> list[Source]:
         group = next((person[name] for name in _GROUPS if person.get(name, "") not in _NOT_SAID), "")
         extras = {name: person[name] for name in ("age", "sex") if person.get(name, "") not in _NOT_SAID}
         name = path.name[: path.name.rindex("_eeg.")]
-        events, channels = (_beside(path, f"{name}_{kind}.tsv") for kind in ("events", "channels"))
+        beside = {kind: _beside(path, path.with_name(f"{name}_{kind}.tsv")) for kind in ("events", "channels")}
+        electrodes, axes = _measured(path, subject)
+        marking = Marking(file=beside["events"], channels=beside["channels"], electrodes=electrodes, axes=axes)
         sources.append(
             Source(
                 path,
                 record=name,
                 subject=subject,
                 label=(group,) if group else (),
-                extras={**extras, "marking": Marking(file=events, channels=channels)},
+                extras={**extras, "marking": marking},
             )
         )
     return sources
@@ -54,9 +57,17 @@ def _people(table: Path) -> dict[str, dict[str, str]]:
     return {row["participant_id"]: row for row in read_tsv(table, ("participant_id",))}
 
 
-def _beside(path: Path, name: str) -> MarkFile | None:
-    table = path.with_name(name)
-    return MarkFile.of(table, path, "tsv") if table.is_file() else None
+def _measured(path: Path, subject: str) -> tuple[SideFile | None, SideFile | None]:
+    """The table of electrodes of a recording's folder and the description of its axes; the first of several spaces."""
+    tables = sorted(path.parent.glob(f"{subject}*_electrodes.tsv"))
+    if not tables:
+        return None, None
+    axes = tables[0].with_name(tables[0].name.replace("_electrodes.tsv", "_coordsystem.json"))
+    return _beside(path, tables[0]), _beside(path, axes)
+
+
+def _beside(path: Path, file: Path) -> SideFile | None:
+    return SideFile.of(file, path, "tsv") if file.is_file() else None
 
 
 BIDS = Dataset(

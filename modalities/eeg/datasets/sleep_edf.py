@@ -2,7 +2,8 @@
 
 - Stages are those of Rechtschaffen & Kales; 3 and 4 together are N3 of the AASM. Movement time and what was not scored
   have no label.
-- Two nights of a person are one subject. Cassette files begin and end in the day: most of them is wake.
+- Two nights of a person are one subject. Cassette files begin and end in the day: most of them is wake, of which
+  `modality.wake_s` before and after sleep is kept.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from ....core.errors import InputError
 from ....core.modality import Dataset, Source, Task
-from ..marking import MarkFile, Marking
+from ..marking import Marking, SideFile
 from .layout import find_recordings
 
 STAGES = Task("sleep-stage", "window", ("W", "N1", "N2", "N3", "REM"))
@@ -34,7 +35,7 @@ def list_sleep_edf(root: Path) -> list[Source]:
                 "a night needs one hypnogram", source=path, got=f"{len(hypnograms)} files",
                 expected=f"{night}?-Hypnogram.edf",
             )  # fmt: skip
-        marking = Marking(_CLASSES, file=MarkFile.of(hypnograms[0], path, "edf"))
+        marking = Marking(_CLASSES, file=SideFile.of(hypnograms[0], path, "edf"), asleep=STAGES.classes[1:])
         # SC4ssN: subject ss, night N
         sources.append(
             Source(path, night, night[:5], _STUDIES.get(night[:2], ""), extras={"marking": marking}),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ....core.modality import Dataset, Source, Task
-from ..marking import MarkFile, Marking
+from ..marking import Marking, SideFile
 from .layout import find_recordings
 
 ABNORMAL = Task("abnormal", "record", ("normal", "abnormal"))
@@ -44,7 +44,7 @@ def list_tuev(root: Path) -> list[Source]:
     sources = []
     for path in find_recordings(root, "tuev", patterns, "edf/train/aaaaaaar/aaaaaaar_00000001.edf with its .rec, ..."):
         side, person = path.parent.parent.name, path.parent.name
-        file = MarkFile.of(path.with_suffix(".rec"), path, "rec")
+        file = SideFile.of(path.with_suffix(".rec"), path, "rec")
         classes = {str(code): name for code, name in enumerate(EVENTS.classes, 1)}
         sources.append(
             Source(

@@ -1,16 +1,15 @@
 """Cut a recording to `start_s..stop_s`, for manifests whose rows name a stretch of a longer file.
 
 Assumes what `Recording` promises: the last axis of `signals` is time. Annotations move with the signal: points
-outside are dropped, spans are clipped to the stretch. A reader may have opened no more than the stretch
-(`Recording.start_s`); then nothing is left to cut.
+outside are dropped, spans are clipped to the stretch.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from ..errors import InputError
-from ..modality import Annotation, Recording
+from .errors import InputError
+from .recording import Annotation, Recording
 
 
 def crop(recording: Recording, start_s: float | None, stop_s: float | None) -> Recording:
@@ -20,16 +19,16 @@ def crop(recording: Recording, start_s: float | None, stop_s: float | None) -> R
     """
     if start_s is None and stop_s is None:
         return recording
-    samples, opened_s = recording.signals.shape[-1], recording.start_s
-    first = round(max(0.0, (start_s or 0.0) - opened_s) * recording.sfreq_hz)
-    last = samples if stop_s is None else min(samples, round((stop_s - opened_s) * recording.sfreq_hz))
+    samples = recording.signals.shape[-1]
+    first = round((start_s or 0.0) * recording.sfreq_hz)
+    last = samples if stop_s is None else min(samples, round(stop_s * recording.sfreq_hz))
     if first >= last:
         raise InputError(
             "the stretch holds no samples",
             source=recording.record,
             field="start_s, stop_s",
             got=f"{start_s} to {stop_s} s",
-            expected=f"a stretch inside {opened_s:g} to {opened_s + samples / recording.sfreq_hz:g} s",
+            expected=f"a stretch inside 0 to {samples / recording.sfreq_hz:g} s",
             fix="correct the manifest row",
         )
     begin, end = first / recording.sfreq_hz, last / recording.sfreq_hz
@@ -38,7 +37,6 @@ def crop(recording: Recording, start_s: float | None, stop_s: float | None) -> R
         recording,
         signals=recording.signals[..., first:last],
         annotations=tuple(annotation for annotation in moved if annotation is not None),
-        start_s=opened_s + begin,
     )
 
 
