@@ -128,7 +128,9 @@ class TestSearch:
         assert quantizer.encode(torch.zeros(0, 6)).shape == (0, 3)
 
     def test_the_order_follows_the_energy(self):
-        centres = torch.randn(3, 8, 4) * torch.tensor([1.0, 3.0, 2.0]).view(3, 1, 1)
+        centres = torch.randn(3, 8, 4, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 3.0, 2.0]).view(
+            3, 1, 1
+        )
         assert Tables.of(centres).order == (1, 2, 0)
 
 
