@@ -32,7 +32,7 @@ def attention_maps(encoder: Encoder, batch: PatchSequence) -> Tensor:
 
     def keep(layer: torch.nn.Module, given: tuple[Any, ...]) -> None:
         assert isinstance(layer, Attention)
-        x, bias, rotation = given  # as a block calls it
+        x, bias, rotation, _ = given  # as a block calls it; encoders answer for every patch
         q, k, _ = layer.split(x, rotation)
         score = (q @ k.transpose(-1, -2)).float() * q.shape[-1] ** -0.5
         maps.append((score if bias is None else score + bias).softmax(dim=-1))
