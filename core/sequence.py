@@ -173,7 +173,7 @@ class PatchSequence:
         shape = coords.shape[:2]
         device = coords.device
         zeros = torch.zeros(shape, dtype=torch.long, device=device)
-        unknown = {
+        unknown: dict[str, Any] = {
             name: torch.as_tensor(rows.pop(name), device=device) if name in rows
             else torch.full(shape[:1], -1, dtype=torch.long, device=device)
             for name in _ROW_FIELDS

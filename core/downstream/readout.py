@@ -130,5 +130,5 @@ def last_layers(encoded: Encoded, *, normed: bool = True) -> Tensor:
     if len(encoded.layers) < 2:
         return encoded.tokens
     width = encoded.tokens.shape[-1]
-    normed = [torch.nn.functional.layer_norm(layer.float(), (width,)) for layer in encoded.layers]
-    return torch.stack(normed).mean(dim=0)
+    alike = [torch.nn.functional.layer_norm(layer.float(), (width,)) for layer in encoded.layers]
+    return torch.stack(alike).mean(dim=0)
