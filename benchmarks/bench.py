@@ -6,6 +6,8 @@ alone and the machine's changing speed hits both sides alike. Ratios are taken r
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import re
 import statistics
 import subprocess
@@ -13,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def serve(step: Callable[[], object], steps: int, warmup: int = 2) -> None:
@@ -28,6 +31,27 @@ def serve(step: Callable[[], object], steps: int, warmup: int = 2) -> None:
             step()
         seconds = (time.perf_counter() - start) / steps
         print(f"{seconds} {peak_mib()}", flush=True)
+
+
+def pretraining_step(
+    objective: Any, optimizer: Any, data: Any, seed: int, mixed: Callable[[], Any] = contextlib.nullcontext
+) -> Callable[[], None]:
+    """One step of pretraining on the same batch each time, as the training room does it.
+
+    mixed: makes the context of the forward pass.
+    """
+    done = itertools.count()
+
+    def step() -> None:
+        number = next(done)
+        with mixed():
+            loss = objective(data, seed, number, taps=False).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        objective.after_step(number)
+
+    return step
 
 
 def peak_mib() -> float:

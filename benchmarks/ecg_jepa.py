@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import sys
 from pathlib import Path
 
 import torch
-from bench import Contestant, alternate, serve, table
+from bench import Contestant, alternate, pretraining_step, serve, table
 
 TOKENS, SAMPLES, LEADS = 200, 25, 12
 
@@ -47,18 +48,8 @@ def ours(batch: int, precision: str, predictor_depth: int):
     data = PatchSequence.build(
         spec, coords, values=torch.randn(batch, TOKENS, LEADS * SAMPLES), window=torch.arange(batch)
     )
-    state = {"step": 0}
-
-    def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            loss = objective(data, 0, state["step"], taps=False).loss
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        objective.after_step(state["step"])
-        state["step"] += 1
-
-    return step
+    mixed = functools.partial(torch.autocast, "cpu", torch.bfloat16, enabled=precision == "bf16")
+    return pretraining_step(objective, optimizer, data, 0, mixed)
 
 
 def peer(checkout: Path, batch: int, precision: str):

@@ -30,7 +30,7 @@ from pathlib import Path
 import dbeta
 import numpy as np
 import torch
-from bench import Contestant, alternate, serve, table
+from bench import Contestant, alternate, pretraining_step, serve, table
 from flops import flops
 from omnipatch.core.batching import collate
 from omnipatch.core.modality import Recording
@@ -86,18 +86,7 @@ def ours(settings: Settings, mode: str, batch: int) -> tuple[nn.Module, Step]:
         )
     objective = Objective.from_config(recipe.objective, data.spec, encoder)
     objective.augment, objective.total_steps = modality.augment, recipe.trainer.max_steps
-    optimizer = build_adamw(objective, recipe.optimizer)
-    done = 0
-
-    def step() -> None:
-        nonlocal done
-        objective(data, recipe.seed, done, taps=False).loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        objective.after_step(done)
-        done += 1
-
-    return encoder, step
+    return encoder, pretraining_step(objective, build_adamw(objective, recipe.optimizer), data, recipe.seed)
 
 
 def encoder_step(

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import vjepa
-from bench import Contestant, alternate, serve, table
+from bench import Contestant, alternate, pretraining_step, serve, table
 from flops import flops
 from omnipatch.core.batching import collate
 from omnipatch.core.modality import Window
@@ -85,17 +85,7 @@ def ours(settings: Settings, batch: int) -> tuple[list[nn.Module], Step]:
     encoder = fresh_encoder(recipe.encoder, data.spec, 0)
     objective = Objective.from_config(recipe.objective, data.spec, encoder)
     objective.augment, objective.total_steps = modality.augment, recipe.trainer.max_steps
-    optimizer = build_adamw(objective, recipe.optimizer)
-    done = 0
-
-    def step() -> None:
-        nonlocal done
-        objective(data, recipe.seed, done, taps=False).loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        objective.after_step(done)
-        done += 1
-
+    step = pretraining_step(objective, build_adamw(objective, recipe.optimizer), data, recipe.seed)
     return [encoder, objective.heads], step
 
 

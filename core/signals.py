@@ -1,4 +1,4 @@
-"""What every sampled signal needs before a modality's own preprocessing: its gaps filled, another rate.
+"""What every sampled signal needs around a modality's own preprocessing: its gaps filled or left out, another rate.
 
 Resampling is polyphase: MNE's default, in the frequency domain, came out half a sample late.
 """
@@ -11,6 +11,13 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from .errors import InputError
+
+
+def mean_of_present(x: np.ndarray) -> np.ndarray:
+    """Mean over the first axis of the numbers that are finite; NaN where none is."""
+    there = np.isfinite(x)
+    count = there.sum(axis=0)
+    return np.where(count, np.where(there, x, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
 def fill_gaps(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -35,6 +35,11 @@ class Interval:
     low: float
     high: float
 
+    def plain(self, mean: str = "mean", low: str = "ci_low", high: str = "ci_high") -> dict[str, float | None]:
+        """By the names of an entry; None where it is not known, for JSON has no NaN."""
+        values = {mean: self.mean, low: self.low, high: self.high}
+        return {name: None if np.isnan(value) else value for name, value in values.items()}
+
 
 def resample_counts(holds: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """[resample, subject] how often each subject was drawn, with replacement.

@@ -19,9 +19,10 @@ import numpy as np
 from ..config import Recipe
 from ..errors import InputError
 from ..modality import Modality, SensorLoss, Source
-from .bootstrap import Bootstrap, Interval
+from .bootstrap import Bootstrap
 from .rows import Evaluation, Row
 from .scoring import row_metrics
+from .tables import line_table
 
 if TYPE_CHECKING:
     from ..data.splits import Split
@@ -100,8 +101,8 @@ def sensor_curve(evaluation: Evaluation, resamples: int = 1000, seed: int = 0) -
                 entries.append(
                     {
                         **head, "metric": metric, "dropped": dropped,
-                        **_numbers(bootstrap.interval(lost, metric), "mean", "ci_low", "ci_high"),
-                        **_numbers(bootstrap.difference(lost, line, metric), "change", "change_low", "change_high"),
+                        **bootstrap.interval(lost, metric).plain(),
+                        **bootstrap.difference(lost, line, metric).plain("change", "change_low", "change_high"),
                         "worst": _worst(runs, metric, len(draws)),
                         "missing": _missing(evaluation, line, dropped), "n": len(runs),
                     }
@@ -111,14 +112,7 @@ def sensor_curve(evaluation: Evaluation, resamples: int = 1000, seed: int = 0) -
 
 def curve_table(curve: list[dict[str, Any]], metric: str) -> tuple[list[str], list[list[str]]]:
     """Header and lines of the table on screen: the change of a metric with so many sensors lost, its worst draw."""
-    lost = sorted({entry["dropped"] for entry in curve})
-    lines: dict[tuple[str, str, float], dict[int, str]] = {}
-    for entry in curve:
-        if entry["metric"] == metric:
-            line = (entry["model"], entry["protocol"], entry["label_fraction"])
-            lines.setdefault(line, {})[entry["dropped"]] = _cell(entry)
-    head = ["model", "protocol", "labels", *(f"without {n}" for n in lost)]
-    return head, [[m, p, f"{f:.0%}", *(cells.get(n, "") for n in lost)] for (m, p, f), cells in lines.items()]
+    return line_table([e for e in curve if e["metric"] == metric], "dropped", "without {}", _cell)
 
 
 def _cell(entry: dict[str, Any]) -> str:
@@ -129,11 +123,6 @@ def _cell(entry: dict[str, Any]) -> str:
 
 def _named(protocol: str, dropped: int) -> str:
     return f"{protocol} without {dropped}"
-
-
-def _numbers(interval: Interval, *names: str) -> dict[str, float | None]:
-    values = (interval.mean, interval.low, interval.high)
-    return {name: None if np.isnan(value) else value for name, value in zip(names, values, strict=True)}
 
 
 def _worst(runs: list[Row], metric: str, draws: int) -> float:

@@ -96,7 +96,7 @@ class ItemHead(nn.Module):
     ) -> None:
         super().__init__()
         n_side = len(side.mean)
-        self.readout, self.pool, self.normed = readout, AttentivePool(width, radius), readout.normed
+        self.readout, self.pool = readout, AttentivePool(width, radius)
         size = readout.size(width) + QUERIES * width
         self.norm = nn.LayerNorm(size)
         self.tokens = nn.Linear(size, HIDDEN)
@@ -112,6 +112,11 @@ class ItemHead(nn.Module):
         self.linear: nn.Linear | None = None  # readout to logits, see `begin`
         self.register_buffer("side_mean", torch.from_numpy(side.mean))
         self.register_buffer("side_std", torch.from_numpy(side.std))
+
+    @property
+    def normed(self) -> bool:
+        """Whether tokens are read as the encoder's last norm leaves them."""
+        return self.readout.normed
 
     def begin(self, tokens: Tensor, bias: Tensor, side: Tensor) -> None:
         """Give the readout a linear path to the logits, and both linear paths their start.

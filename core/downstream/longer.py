@@ -11,13 +11,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.special import expit, softmax
 
 from ..config import Recipe
 from ..errors import InputError
 from .bootstrap import Bootstrap
 from .rows import Evaluation, Prediction, Row
 from .scoring import row_metrics
-from .targets import is_multilabel
+from .tables import line_table
+from .targets import indicators, is_multilabel
 
 METRICS = ("auroc", "balanced_accuracy", "macro_f1")
 _LEAST = 1e-6  # no window is so sure that the others do not count
@@ -40,16 +42,14 @@ def longer_decisions(prediction: Prediction, start_s: np.ndarray, seconds: float
     _, first, owner = np.unique(stretch, axis=0, return_index=True, return_inverse=True)
     owner, windows = owner.reshape(-1), np.bincount(owner.reshape(-1))
     several = is_multilabel(prediction.label)
-    classes = prediction.probability.shape[1]
-    truth = prediction.label if several else np.eye(classes)[prediction.label]
-    odds = np.log(np.clip(prediction.probability, _LEAST, 1.0))
-    odds = odds - np.log(np.clip(1.0 - prediction.probability, _LEAST, 1.0)) if several else odds
+    truth = indicators(prediction.label, prediction.probability.shape[1])
+    p = np.clip(prediction.probability, _LEAST, 1.0)
+    odds = np.log(p) - np.log(np.clip(1.0 - p, _LEAST, 1.0)) if several else np.log(p)
     truth, odds = (_mean(x, owner, windows) for x in (truth, odds))
     if several:
-        label, probability = (truth > 0.5).astype(np.float32), 1.0 / (1.0 + np.exp(-odds))
+        label, probability = (truth > 0.5).astype(np.float32), expit(odds)
     else:
-        label, probability = truth.argmax(axis=1), np.exp(odds - odds.max(axis=1, keepdims=True))
-        probability = probability / probability.sum(axis=1, keepdims=True)
+        label, probability = truth.argmax(axis=1), softmax(odds, axis=1)
     kept = 2 * windows >= windows.max(initial=0)
     origin = {name: getattr(prediction, name)[first][kept] for name in ("subject", "record", "item")}
     return Prediction(label[kept], probability[kept], **origin)
@@ -67,24 +67,19 @@ def longer_table(evaluation: Evaluation, resamples: int = 1000, seed: int = 0) -
         for line in longer.lines():
             head = dict(zip(("model", "protocol", "label_fraction"), line, strict=True))
             for metric in (m for m in METRICS if any(m in row.metrics for row in longer.runs(*line))):
-                found = bootstrap.interval(line, metric)
-                numbers = {"mean": found.mean, "ci_low": found.low, "ci_high": found.high}
-                numbers = {name: None if np.isnan(value) else value for name, value in numbers.items()}
+                numbers = bootstrap.interval(line, metric).plain()
                 entries.append(head | {"metric": metric, "seconds": seconds, **numbers, "n": len(longer.runs(*line))})
     return entries
 
 
 def decisions_table(table: list[dict[str, Any]], metric: str) -> tuple[list[str], list[list[str]]]:
     """Header and lines of the table on screen: a metric of each line at each length."""
-    lengths = sorted({entry["seconds"] for entry in table})
-    lines: dict[tuple[str, str, float], dict[float, str]] = {}
-    for entry in table:
-        if entry["metric"] == metric:
-            line = (entry["model"], entry["protocol"], entry["label_fraction"])
-            interval = "" if entry["ci_low"] is None else f" [{entry['ci_low']:.3f}, {entry['ci_high']:.3f}]"
-            lines.setdefault(line, {})[entry["seconds"]] = f"{entry['mean']:.3f}{interval}"
-    head = ["model", "protocol", "labels", *(f"{seconds:g} s" for seconds in lengths)]
-    return head, [[m, p, f"{f:.0%}", *(cells.get(s, "") for s in lengths)] for (m, p, f), cells in lines.items()]
+    return line_table([e for e in table if e["metric"] == metric], "seconds", "{:g} s", _cell)
+
+
+def _cell(entry: dict[str, Any]) -> str:
+    interval = "" if entry["ci_low"] is None else f" [{entry['ci_low']:.3f}, {entry['ci_high']:.3f}]"
+    return f"{entry['mean']:.3f}{interval}"
 
 
 def _mean(x: np.ndarray, owner: np.ndarray, windows: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import expit, logit, softmax
 
 from .targets import indicators, is_multilabel
 
@@ -23,14 +24,14 @@ def balanced_offsets(probability: np.ndarray, label: np.ndarray) -> np.ndarray:
     A class that none of the items has, or that all have, keeps its place.
     """
     classes = probability.shape[1]
-    truth = indicators(label, classes)
+    truth, several = indicators(label, classes), is_multilabel(label)
     known = truth.any(axis=0) & ~truth.all(axis=0)
     if not known.any():
         return np.zeros(classes)
 
     def loss(offsets: np.ndarray) -> tuple[float, np.ndarray]:
-        p = moved(probability, np.where(known, offsets, 0.0), several=is_multilabel(label))
-        if is_multilabel(label):
+        p = moved(probability, np.where(known, offsets, 0.0), several=several)
+        if several:
             share = truth.mean(axis=0)
             w = np.where(truth > 0, 0.5 / np.maximum(share, _LEAST), 0.5 / np.maximum(1 - share, _LEAST)) / len(truth)
             right = np.where(truth > 0, p, 1.0 - p)
@@ -46,8 +47,4 @@ def balanced_offsets(probability: np.ndarray, label: np.ndarray) -> np.ndarray:
 def moved(probability: np.ndarray, offsets: np.ndarray, *, several: bool) -> np.ndarray:
     """[item, class] probabilities with offsets [class] added to their logarithms (`several`: to their log-odds)."""
     p = np.clip(probability.astype(np.float64), _LEAST, 1.0 - _LEAST)
-    if several:
-        return 1.0 / (1.0 + np.exp(-(np.log(p) - np.log1p(-p) + offsets)))
-    logits = np.log(p) + offsets
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)
+    return expit(logit(p) + offsets) if several else softmax(np.log(p) + offsets, axis=1)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from .bootstrap import Bootstrap, Interval
+from .bootstrap import Bootstrap
 from .rows import Evaluation
 
 # what pretraining must beat: the same encoder untrained under the same protocol; the same schedule from scratch
@@ -46,7 +45,7 @@ class _Summary:
             model, protocol, fraction = line
             for metric in _metrics(rows):
                 head = {"model": model, "protocol": protocol, "label_fraction": fraction, "metric": metric}
-                out.append({**head, **_numbers(self.bootstrap.interval(line, metric)), "n": len(rows)})
+                out.append({**head, **self.bootstrap.interval(line, metric).plain(), "n": len(rows)})
         return out
 
     def differences(self) -> list[dict[str, Any]]:
@@ -59,14 +58,9 @@ class _Summary:
             other = (str(control), protocol, fraction)
             for metric in _metrics(self.evaluation.runs(*line)):
                 head = {"protocol": protocol, "control": control, "label_fraction": fraction, "metric": metric}
-                out.append({**head, **_numbers(self.bootstrap.difference(line, other, metric))})
+                out.append({**head, **self.bootstrap.difference(line, other, metric).plain()})
         return out
 
 
 def _metrics(rows) -> list[str]:
     return list(dict.fromkeys(metric for row in rows for metric in row.metrics))
-
-
-def _numbers(interval: Interval) -> dict[str, float | None]:
-    values = {"mean": interval.mean, "ci_low": interval.low, "ci_high": interval.high}
-    return {name: None if math.isnan(value) else value for name, value in values.items()}  # JSON has no NaN

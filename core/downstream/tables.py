@@ -6,6 +6,7 @@ mostly measures that subject. Both tables make this visible instead of hiding it
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,23 @@ from .scoring import row_metrics
 from .targets import indicators
 
 Line = tuple[str, str, float]
+
+
+def line_table(
+    entries: Iterable[dict[str, Any]], column: str, title: str, cell: Callable[[dict[str, Any]], str]
+) -> tuple[list[str], list[list[str]]]:
+    """Header and lines of a table on screen: a line of the summary each, beside it `cell(entry)` by `entry[column]`.
+
+    title: format of a column's title.
+    """
+    listed = list(entries)
+    columns = sorted({entry[column] for entry in listed})
+    lines: dict[Line, dict[Any, str]] = {}
+    for entry in listed:
+        line = (entry["model"], entry["protocol"], entry["label_fraction"])
+        lines.setdefault(line, {})[entry[column]] = cell(entry)
+    head = ["model", "protocol", "labels", *map(title.format, columns)]
+    return head, [[m, p, f"{f:.0%}", *(cells.get(c, "") for c in columns)] for (m, p, f), cells in lines.items()]
 
 
 def by_record(evaluation: Evaluation, line: Line) -> list[dict[str, Any]]:

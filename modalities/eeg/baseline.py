@@ -23,6 +23,7 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...core.modality import Recording, Source
+from ...core.signals import mean_of_present
 from .montage import places_of
 from .preprocess import PreprocessConfig, preprocess, robust_spread
 from .tokens import TokenShape, described
@@ -110,8 +111,8 @@ def measure(
                 for name, content in zip(recording.sensors, described(kind, values, places, shape), strict=True):
                     of.setdefault(name, []).append(content)
             features.append(hand(values, recording)[None])
-    means = {kind: {name: _mean(parts) for name, parts in of.items()} for kind, of in contents.items()}
-    return Baseline(means, spread_uv, _mean(features))
+    means = {kind: {name: _joined(parts) for name, parts in of.items()} for kind, of in contents.items()}
+    return Baseline(means, spread_uv, _joined(features))
 
 
 def _spreads(recordings: Sequence[Recording], config: PreprocessConfig) -> dict[str, float]:
@@ -125,12 +126,9 @@ def _spreads(recordings: Sequence[Recording], config: PreprocessConfig) -> dict[
     return {name: float(robust_spread(np.concatenate(signals)[None])[0]) for name, signals in found.items()}
 
 
-def _mean(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Mean over the first axis of all parts together, missing numbers aside; NaN where all are missing."""
-    x = np.concatenate(parts)
-    there = np.isfinite(x)
-    count = there.sum(axis=0)
-    return np.where(count, np.where(there, x, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan).astype(np.float32)
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean over the first axis of all parts together."""
+    return mean_of_present(np.concatenate(parts)).astype(np.float32)
 
 
 def key(sources: Sequence[Source]) -> tuple[Any, ...]:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ...core.signals import mean_of_present
 from .neighbours import nearest, neighbourhoods, reading_order
 
 # a place gets the number of the cell of this grid in which it lies: the same electrode has the same number in every
@@ -73,7 +74,7 @@ class TubeletLayout:
         site = nearest(places, self._sites)
         made = np.full((len(self._place), content.shape[1], self.slots, content.shape[2]), np.nan, np.float32)
         for i in np.unique(site):
-            made[self._unit[i], :, self._slot[i]] = _mean(content[site == i])
+            made[self._unit[i], :, self._slot[i]] = mean_of_present(content[site == i])
         return Units(made, self._place, np.arange(len(self._place)))
 
 
@@ -82,12 +83,3 @@ def place_number(places: np.ndarray) -> np.ndarray:
     # rounded, not cut: the midline must not fall on an edge of cells
     cell = np.rint((np.clip(places, -1.0, 1.0) + 1.0) * (_CELLS / 2)).astype(np.int64)
     return (cell[:, 0] * (_CELLS + 1) + cell[:, 1]) * (_CELLS + 1) + cell[:, 2]
-
-
-def _mean(content: np.ndarray) -> np.ndarray:
-    """[channel, stretch, value] -> [stretch, value] over the channels that were recorded, NaN where none was."""
-    if len(content) == 1:
-        return content[0]
-    there = np.isfinite(content)
-    count = there.sum(axis=0)
-    return np.where(count, np.where(there, content, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)

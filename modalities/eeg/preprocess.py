@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from ...core.errors import InputError, nearest
-from ...core.signals import fill_gaps, resample
+from ...core.signals import fill_gaps, mean_of_present, resample
 from .artefacts import reject
 from .channels import canonical_channel, parse_channel
 from .filters import NOTCH_WIDTH_HZ, band_pass, nearest_samples
@@ -97,9 +97,7 @@ def rereference(x: np.ndarray, sensors: Sequence[str], reference: str) -> np.nda
     channels = [parse_channel(name) for name in sensors]
     electrodes = [i for i, channel in enumerate(channels) if channel is None or not channel.cathode]
     if reference == "average":
-        with np.errstate(invalid="ignore"):
-            count = np.isfinite(x[electrodes]).sum(axis=0)
-            against = np.where(count, np.nansum(x[electrodes], axis=0) / np.maximum(count, 1), np.nan)
+        against = mean_of_present(x[electrodes])
     else:
         name = canonical_channel(reference)
         if name is None or name not in sensors:

@@ -19,7 +19,7 @@ import numpy as np
 
 from ...core.errors import InputError
 from ...core.modality import Recording
-from ...core.signals import fill_gaps, resample
+from ...core.signals import fill_gaps, mean_of_present, resample
 from .mel import MelShape, log_mel
 from .quality import is_silent
 
@@ -100,11 +100,7 @@ def one_channel(recording: Recording, channel: str) -> np.ndarray:
             "more than two channels", source=recording.record, got=len(x), expected="one or two to mix",
             fix=f"choose one by --modality.channel {names[0]!r}",
         )  # fmt: skip
-    if len(x) == 1:
-        return x[0]
-    present = np.isfinite(x)
-    total, count = np.where(present, x, 0.0).sum(axis=0), present.sum(axis=0)
-    return np.where(count, total / np.maximum(count, 1), np.nan)
+    return x[0] if len(x) == 1 else mean_of_present(x)
 
 
 def sounding(power: np.ndarray, config: PreprocessConfig) -> tuple[int, int]:
