@@ -1,16 +1,13 @@
-"""Tokens of sound: rates, missing numbers, the way back; and views that keep the label."""
+"""Tokens of sound: rates, missing numbers and the way back."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omnipatch.core.batching import collate, pad
+from omnipatch.core.batching import pad
 from omnipatch.core.errors import InputError
-from omnipatch.core.rng import RowRandom
-from omnipatch.modalities.speech.augment import _other_throat, augment_tokens
 from omnipatch.modalities.speech.tokens import frames_of, make_tokens, spectra, token_spec
 
 SPEC = token_spec(bands=40, frames=4, hop_s=0.01)
@@ -63,42 +60,3 @@ def test_less_than_half_a_token_is_invalid():
 def test_another_number_of_bands_is_refused():
     with pytest.raises(InputError, match="got 39, expected 40"):
         make_tokens(noise(8)[:39], SPEC)
-
-
-class TestViews:
-    def batch(self, rows=64, frames=80):
-        made = collate([make_tokens(noise(frames, i), SPEC) for i in range(rows)])
-        return made.replace(window=torch.arange(rows))
-
-    def test_a_throat_moves_the_spectrum_along_the_bands(self):
-        x = torch.arange(10.0).view(1, 1, 10, 1)
-        up = _other_throat(x, torch.tensor([[1.5]])).flatten()
-        torch.testing.assert_close(up, torch.tensor([1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.0, 9.0]))
-        torch.testing.assert_close(_other_throat(x, torch.zeros(1, 1)), x)
-
-    def test_most_is_kept(self):
-        batch = self.batch()
-        view = augment_tokens(batch, RowRandom(0, 0, batch.window))
-        tokens = view.valid.float().mean(dim=1)
-        assert 0.8 <= tokens.min() < 0.9 < tokens.max()
-        numbers = view.values[view.valid].isfinite().float().mean()
-        assert 0.85 < numbers < 0.99
-
-    def test_lost_tokens_are_one_stretch(self):
-        batch = self.batch()
-        view = augment_tokens(batch, RowRandom(0, 0, batch.window))
-        changes = (view.valid != view.valid.roll(1, dims=1)).sum(dim=1)
-        assert set(changes.tolist()) <= {0, 2}
-
-    def test_order_of_time_is_kept(self):
-        batch = self.batch()
-        view = augment_tokens(batch, RowRandom(0, 0, batch.window))
-        torch.testing.assert_close(view.coords, batch.coords)
-
-    def test_a_token_of_few_bands_is_never_emptied(self):
-        batch = self.batch()
-        values = batch.values.view(*batch.valid.shape, 40, 4).clone()
-        values[:, :, :39] = torch.nan
-        batch = batch.replace(values=values.flatten(2))
-        view = augment_tokens(batch, RowRandom(0, 0, batch.window))
-        assert view.values[view.valid].isfinite().any(dim=-1).all()

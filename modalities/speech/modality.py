@@ -13,7 +13,7 @@ from ...core.errors import InputError
 from ...core.modality import Dataset, Modality, Recording, Source, Task, Window
 from ...core.rng import RowRandom
 from ...core.sequence import PatchSequence, SequenceSpec
-from .augment import augment_tokens
+from .augment import AugmentConfig, augment_tokens
 from .datasets import DATASETS
 from .datasets import TASKS as DATASET_TASKS
 from .demo import STATES, WORDS, demo_sources, make_recording
@@ -26,8 +26,8 @@ from .tokens import frames_of, make_tokens, spectra, token_spec
 
 
 @dataclass(frozen=True)
-class SpeechConfig(PreprocessConfig):
-    """Preprocessing and tokens of the speech adapter; saved with the weights."""
+class SpeechConfig(AugmentConfig, PreprocessConfig):
+    """Preprocessing, tokens and views of the speech adapter; saved with the weights."""
 
     window_s: float = 2.0  # longest window; a shorter recording is one shorter window
     stride_s: float = 2.0  # distance of windows
@@ -35,6 +35,7 @@ class SpeechConfig(PreprocessConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_augment()
         for name in ("window_s", "stride_s", "token_hz"):
             if getattr(self, name) <= 0:
                 raise InputError("must be positive", source=f"modality.{name}", got=getattr(self, name))
@@ -113,7 +114,7 @@ class Speech(Modality):
         return [spectrum[None] for spectrum in spectra(sequence)]
 
     def augment(self, batch: PatchSequence, rng: RowRandom) -> PatchSequence:
-        return augment_tokens(batch, rng)
+        return augment_tokens(batch, rng, self.config, self.config)
 
     def maskers(self) -> dict[str, dict[str, Any]]:
         return {"span": {"name": "span", "span": 0.2}, "random": {"name": "random"}}

@@ -1,0 +1,98 @@
+"""Warps of the frequency and of the time axis of log-mel: another vocal tract, another pace.
+
+- Vocal tract length perturbation (Jaitly & Hinton 2013): frequencies are multiplied by a factor, as a shorter or a
+  longer tract does, up to a corner; from there a straight line leads to the end of the band. That end is where a
+  recording itself ends, so what was not recorded stays unrecorded.
+- Pace: frames are resampled around the middle of what is present. Faster speech is shorter, its tokens fewer; of
+  slower speech both ends are lost, as a window cannot grow.
+
+Numbers between bands or frames are interpolated linearly; what touches a missing number is missing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from ...core.sequence import PatchSequence
+from .mel import MelShape
+
+CORNER = 0.8  # share of the band over which the factor holds
+
+
+def other_tract(x: Tensor, factor: Tensor, shape: MelShape) -> Tensor:
+    """[row, n, band, frame] as if each row's resonances lay [row, 1] times higher. Padding must be NaN."""
+    hertz = torch.from_numpy(shape.edges_hz[1:-1].astype(np.float32)).to(x.device)
+    recorded = torch.isfinite(x).any(dim=3).any(dim=1)
+    end = torch.where(recorded, hertz, hertz[0]).amax(dim=1, keepdim=True)
+    source = warped(hertz.expand(len(x), -1), 1.0 / factor, end)
+    low, high = (torch.log1p(f / 700.0) for f in (hertz[0], hertz[-1]))
+    place = (torch.log1p(source / 700.0) - low) / (high - low).clamp(min=1e-6) * (len(hertz) - 1)
+    # a band that stays must not touch the one above it by rounding, which may be missing
+    place = torch.where((place - place.round()).abs() < 1e-3, place.round(), place)
+    return between(x, place[:, None, :, None], dim=2)
+
+
+def warped(hertz: Tensor, factor: Tensor, end: Tensor) -> Tensor:
+    """Times `factor` up to the corner, then straight to `end`, which stays; so does what is beyond."""
+    reached = CORNER * end * factor.clamp(max=1.0)
+    corner = reached / factor
+    upper = end - (end - reached) / (end - corner).clamp(min=1e-6) * (end - hertz)
+    return torch.where(hertz >= end, hertz, torch.where(hertz <= corner, factor * hertz, upper))
+
+
+def other_pace(batch: PatchSequence, x: Tensor, pace: Tensor) -> tuple[Tensor, Tensor]:
+    """[row, n, band, frame] as if spoken [row, 1] times faster, and [row, n] which tokens that leaves valid.
+
+    A row that would have nothing left stays as it is. Tokens lie on a grid of time, wherever they stand in the row.
+    """
+    size, step = x.shape[3], batch.spec.axis_scales[0]
+    at = (batch.coords[..., 0].masked_fill(~batch.valid, 0.0) / step - 0.5).round().long().clamp(min=0)
+    count = int(at.max()) + 1 if at.numel() else 0
+    grid = x.new_full((len(x), count + 1, *x.shape[2:]), torch.nan)
+    # padding goes to a place of its own behind the last
+    place = torch.where(batch.valid, at, count)
+    rows = torch.arange(len(x), device=x.device).unsqueeze(1)
+    grid[rows, place] = x
+    frames = rearrange(grid[:, :count], "row n band frame -> row band (n frame)")
+    first, last = _stretch(torch.isfinite(frames).any(dim=1))
+    length = last - first
+    lost = (length * (1.0 - pace)).clamp(min=0.0) / 2  # at each end of what is slower than a window can hold
+    frame = torch.arange(frames.shape[-1], device=x.device)
+    wanted = first + lost + (frame + 0.5 - first) * pace - 0.5
+    inside = (wanted >= first - 0.5) & (wanted <= last - 0.5)
+    wanted = wanted.maximum(first).minimum(last - 1).masked_fill(~inside, torch.nan)
+    moved = rearrange(between(frames, wanted.unsqueeze(1), dim=2), "row band (n frame) -> row n band frame", frame=size)
+    recorded = torch.isfinite(moved).any(dim=2).float().mean(dim=-1) >= 0.5
+    valid = batch.valid & recorded[rows, at]
+    kept = valid.any(dim=1, keepdim=True)
+    made = moved[rows, at].masked_fill(~valid[..., None, None], torch.nan)
+    return torch.where(kept[..., None, None], made, x), torch.where(kept, valid, batch.valid)
+
+
+def between(x: Tensor, place: Tensor, dim: int) -> Tensor:
+    """Numbers of x at fractional places along an axis, the nearest end beyond it, NaN at a place that is NaN.
+
+    place: of one size along `dim`, broadcast along the others.
+    """
+    size = x.shape[dim]
+    shape = list(x.shape)
+    shape[dim] = place.shape[dim]
+    known = torch.isfinite(place)
+    place = torch.where(known, place, 0.0).clamp(0, size - 1)
+    low = place.floor().long().clamp(max=max(0, size - 2))
+    part = place - low
+    below, above = (torch.gather(x, dim, i.expand(shape)) for i in (low, (low + 1).clamp(max=size - 1)))
+    # at a whole place a missing neighbour has no say
+    found = torch.where(part == 0, below, torch.where(part == 1, above, torch.lerp(below, above, part)))
+    return found.masked_fill(~known, torch.nan)
+
+
+def _stretch(present: Tensor) -> tuple[Tensor, Tensor]:
+    """[row, 1] first present frame of [row, frame] and the one after the last."""
+    number = torch.arange(present.shape[1], device=present.device)
+    first = torch.where(present, number, present.shape[1]).amin(dim=1, keepdim=True)
+    last = torch.where(present, number + 1, 0).amax(dim=1, keepdim=True)
+    return first.minimum(last).float(), last.float()
