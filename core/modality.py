@@ -95,8 +95,9 @@ class Window:
 class Task:
     """What fine-tuning and evaluation predict.
 
-    unit: "event" (a label at a point, read from tokens around it), "window", "record" (windows averaged), or "dense"
-        (a label at every `step` of the first axis, scored by where its segments begin and end).
+    unit: "event" (a label at a point, read from tokens around it), "window", "record" (windows averaged), "subject" (a
+        decision a person: all windows of all recordings averaged), or "dense" (a label at every `step` of the first
+        axis, scored by where its segments begin and end).
     classes: names in the order of the integer codes.
     multilabel: several classes may hold at once (labels become 0/1 vectors).
     offsets: for events and dense labels, distances along the first axis at which tokens are read around the point.

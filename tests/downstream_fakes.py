@@ -33,6 +33,7 @@ class FakeStore:
         self.sites, self.site_code = ("",), np.zeros(n, np.int64)
         self.window_ids, self.fixed_split = np.arange(n) + 1000, np.full(n, "")
         self.lengths = np.full(n, 2 * patches)
+        self.start_s = np.tile(np.arange(windows) // 2 * 5.0, subjects)  # of two records, in turn
         time = np.tile(np.arange(patches) * 0.1 + 0.05, 2)
         lead = np.repeat([0.0, 1.0], patches)
         self.coords = np.stack([time, lead], axis=1).astype(np.float32)
@@ -48,6 +49,8 @@ class FakeStore:
                 places, labels = np.zeros(1), rng.choice(3, 1)
                 if unit == "record":
                     labels[:] = self.record_code[w] % 3
+                elif unit == "subject":
+                    labels[:] = self.subject_code[w] % 3
             for place, c in zip(places, labels, strict=True):
                 here = np.abs(time - place) < 0.1 if unit == "event" else np.ones(len(time), bool)
                 values[w, here] += signal * shapes[c]

@@ -81,7 +81,7 @@ def test_trained_heads_are_pooled_and_nothing_else():
 
 
 def test_the_hand_learner_is_trained_once_a_seed(monkeypatch):
-    from omnipatch.core.downstream import evaluate as module
+    from omnipatch.core.downstream import session as module
 
     calls, learners = [], module.hand_learners
     monkeypatch.setattr(

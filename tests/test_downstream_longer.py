@@ -49,7 +49,6 @@ def test_several_labels_are_judged_one_by_one():
 
 def test_decisions_grow_surer_with_their_length():
     store = FakeStore(subjects=12, windows=24, unit="record", noise=2.0, signal=0.4)
-    store.start_s = np.tile(np.repeat(np.arange(12), 2) * 5.0, 12)
     store._items = replace(store.items(), unit="window")
     recipe = Recipe(
         probe=ProbeConfig(linear_c=(0.01,)),

@@ -24,7 +24,8 @@ class Items:
     label: [item] int64, or [item, class] float32 of 0/1 for a multi-label task.
     features: [item, f] float32 side features. hand: [item, h] float32 hand-made features, NaN = not available.
     subject, record: [item] int64 codes of the store, -1 = unknown.
-    unit: "event", "window", "record" (scores of a record's windows are averaged) or "dense". classes: in code order.
+    unit: "event", "window", "record" or "subject" (scores of all windows of either are averaged) or "dense".
+    classes: in code order.
     place: [item] float64 place in the recording on the first axis; dense tasks only.
     """
 

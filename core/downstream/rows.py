@@ -54,7 +54,7 @@ class Prediction:
     """Decisions of one row on its test side.
 
     label: [n] int64 or [n, class] 0/1. probability: [n, class]. subject, record: [n] codes of the store.
-    item: [n] index into the store's items (the first window's item for "record" tasks).
+    item: [n] index into the store's items (that of the first window where a record or a subject is decided once).
     boundaries: onsets and offsets of the segments, for dense tasks.
     """
 
@@ -77,7 +77,8 @@ class Evaluation:
     occlusion: what decisions of one trained model a fold rest on, by `Row.key`.
     fewer: further predictions of the rows, of test records that lost sensors, by (`Row.key`, loss).
     longer: predictions of the rows for longer stretches of a record, by (`Row.key`, seconds), see `longer`.
-    classes, subjects, records: names of the codes. seconds: {stage: time}. notes: what was left out and why.
+    classes, subjects, records: names of the codes. unit: of the task. seconds: {stage: time}.
+    notes: what was left out and why.
     """
 
     rows: list[Row]
@@ -94,6 +95,7 @@ class Evaluation:
     occlusion: dict[RowKey, Occlusion] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    unit: str = ""
 
     def runs(self, model: str, protocol: str, label_fraction: float) -> list[Row]:
         """Rows of one line of the summary: all seeds and folds."""
@@ -127,6 +129,7 @@ def merge(evaluations: list[Evaluation]) -> Evaluation:
         histories={key: value for e in evaluations for key, value in e.histories.items()},
         occlusion={key: value for e in evaluations for key, value in e.occlusion.items()},
         seconds=seconds,
+        unit=first.unit,
         notes=list(dict.fromkeys([*(note for e in evaluations for note in e.notes), *_few(predictions)])),
     )
 

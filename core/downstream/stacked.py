@@ -37,6 +37,11 @@ class StackedStore:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def start_s(self) -> np.ndarray:
+        """[window] place of each window in its recording."""
+        return np.concatenate([store.start_s for store in self.stores])
+
     def batch(self, indices: np.ndarray) -> PatchSequence:
         """Windows `indices`, in their order, padded to the longest. Codes of a row are those of its own store."""
         rows = np.asarray(indices, np.int64)

@@ -39,13 +39,15 @@ def line_table(
 def by_record(evaluation: Evaluation, line: Line) -> list[dict[str, Any]]:
     """One entry a test record: record, subject, n, counts {class: n}, and metrics as means over the line's seeds.
 
+    Where a subject is decided once, from all its records, an entry is a subject, and `record` is its name.
     Metrics: accuracy, macro_f1 over the record's own classes, f1_<class> where the record has the class.
     """
     collected: dict[int, dict[str, Any]] = {}
     for row in evaluation.runs(*line):
         prediction = evaluation.predictions[row.key]
-        for code in np.unique(prediction.record):
-            here = _part(prediction, prediction.record == code)
+        owner = prediction.subject if evaluation.unit == "subject" else prediction.record
+        for code in np.unique(owner):
+            here = _part(prediction, owner == code)
             entry = collected.setdefault(int(code), _head(evaluation, here, int(code)))
             values = row_metrics(here, evaluation.classes)
             wanted = ("accuracy", "macro_f1")
@@ -101,10 +103,11 @@ def confusion(evaluation: Evaluation, line: Line) -> np.ndarray:
     return np.mean(total, axis=0)
 
 
-def _head(evaluation: Evaluation, part: Prediction, record: int) -> dict[str, Any]:
+def _head(evaluation: Evaluation, part: Prediction, code: int) -> dict[str, Any]:
     counts = indicators(part.label, len(evaluation.classes)).sum(axis=0).astype(int)
+    names = evaluation.subjects if evaluation.unit == "subject" else evaluation.records
     return {
-        "record": _name(evaluation.records, record),
+        "record": _name(names, code),
         "subject": _name(evaluation.subjects, int(part.subject[0])),
         "n": len(part.label),
         "counts": dict(zip(evaluation.classes, counts.tolist(), strict=True)),

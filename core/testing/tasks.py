@@ -10,7 +10,7 @@ from ..modality import Modality, Task, Window
 from .case import Case
 from .checks import check, expect, need
 
-UNITS = ("event", "window", "record", "dense")
+UNITS = ("event", "window", "record", "subject", "dense")
 MOST_SOURCES = 24  # demo recordings looked at
 ENOUGH_SOURCES = 6  # for a task after the first, once they have shown what is asked of it
 

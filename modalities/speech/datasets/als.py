@@ -1,6 +1,7 @@
 """Minsk2020 ALS: sustained vowels of 31 people with amyotrophic lateral sclerosis and 33 without, by smartphone.
 
 - Numbers 024, 028 and 042 are different people in the two groups, so a subject is group and number.
+- The diagnosis is decided once a person, from both vowels; the vowel once a recording.
 - Age and sex differ between the groups and are extras: a score means little without theirs beside it.
 """
 
@@ -12,7 +13,7 @@ from ....core.errors import CorruptFileError
 from ....core.modality import Dataset, Source, Task
 from .layout import named_files, read_rows
 
-ALS_DIAGNOSIS = Task("als", "record", ("healthy", "als"))
+ALS_DIAGNOSIS = Task("als", "subject", ("healthy", "als"))
 VOWEL = Task("vowel", "record", ("a", "i"))
 _TABLE = "Minsk2020_ALS_dataset.csv"
 _GROUPS = {"ALS": "als", "HC": "healthy"}
