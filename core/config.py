@@ -116,6 +116,8 @@ class EvaluateConfig:
     models: tuple[str, ...] = ("pretrained", "random-init", "scratch", "hand-features", "prior")
     protocols: tuple[str, ...] = ("knn", "linear", "attentive", "finetune")
     label_fractions: tuple[float, ...] = (1.0,)
+    labels_per_class: tuple[int, ...] = ()  # also learn from so many labelled items of each class alone, e.g. 1,5
+    label_draws: int = 5  # random choices of these items, for each of these numbers
     seeds: int = 3
     blend: float = 0.0  # share of the hand features' own learner in what a trained head predicts
     decisions_s: tuple[float, ...] = ()  # also score decisions on stretches of so many seconds, of several windows each

@@ -189,9 +189,7 @@ class _Pipeline:
 
     def finish(self, evaluations: list[Evaluation], stamps: list[str] | None = None) -> None:
         """Results, report and the table on screen."""
-        from .downstream.falls import occlusion_table
-        from .downstream.fewer_sensors import sensor_curve
-        from .downstream.longer import longer_table
+        from .downstream.further import further_results
         from .downstream.rows import merge
         from .downstream.summary import summarise_all
         from .report import collect, write_report
@@ -202,12 +200,7 @@ class _Pipeline:
         if not self.options.resume:  # training time of earlier starts is in `pretrain` alone
             self.seconds["total"] = time.perf_counter() - self.start
         results = self.results([row.to_json() for row in evaluation.rows], summary)
-        if curve := sensor_curve(evaluation, self.recipe.evaluate.bootstrap, self.recipe.seed):
-            results["fewer_sensors"] = curve
-        if longer := longer_table(evaluation, self.recipe.evaluate.bootstrap, self.recipe.seed):
-            results["longer_decisions"] = longer
-        if occluded := occlusion_table(evaluation, self.recipe.evaluate.bootstrap, self.recipe.seed):
-            results["occlusion"] = occluded
+        results |= further_results(evaluation, self.recipe.evaluate, self.recipe.seed)
         write_json(self.folder / "results.json", results)
         if self.zero_shots:
             write_json(self.folder / "zero_shot.json", self.zero_shots)
@@ -295,21 +288,16 @@ def _shortened(settings: Settings, options: Options) -> Settings:
 
 def say_results(results: dict[str, Any], differences: list[dict[str, Any]], voice: Voice, notes: Sequence[str]) -> None:
     """The result table, the verdict and what to keep in mind, on stdout."""
-    from .downstream.fewer_sensors import curve_table
-    from .downstream.longer import decisions_table
+    from .downstream.further import further_tables
     from .report.words import headline, metric_label, primary_metric, shown_lines
 
     metric = primary_metric(results)
-    columns = [m for m in (metric, "auroc", "balanced_accuracy") if m in {e["metric"] for e in results["summary"]}]
+    known = {e["metric"] for e in results["summary"]}
+    columns = list(dict.fromkeys(m for m in (metric, "auroc", "balanced_accuracy") if m in known))
     voice.table(["model", "protocol", "labels", *map(metric_label, columns)], shown_lines(results, columns))
-    if "fewer_sensors" in results:
-        ranked = "auroc" if "auroc" in columns else metric
-        voice.result(f"{metric_label(ranked)} of the same models on test records without so many of their sensors:")
-        voice.table(*curve_table(results["fewer_sensors"], ranked))
-    if "longer_decisions" in results:
-        decided = "balanced_accuracy" if "balanced_accuracy" in columns else metric
-        voice.result(f"{metric_label(decided)} of decisions on longer stretches, several windows each:")
-        voice.table(*decisions_table(results["longer_decisions"], decided))
+    for title, head, rows in further_tables(results, columns):
+        voice.result(title)
+        voice.table(head, rows)
     voice.result(headline(results, differences).plain)
     for note in notes:
         voice.result(f"Note: {note}.")

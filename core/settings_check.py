@@ -55,6 +55,8 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "finetune.weight_average": ("at least 0 and below 1", lambda x: 0 <= x < 1),
     "finetune.eval_every": _NOT_NEGATIVE,
     "evaluate.label_fractions": ("above 0 and at most 1", lambda x: 0 < x <= 1),
+    "evaluate.labels_per_class": _POSITIVE,
+    "evaluate.label_draws": _POSITIVE,
     "evaluate.seeds": _POSITIVE,
     "evaluate.blend": _SHARE,
     "evaluate.bootstrap": _NOT_NEGATIVE,

@@ -76,6 +76,8 @@ class Evaluation:
     histories: training curves by `Row.key`, lists of (step, loss).
     occlusion: what decisions of one trained model a fold rest on, by `Row.key`.
     fewer: further predictions of the rows, of test records that lost sensors, by (`Row.key`, loss).
+    few: the rows once more, learned from so many labels of each class alone, by their number, see `few_labels`. Their
+        `label_fraction` is 1: of those labels.
     longer: predictions of the rows for longer stretches of a record, by (`Row.key`, seconds), see `longer`.
     classes, subjects, records: names of the codes. unit: of the task. seconds: {stage: time}.
     notes: what was left out and why.
@@ -90,6 +92,7 @@ class Evaluation:
     also: list[tuple[str, Row]] = field(default_factory=list)
     fewer: dict[tuple[RowKey, SensorLoss], Prediction] = field(default_factory=dict)
     longer: dict[tuple[RowKey, float], Prediction] = field(default_factory=dict)
+    few: dict[int, Evaluation] = field(default_factory=dict)
     embedding: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     histories: dict[RowKey, list[tuple[int, float]]] = field(default_factory=dict)
     occlusion: dict[RowKey, Occlusion] = field(default_factory=dict)
@@ -125,6 +128,7 @@ def merge(evaluations: list[Evaluation]) -> Evaluation:
         also=[entry for e in evaluations for entry in e.also],
         fewer={key: value for e in evaluations for key, value in e.fewer.items()},
         longer={key: value for e in evaluations for key, value in e.longer.items()},
+        few={per_class: merge([e.few[per_class] for e in evaluations]) for per_class in first.few},
         embedding=first.embedding,
         histories={key: value for e in evaluations for key, value in e.histories.items()},
         occlusion={key: value for e in evaluations for key, value in e.occlusion.items()},

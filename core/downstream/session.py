@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from .anchors import anchor_places
 from .baselines import Learned, hand_learners, prior
 from .blend import pool_opinions
 from .features import frozen_features
+from .few_labels import draw_labels, label_words
 from .finetune import train_classifier
 from .knn import knn_probe
 from .linear import linear_probe
@@ -41,6 +42,20 @@ OnProgress = Callable[[str], None]
 MAP_ITEMS = 3000
 
 
+@dataclass(frozen=True, eq=False)
+class _Planned:
+    """One trial, and where its rows go. fraction: of the labelled subjects; per_class: 0, or how many labels."""
+
+    into: Evaluation
+    fraction: float
+    trial: Trial
+    per_class: int = 0
+
+    @property
+    def words(self) -> str:
+        return label_words(self.per_class) if self.per_class else f"{self.fraction:.0%} of the labels"
+
+
 class Session:
     """The loops of one evaluation and what they collect."""
 
@@ -60,7 +75,7 @@ class Session:
         # everything that is scored: the test side, and again after each loss of sensors
         self.scored = np.concatenate([sides["test"], *lost.values()])
         self.blind = hide_labels(items, self.scored)
-        self.blend, self.learned = recipe.evaluate.blend, dict[tuple[int, float], list[Learned]]()
+        self.blend, self.learned = recipe.evaluate.blend, dict[Trial, list[Learned]]()
         assert store.task is not None
         pool, seen = recipe.probe.pool, items.window[sides["train"]]
         places = anchor_places(store, np.unique(seen)).tolist() if pool == "place" else ()
@@ -69,9 +84,12 @@ class Session:
         # a decision about a whole recording or person would only be said again for each of its stretches
         self.decisions_s = () if items.unit in AVERAGED else recipe.evaluate.decisions_s
         self.looked_into: RowKey | None = None
-        self.result = Evaluation([], {}, {}, items.classes, store.subjects, store.records, unit=items.unit)
+        self.result = self._empty()
         if len(self.decisions_s) < len(recipe.evaluate.decisions_s):
             self.result.notes.append(f"no longer decisions: the task decides once a {items.unit} already")
+        for per_class in sorted(set(recipe.evaluate.labels_per_class)):
+            self.result.few[per_class] = self._empty()
+        self.tasks = list(self._planned())
 
     def run(self, wanted: dict[str, list[str]], encoder: Encoder, fresh_encoder: Callable[[int], Encoder]) -> None:
         """Models outermost: frozen features of one encoder are in memory at a time."""
@@ -92,21 +110,34 @@ class Session:
             fixed = model == "pretrained"  # one encoder for all seeds; controls draw a new one each
             probed = model in ("pretrained", "random-init") and bool({"knn", "linear"} & set(protocols))
             used, features = encoder, None
-            for seed in range(first, first + self.recipe.evaluate.seeds):
+            for seed in sorted({task.trial.seed for task in self.tasks}):
                 if not fixed:
                     used, features = fresh_encoder(seed), None
                 if probed and features is None:
                     features = self._features(model, used, keep=seed == first)
-                for trial, fraction in self._trials(seed):
-                    for protocol in protocols:
-                        self._row(model, protocol, fraction, trial, used, features)
+                for task in self.tasks:
+                    if task.trial.seed == seed:
+                        for protocol in protocols:
+                            self._row(model, protocol, task, used, features)
 
-    def _trials(self, seed: int) -> Iterator[tuple[Trial, float]]:
-        for fraction in self.recipe.evaluate.label_fractions:
-            train, validation = (
-                label_subset(self.items, self.sides[side], fraction, seed) for side in ("train", "validation")
-            )
-            yield Trial(self.blind, train, validation, self.scored, seed), fraction
+    def _empty(self) -> Evaluation:
+        store, items = self.store, self.items
+        return Evaluation([], {}, {}, items.classes, store.subjects, store.records, unit=items.unit)
+
+    def _planned(self) -> Iterator[_Planned]:
+        """All that every model learns from: shares of the labelled subjects, and few labels of each class."""
+        asked, first = self.recipe.evaluate, self.recipe.seed
+        for seed in range(first, first + asked.seeds):
+            for fraction in asked.label_fractions:
+                train, validation = (
+                    label_subset(self.items, self.sides[side], fraction, seed) for side in ("train", "validation")
+                )
+                yield _Planned(self.result, fraction, Trial(self.blind, train, validation, self.scored, seed))
+        labelled = np.concatenate([self.sides["train"], self.sides["validation"]])
+        for per_class, found in self.result.few.items():
+            for seed in range(first, first + asked.label_draws):
+                drawn = draw_labels(self.items, labelled, per_class, seed)
+                yield _Planned(found, 1.0, Trial(self.blind, drawn, drawn[:0], self.scored, seed), per_class)
 
     def _features(self, model: str, encoder: Encoder, *, keep: bool) -> np.ndarray:
         probe = self.recipe.probe
@@ -123,26 +154,30 @@ class Session:
             self.result.embedding[model] = (features[shown].astype(np.float32), shown)
         return features
 
-    def _row(
-        self, model: str, protocol: str, fraction: float, trial: Trial, encoder: Encoder, features: np.ndarray | None
-    ) -> None:
-        row = Row(model, protocol, fraction, trial.seed, self.fold, {})
-        with self._clock(f"{model}: {protocol}, seed {trial.seed}, {fraction:.0%} of the labels"):
+    def _row(self, model: str, protocol: str, task: _Planned, encoder: Encoder, features: np.ndarray | None) -> None:
+        trial, into = task.trial, task.into
+        row = Row(model, protocol, task.fraction, trial.seed, self.fold, {})
+        with self._clock(f"{model}: {protocol}, seed {trial.seed}, {task.words}"):
             if model == "prior":
                 probability, chosen = prior(trial), {}
             elif model == "hand-features":
-                probability, chosen = self._hand(row, trial)
+                probability, chosen = self._hand(row, task)
             elif protocol in ("knn", "linear"):
                 assert features is not None
                 probability, chosen = self._probe(protocol, trial, features)
             else:
-                probability, chosen = self._train(row, trial, encoder)
+                probability, chosen = self._train(row, task, encoder)
                 if self.blend:
-                    probability = self._pool(row, trial, probability)
-        self.result.choices[row.key] = chosen
+                    probability = self._pool(row, task, probability)
+        into.choices[row.key] = chosen
         prediction = self._prediction(probability)
-        self.result.predictions[row.key] = prediction
-        self.result.rows.append(replace(row, metrics=self._score(prediction)))
+        into.predictions[row.key] = prediction
+        into.rows.append(replace(row, metrics=self._score(prediction)))
+        if into is self.result:
+            self._further(row, prediction, probability)
+
+    def _further(self, row: Row, prediction: Prediction, probability: np.ndarray) -> None:
+        """The same model's decisions on longer stretches, and on test records that lost sensors."""
         for seconds in self.decisions_s:
             longer = longer_decisions(prediction, self.store.start_s[self.items.window[prediction.item]], seconds)
             self.result.longer[row.key, seconds] = longer
@@ -157,37 +192,35 @@ class Session:
             return knn_probe(trial, features, self.recipe.probe, self.recipe.trainer.precision), {}
         return linear_probe(trial, features, self.recipe.probe)
 
-    def _hand(self, row: Row, trial: Trial) -> tuple[np.ndarray, dict[str, Any]]:
-        best, *others = self._learners(row, trial)
+    def _hand(self, row: Row, task: _Planned) -> tuple[np.ndarray, dict[str, Any]]:
+        best, *others = self._learners(task.trial)
         for other in others:
-            self._tell_also(other.learner, row, other.probability)
+            self._tell_also(task.into, other.learner, row, other.probability)
         return best.probability, {"learner": best.learner, **best.chosen}
 
-    def _pool(self, row: Row, trial: Trial, probability: np.ndarray) -> np.ndarray:
-        self._tell_also("encoder alone", row, probability)
-        hand = self._learners(row, trial)[0].probability
-        return pool_opinions(probability, hand, self.blend)
+    def _pool(self, row: Row, task: _Planned, probability: np.ndarray) -> np.ndarray:
+        self._tell_also(task.into, "encoder alone", row, probability)
+        return pool_opinions(probability, self._learners(task.trial)[0].probability, self.blend)
 
-    def _learners(self, row: Row, trial: Trial) -> list[Learned]:
-        """Those of the hand features, trained once for a seed and a share of the labels."""
-        key = (row.seed, row.label_fraction)
-        if key not in self.learned:
-            self.learned[key] = hand_learners(trial, self.recipe.probe)
-        return self.learned[key]
+    def _learners(self, trial: Trial) -> list[Learned]:
+        """Those of the hand features, trained once a trial."""
+        if trial not in self.learned:
+            self.learned[trial] = hand_learners(trial, self.recipe.probe)
+        return self.learned[trial]
 
-    def _tell_also(self, name: str, row: Row, probability: np.ndarray) -> None:
-        self.result.also.append((name, replace(row, metrics=self._score(self._prediction(probability)))))
+    def _tell_also(self, into: Evaluation, name: str, row: Row, probability: np.ndarray) -> None:
+        into.also.append((name, replace(row, metrics=self._score(self._prediction(probability)))))
 
-    def _train(self, row: Row, trial: Trial, encoder: Encoder) -> tuple[np.ndarray, dict[str, Any]]:
+    def _train(self, row: Row, task: _Planned, encoder: Encoder) -> tuple[np.ndarray, dict[str, Any]]:
         curve: list[tuple[int, float]] = []
         trained = train_classifier(
-            trial, self.modality, self.store, encoder, self._schedule(row.protocol), readout=self.readout,
+            task.trial, self.modality, self.store, encoder, self._schedule(row.protocol), readout=self.readout,
             frozen=row.protocol == "attentive", pretrained=row.model == "pretrained",
             batch_size=self.recipe.evaluate.batch_size, precision=self.recipe.trainer.precision,
             on_step=lambda step, loss: curve.append((step, loss)),
         )  # fmt: skip
-        self.result.histories[row.key] = curve
-        if row.key == self.looked_into:
+        task.into.histories[row.key] = curve
+        if task.into is self.result and row.key == self.looked_into:
             self.say("what decisions rest on")
             asked, most = self.sides["test"], self.recipe.evaluate.occlusion
             found = occlude(trained.model, self.store, self.modality.seeing(), self.items, asked, most=most)

@@ -85,6 +85,23 @@ def sensor_table(entries: Sequence[dict[str, Any]], metric: str) -> str:
     return table(["model", *(f"without {n}" for n in lost)], rows) if rows else ""
 
 
+def few_labels_table(entries: Sequence[dict[str, Any]], metric: str) -> str:
+    """A metric of every line at each number of labels a class, pretrained ones against their control; "" = none."""
+    from ..downstream.few_labels import label_words
+
+    numbers = sorted({e["labels_per_class"] for e in entries})
+    cells: dict[words.Line, dict[int, str]] = {}
+    for e in (e for e in entries if e["metric"] == metric):
+        small = [] if e["ci_low"] is None else [f"{e['ci_low']:.3f} to {e['ci_high']:.3f}"]
+        if e.get("change") is not None:
+            bounds = "" if e["change_low"] is None else f" ({e['change_low']:+.3f} to {e['change_high']:+.3f})"
+            small.append(f"{e['change']:+.3f}{bounds} against {words.MODEL_LABELS[e['control']]}")
+        text = f"{e['mean']:.3f}<small>{'; '.join(small)}</small>"
+        cells.setdefault((e["model"], e["protocol"], 1.0), {})[e["labels_per_class"]] = text
+    rows = [[escape(words.line_label(line)), *(of.get(n, "") for n in numbers)] for line, of in cells.items()]
+    return table(["model", *map(label_words, numbers)], rows) if rows else ""
+
+
 def longer_table(entries: Sequence[dict[str, Any]], metrics: Sequence[str]) -> str:
     """Metrics of every line for decisions on longer stretches, with intervals; "" = there are none."""
     lengths = sorted({e["seconds"] for e in entries})

@@ -1,0 +1,44 @@
+"""What a run says beside its table of results: each a list of entries under a name of its own in `results.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..config import EvaluateConfig
+from .falls import occlusion_table
+from .few_labels import few_labels_lines, few_labels_table
+from .fewer_sensors import curve_table, sensor_curve
+from .longer import decisions_table, longer_table
+from .rows import Evaluation
+
+Shown = tuple[str, list[str], list[list[str]]]  # title, header and lines of a table on screen
+
+_TABLES = {
+    "few_labels": few_labels_table,
+    "fewer_sensors": sensor_curve,
+    "longer_decisions": longer_table,
+    "occlusion": occlusion_table,
+}
+
+
+def further_results(evaluation: Evaluation, config: EvaluateConfig, seed: int) -> dict[str, Any]:
+    """{name: entries} of everything that was asked for and found."""
+    made = {name: table(evaluation, config.bootstrap, seed) for name, table in _TABLES.items()}
+    return {name: entries for name, entries in made.items() if entries}
+
+
+def further_tables(results: dict[str, Any], metrics: list[str]) -> Iterator[Shown]:
+    """Tables on screen. metrics: those of the table of results, the one that the headline speaks of first."""
+    from ..report.words import metric_label
+
+    if few := results.get("few_labels"):
+        yield f"{metric_label(metrics[0])} from few labels, mean over draws:", *few_labels_lines(few, metrics[0])
+    if curve := results.get("fewer_sensors"):
+        ranked = "auroc" if "auroc" in metrics else metrics[0]
+        title = f"{metric_label(ranked)} of the same models on test records without so many of their sensors:"
+        yield title, *curve_table(curve, ranked)
+    if longer := results.get("longer_decisions"):
+        decided = "balanced_accuracy" if "balanced_accuracy" in metrics else metrics[0]
+        title = f"{metric_label(decided)} of decisions on longer stretches, several windows each:"
+        yield title, *decisions_table(longer, decided)
