@@ -21,13 +21,16 @@ _RECORDINGS = 4
 
 def dry_run(settings: Settings, voice: Voice) -> None:
     """Print parameters, tokens, and memory and time of a step."""
+    import numpy as np
     import torch
 
     from .data.sources import resolve_sources
     from .data.store import WindowStore
     from .objective import Objective
+    from .train.corpus import Origin, StoreCorpus
     from .train.model_io import fresh_encoder
     from .train.precision import autocast, resolve_precision
+    from .trained import load_trained
 
     recipe = settings.recipe
     sources = resolve_sources(settings.modality, recipe.data)
@@ -37,10 +40,12 @@ def dry_run(settings: Settings, voice: Voice) -> None:
         store = WindowStore.prepare(settings.modality, few, few.task, cache)
         size = recipe.trainer.batch_size // recipe.trainer.accumulate_grad_batches
         batch = store.batch([i % len(store) for i in range(size)])
+    origin = Origin(few.sources, lambda source: load_trained(source).models[0])
+    corpus = StoreCorpus(store, settings.modality, np.arange(min(size, len(store))), size, origin)
     encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed)
     objective = Objective.from_config(recipe.objective, store.spec, encoder, store.texts)
     objective.augment, objective.total_steps = settings.modality.augment, recipe.trainer.max_steps
-    objective.prepare(lambda: [batch])
+    objective.prepare(corpus)
     precision = resolve_precision(recipe.trainer.precision, recipe.trainer.accelerator)
     device = torch.device(
         "cuda" if precision and torch.cuda.is_available() and recipe.trainer.accelerator != "cpu" else "cpu"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .downstream.fewer_sensors import FewerSensors
     from .downstream.rows import Evaluation
     from .train.alignment_io import Words
+    from .train.model_io import Model
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class _Pipeline:
     def pretrained(self, split: Split) -> Encoder:
         """Pretrain on the split's pretraining side and save the model."""
         from .distributed import is_main_process
+        from .train.corpus import Origin
         from .train.model_io import save_model
         from .train.pretrain import pretrain as train
 
@@ -117,6 +119,7 @@ class _Pipeline:
             done = train(
                 self.recipe, self.settings.modality, store, windows, folder, self.options.resume,
                 split.windows(store, "validation"), progress,
+                Origin(self.prepared.sources.sources, lambda source: self._earlier(source, split)),
             )  # fmt: skip
         if not is_main_process():
             raise SystemExit(0)  # further processes only train
@@ -129,6 +132,20 @@ class _Pipeline:
             self.words[split.fold] = Words(done.alignment, *count_pairs(store, windows, self.prepared.sources))
             save_words(folder / "model", self.words[split.fold])
         return done.encoder
+
+    def _earlier(self, source: str, split: Split) -> Model:
+        """The model of an earlier run that a target learns from. What it knows of test subjects it would pass on."""
+        from .trained import load_trained
+
+        trained, splits = load_trained(source), self.prepared.splits
+        known = trained.stamps(splits, self.prepared.sources.name)
+        if known and not split.pretrain_on_test:
+            raise InputError(
+                "this run must not be learned from", source=source, got=known[0],
+                expected="a run folder with the same split",
+                fix="or pretrain on test subjects by name: --split.pretrain_on_test true",
+            )  # fmt: skip
+        return trained.model(split, len(splits))
 
     def evaluated(self, split: Split, encoder: Encoder) -> Evaluation:
         """All downstream rows of one split."""

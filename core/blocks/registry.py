@@ -3,6 +3,7 @@
 A block is a class registered under (kind, name). Parameters before the `*` of its constructor are context that the
 framework supplies (the sequence spec, the width of its input); keyword-only parameters are the options a recipe may
 set, and `**` hands those of the base class on. So a recipe names blocks and options and can never import code.
+An option may hold a block in turn: a class says so by `nested`, {option: kind}, and it is checked with the rest.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ T = TypeVar("T", bound=type)
 _ROOMS: dict[str, tuple[str, ...]] = {
     "encoder": ("encoder",),
     "mask": ("masks", "disc_mask", "block_mask"),
-    "target": ("latent_targets", "mined", "signal_targets", "text_targets"),
-    "head": ("heads", "projections", "pooling", "caption"),
-    "loss": ("losses", "contrastive", "alignment", "caption"),
+    "mix": ("mixing",),
+    "target": ("latent_targets", "mined", "signal_targets", "text_targets", "subject_targets", "perceptual"),
+    "head": ("heads", "projections", "pooling", "layer_pool", "caption"),
+    "loss": ("losses", "contrastive", "alignment", "caption", "disentangle", "perceptual"),
     "regularizer": ("regularizers",),
     "schedule": ("schedules",),
     "text": ("text",),
+    "teacher": (),  # of codes; modalities bring them
 }
 _BLOCKS: dict[str, dict[str, type]] = {kind: {} for kind in _ROOMS}
 
@@ -67,6 +70,9 @@ def check(kind: str, options: Mapping[str, Any] | str, where: str) -> dict[str, 
     missing = [k for k, v in allowed.items() if v is inspect.Parameter.empty and k not in options]
     if missing:
         raise InputError(f"{kind} {name!r} at {where} needs {', '.join(missing)}")
+    for key, inner in getattr(known[name], "nested", {}).items():
+        if key in options:
+            options[key] = check(inner, options[key], f"{where}.{key}")
     return options
 
 

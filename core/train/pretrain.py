@@ -18,6 +18,7 @@ from ..blocks.encoder import Encoder
 from ..blocks.text_alignment import Alignment
 from ..blocks.views import pair_within_s
 from ..config import Recipe
+from ..data.cache import cache_folder
 from ..data.items import window_labels
 from ..data.loader import StepLoader
 from ..distributed import is_main_process, world_size
@@ -26,6 +27,7 @@ from ..modality import Modality
 from ..objective import Objective
 from .atomic import sweep
 from .checkpoint import last_checkpoint
+from .corpus import Origin, StoreCorpus
 from .lock import folder_lock
 from .model_io import fresh_encoder
 from .module import OnProgress, PretrainModule
@@ -62,12 +64,13 @@ def pretrain(
     resume: bool = False,
     monitor_windows: Sequence[int] | np.ndarray | None = None,
     on_progress: OnProgress | None = None,
+    origin: Origin | None = None,
 ) -> Pretrained:
     """Train the recipe's objective on some windows of a store.
 
     windows: indices into the store; monitor_windows: labelled ones that are not trained on, for the online kNN.
     folder: the run folder, gets `metrics.csv` and `checkpoints/`. resume: continue from its last good checkpoint; from
-    the start when there is none.
+    the start when there is none. origin: where the store's windows came from, for targets that look behind them.
 
     Raises InputError (folder in use or already trained in, checkpoint of another run, impossible batch size),
     NonFiniteError, CollapseError, SaveError, and Interrupted after a signal.
@@ -85,7 +88,7 @@ def pretrain(
             fix = "continue with --resume or start again with --overwrite"
             raise InputError("the run folder already holds checkpoints", source=folder, got=f"step {start[0]}", fix=fix)
         precision = resolve_precision(recipe.trainer.precision, recipe.trainer.accelerator)
-        objective = _build_objective(recipe, modality, store, windows)
+        objective = _build_objective(recipe, modality, store, windows, origin)
         texts = known_texts(store, windows) if objective.text is not None else []
         module = PretrainModule(
             objective,
@@ -132,14 +135,16 @@ def _micro_batch(recipe: Recipe, available: int) -> int:
     return micro
 
 
-def _build_objective(recipe: Recipe, modality: Modality, store: WindowStore, windows: np.ndarray) -> Objective:
+def _build_objective(
+    recipe: Recipe, modality: Modality, store: WindowStore, windows: np.ndarray, origin: Origin | None
+) -> Objective:
     encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed)
     with own_random_state(recipe.seed):
         objective = Objective.from_config(recipe.objective, store.spec, encoder, known_texts(store, windows))
     objective.augment = modality.augment
     objective.total_steps = recipe.trainer.max_steps
-    size = recipe.trainer.batch_size
-    objective.prepare(lambda: (store.batch(windows[at : at + size]) for at in range(0, len(windows), size)))
+    cache, device = cache_folder(recipe.data.cache), device_type(recipe.trainer.accelerator)
+    objective.prepare(StoreCorpus(store, modality, windows, recipe.trainer.batch_size, origin, cache, device))
     return objective
 
 

@@ -1,33 +1,51 @@
-"""Codes of the clean spectrum as targets: predict, of what is hidden, which entry of each codebook it would get.
+"""Codes of a teacher's states as targets: predict, of what is hidden, which entry of each codebook it would get.
 
-The idea of SPEAR and of the MVQ distillation before it, with log-mel itself as the teacher: before the first step a
-quantiser learns the tokens of the windows that are trained on, and each of them is encoded once. A code belongs to a
-token of a window, so a view may change the signal as it likes: what is asked for stays that of the clean one.
+The idea of SPEAR and of the MVQ distillation before it: before the first step a quantiser learns the states of a
+teacher at the tokens that are trained on, and each of them is encoded once. A code belongs to a token of a window, so a
+view may change the signal as it likes: what is asked for stays that of the clean one. The teacher is log-mel itself, an
+audio model of transformers or an earlier run (`teachers`); several at once are several of these targets, each with its
+own terms.
 
-A band that a whole token lacks is taken for the recording's mean. A token that lacks frames has no codes.
+Codes and codebooks are kept in the data cache under everything they depend on: teacher and layer, alignment, quantiser,
+preprocessing and windows. A kept teacher is loaded, to know its weights, but hears nothing again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor
 
-from ...core.blocks.registry import register
+from ...core.blocks.corpus import Corpus
+from ...core.blocks.registry import build, register
 from ...core.blocks.targets import Request, Target, TargetProvider
 from ...core.blocks.views import gather
 from ...core.errors import InputError
 from ...core.sequence import PatchSequence, SequenceSpec
 from .mvq import Quantizer, Usage, train_quantizer, usage
+from .teachers import Teacher
+from .teachers.states import TokenStates
+from .teachers.teacher import ALIGNMENTS
+
+_FORMAT = 1  # of what is kept
 
 
 @register("target", "codes")
 class CodeTarget(TargetProvider):
-    """codebooks, entries: size of the quantiser; fewer entries where there are fewer tokens. rounds, sample: of its
+    """codebooks, entries: size of the quantiser; fewer entries where there are fewer states. rounds, sample: of its
     training. width: states of the search. seed: of the quantiser. quantizer: file of one that is learned already.
+
+    teacher: "mel", or {name: transformers, model: ..., layer: ...} or {name: run, folder: ..., layer: ...}.
+    align: where the teacher has several states a token, "nearest" takes one of them; "concat" takes all, and a token
+    then has codebooks times as many codes, which the loss must be told.
     """
+
+    nested: ClassVar[Mapping[str, str]] = {"teacher": "teacher"}
 
     def __init__(
         self,
@@ -42,14 +60,24 @@ class CodeTarget(TargetProvider):
         width: int = 4,
         seed: int = 0,
         quantizer: str | None = None,
+        teacher: str | dict[str, Any] = "mel",
+        align: str = "nearest",
     ) -> None:
         super().__init__()
+        if align not in ALIGNMENTS:
+            raise InputError(
+                "unknown alignment of a teacher's states", source="objective.targets", field="align", got=align,
+                expected=" or ".join(ALIGNMENTS),
+            )  # fmt: skip
         self.spec, self.codebooks, self.entries = spec, codebooks, entries
         self.rounds, self.sample, self.width, self.seed = rounds, sample, width, seed
+        self.teacher: Teacher = build("teacher", teacher, where="objective.targets.teacher")
+        self.align = align
         # not a submodule: a function of the windows, which every process and every resume makes anew
         self._quantizer = (None if quantizer is None else Quantizer.load(quantizer),)
+        self._given = self.quantizer
         self.usage: Usage | None = None
-        self._codes: Tensor | None = None  # [token of all windows, codebook], -1 = none
+        self._codes: Tensor | None = None  # [token of all windows, code], -1 = none
         self._places: dict[int, tuple[int, int]] = {}  # window -> its first token among all, and how many it has
 
     @property
@@ -58,30 +86,29 @@ class CodeTarget(TargetProvider):
         return self._quantizer[0]
 
     def prepare(self, batches: Callable[[], Iterable[PatchSequence]]) -> None:
-        """Learn the quantiser, unless there is one, and encode every token. Raises InputError when none is whole."""
-        quantizer = self.quantizer or self._learn(batches)
-        if (quantizer.codebooks, quantizer.dim) != (self.codebooks, self.spec.patch_size):
-            raise InputError(
-                "the quantiser is of another size", source="objective.targets.quantizer",
-                got=f"{quantizer.codebooks} codebooks in {quantizer.dim} dimensions",
-                expected=f"{self.codebooks} in {self.spec.patch_size}",
-            )  # fmt: skip
-        found, done = [], 0
-        for batch in batches():
-            frames, known = self._frames(batch)
-            codes = torch.full((*known.shape, self.codebooks), -1)
-            codes[known] = quantizer.encode(frames[known], self.width)
-            for row, window in enumerate(batch.window.tolist()):
-                self._places[window] = (done + row * batch.n_patches, batch.n_patches)
-            done += known.numel()
-            found.append(codes.flatten(0, 1))
-        self._codes = torch.cat(found).to(torch.int32)
-        self.usage = usage(self._codes[self._codes[:, 0] >= 0].long(), quantizer.entries)
+        """Learn the quantiser, unless there is one, and encode every token, or find both in the cache.
+
+        Raises InputError when no token has a state, and whatever the teacher raises when it cannot be had.
+        """
+        states = self.teacher.states(batches, self.spec, self.align)
+        made = (
+            batches.kept("codes", self._key(states, batches), lambda: self._make(states))
+            if isinstance(batches, Corpus)
+            else self._make(states)
+        )
+        self._codes = torch.from_numpy(np.array(made["codes"]))
+        length = np.asarray(made["length"])
+        places = zip((np.cumsum(length) - length).tolist(), length.tolist(), strict=True)
+        self._places = dict(zip(made["window"].tolist(), places, strict=True))
+        centres, mean = (torch.from_numpy(np.array(made[name])) for name in ("centres", "mean"))
+        quantizer = Quantizer(centres, mean)
+        each = self._codes.view(-1, self.codebooks)
+        self.usage = usage(each[each[:, 0] >= 0].long(), quantizer.entries)
         self._quantizer = (quantizer,)
 
     @torch.no_grad()
     def forward(self, request: Request) -> Target:
-        """Codes [row, k, codebook] as numbers, NaN = none."""
+        """Codes [row, k, code] as numbers, NaN = none."""
         if self._codes is None:
             raise RuntimeError("`prepare` has not seen the windows")
         assert request.index is not None, "codes are of tokens: give the term the site target, visible or all"
@@ -96,18 +123,38 @@ class CodeTarget(TargetProvider):
         valid = request.index.valid & gather(request.view.batch.valid, request.rows, request.index.index)
         return Target(codes, valid)
 
-    def _learn(self, batches: Callable[[], Iterable[PatchSequence]]) -> Quantizer:
-        """A quantiser of all whole tokens; they are counted first, as there cannot be more entries than tokens."""
-        count = sum(int(self._frames(batch)[1].sum()) for batch in batches())
-        whole = (frames[known] for frames, known in map(self._frames, batches()))
-        entries = max(1, min(self.entries, count))
-        return train_quantizer(whole, self.codebooks, entries, rounds=self.rounds, sample=self.sample, seed=self.seed)
+    def _make(self, states: TokenStates) -> dict[str, np.ndarray]:
+        """centres, mean: the quantiser. codes: [token, code] int32, -1 = none. window, length: ids of all windows and
+        their tokens, padding included."""
+        quantizer, codes, window, length = self._given or self._learn(states), [], [], []
+        for block in states.blocks():
+            expected = (self.codebooks, block.states.shape[-1])
+            if (quantizer.codebooks, quantizer.dim) != expected:
+                raise InputError(
+                    "the quantiser is of another size", source="objective.targets.quantizer",
+                    got=f"{quantizer.codebooks} codebooks in {quantizer.dim} dimensions",
+                    expected=f"{expected[0]} in {expected[1]}",
+                )  # fmt: skip
+            found = torch.full((*block.known.shape, self.codebooks), -1, dtype=torch.int32)
+            found[block.known] = quantizer.encode(block.states[block.known], self.width).int()
+            rows, tokens = block.known.shape[:2]
+            codes.append(found.reshape(rows * tokens, -1).numpy())
+            window.append(block.window.numpy())
+            length.append(np.full(rows, tokens, np.int64))
+        return {
+            "centres": quantizer.centres.numpy(), "mean": quantizer.mean.numpy(), "codes": np.concatenate(codes),
+            "window": np.concatenate(window), "length": np.concatenate(length),
+        }  # fmt: skip
 
-    def _frames(self, batch: PatchSequence) -> tuple[Tensor, Tensor]:
-        """Content [row, patch, value] without NaN, and [row, patch] whether a token is whole."""
-        assert batch.values is not None
-        finite = rearrange(
-            torch.isfinite(batch.values), "row n (band frame) -> row n band frame", band=self.spec.patch_shape[0]
-        )
-        whole = batch.valid & finite.any(dim=2).all(dim=-1)
-        return torch.nan_to_num(batch.values.float(), nan=0.0), whole
+    def _learn(self, states: TokenStates) -> Quantizer:
+        """A quantiser of known states; there cannot be more entries than states."""
+        count, known = states.sample(self.sample, self.seed)
+        entries = max(1, min(self.entries, count))
+        return train_quantizer(known, self.codebooks, entries, rounds=self.rounds, sample=self.sample, seed=self.seed)
+
+    def _key(self, states: TokenStates, corpus: Corpus) -> str:
+        """Name of what is kept: everything that it depends on."""
+        learned = [self.entries, self.rounds, self.sample, self.seed]
+        quantizer = learned if self._given is None else self._given.fingerprint
+        content = [_FORMAT, corpus.fingerprint, states.fingerprint, self.codebooks, self.width, quantizer]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
