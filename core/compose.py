@@ -25,7 +25,7 @@ SITES = ("target", "visible", "all", "pooled", "text")
 _TERM_KEYS = {"site", "source", "head", "target", "view", "loss", "weight"}
 REGULARIZER_KEYS = {"source", "site", "head", "weight"}
 _REGULARIZER_SITES = ("pooled", "token")
-_VIEW_KEYS = {"augment", "mask", "pair"}
+_VIEW_KEYS = {"augment", "mask", "mix", "pair"}
 
 
 @cache
@@ -115,6 +115,8 @@ def _check(c: dict[str, Any], base: Mapping[str, Any]) -> None:
         _keys(view or {}, _VIEW_KEYS, f"objective.views.{name}")
         if mask:
             registry.check("mask", mask, f"objective.views.{name}.mask")
+        if mix := (view or {}).get("mix"):
+            registry.check("mix", mix, f"objective.views.{name}.mix")
     _check_pairs(c["views"])
     for section, kind in (("heads", "head"), ("targets", "target")):
         for name, entry in c[section].items():

@@ -104,6 +104,8 @@ class Objective(nn.Module):
 
     def prepare(self, batches: Callable[[], Iterable[PatchSequence]]) -> None:
         """Show the windows that will be trained on to whatever must know them before the first step."""
+        for view in self.views.values():
+            view.prepare(batches)
         for target in self.targets.values():
             target.prepare(batches)  # type: ignore[operator]
 

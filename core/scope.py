@@ -69,6 +69,8 @@ class Scope:
 
     def __init__(self, parts: Parts, batch: PatchSequence, rng: RowRandom) -> None:
         self.parts, self.batch, self.rng = parts, batch, rng
+        # what any head reads of the online encoder is kept at once, so that each view is encoded once
+        self._keep_layers = max((h.keep_layers for h in parts.heads.values() if isinstance(h, RowHead)), default=0)
         self._views: dict[str, View] = {}
         self._encoded: dict[tuple[int, int, bool, int], Encoded] = {}
         self._predicted: dict[tuple[str, tuple[str, ...], str], _Prediction] = {}
@@ -103,6 +105,8 @@ class Scope:
 
     def encode(self, encoder: Encoder, view: View, hide: bool, keep_layers: int = 0) -> Encoded:
         hide = hide and view.visible is not None
+        if encoder is self.parts.encoder:
+            keep_layers = max(keep_layers, self._keep_layers)
         # without hiding, every view of the same batch is the same encoding
         key = (id(encoder), id(view) if hide else id(view.batch), hide, keep_layers)
         if key not in self._encoded:

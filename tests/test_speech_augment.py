@@ -8,18 +8,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omnipatch.core.batching import collate, pad
+from omnipatch.core.blocks.power import NEPERS_PER_DB
 from omnipatch.core.errors import InputError
 from omnipatch.core.rng import RowRandom
 from omnipatch.core.testing.checks import all_checks, run_check
 from omnipatch.modalities.speech import Speech, SpeechConfig
-from omnipatch.modalities.speech.augment import augment_tokens, smooth_curve, with_background
+from omnipatch.modalities.speech.augment import SPREAD, augment_tokens, smooth_curve, with_background
 from omnipatch.modalities.speech.augment_warps import between, other_pace, other_tract, warped
 from omnipatch.modalities.speech.mel import MelShape
-from omnipatch.modalities.speech.power import SPREAD, add_power, from_db, mean_power
 from omnipatch.modalities.speech.tokens import make_tokens, token_spec
 
 SPEC = token_spec(bands=40, frames=4, hop_s=0.01)
 SHAPE = MelShape()
+DB = NEPERS_PER_DB / SPREAD
 HERTZ = SHAPE.edges_hz[1:-1]
 NOTHING = {
     "augment_vocal_tract": 1.0, "augment_level_db": 0.0, "augment_equaliser_db": 0.0, "augment_noise_db": 0.0,
@@ -167,30 +168,15 @@ def test_between_is_linear_and_holds_the_ends():
     torch.testing.assert_close(between(x, place, 1), want, equal_nan=True)
 
 
-class TestPower:
-    def test_two_equal_sounds_are_three_decibels(self):
-        x = torch.randn(5)
-        torch.testing.assert_close(add_power(x, x) - x, torch.full((5,), from_db(10 * np.log10(2))))
-
-    def test_nothing_is_added_by_what_is_missing_and_nothing_heard_where_it_is(self):
-        x, other = torch.tensor([1.0, torch.nan]), torch.tensor([torch.nan, 1.0])
-        torch.testing.assert_close(add_power(x, other), x, equal_nan=True)
-
-    def test_mean_power(self):
-        power = torch.tensor([[1.0, 3.0, 100.0]])
-        known = torch.tensor([[True, True, False]])
-        torch.testing.assert_close(mean_power(power.log() / SPREAD, known), torch.tensor([2.0]).log() / SPREAD)
-        assert mean_power(power, known & False) == -torch.inf
-
-    def test_a_background_fills_the_quiet_and_leaves_the_loud(self):
-        x = torch.full((400, 4, 40, 4), from_db(-60.0))
-        x[:, :2] = 0.0
-        made = with_background(x, 10.0, RowRandom(0, 0, torch.arange(400)))
-        assert (made[:, :2] - x[:, :2]).mean() < from_db(2.0)
-        # loud frames are half of all, so their mean lies 3 dB above the row's
-        raised = (made[:, 2:].mean(dim=(1, 2, 3)) / from_db(1.0)).sort().values
-        assert -48 < raised[20] < -35
-        assert -22 < raised[-20] < -5
+def test_a_background_fills_the_quiet_and_leaves_the_loud():
+    x = torch.full((400, 4, 40, 4), -60.0 * DB)
+    x[:, :2] = 0.0
+    made = with_background(x, 10.0, RowRandom(0, 0, torch.arange(400)))
+    assert (made[:, :2] - x[:, :2]).mean() < 2.0 * DB
+    # loud frames are half of all, so their mean lies 3 dB above the row's
+    raised = (made[:, 2:].mean(dim=(1, 2, 3)) / DB).sort().values
+    assert -48 < raised[20] < -35
+    assert -22 < raised[-20] < -5
 
 
 def test_the_equaliser_is_smooth_and_of_the_size_that_is_asked_for():
@@ -200,7 +186,7 @@ def test_the_equaliser_is_smooth_and_of_the_size_that_is_asked_for():
     assert curves.diff(dim=1).abs().mean() < 0.12
     changed = view(batch(rows=500), **{**NOTHING, "augment_equaliser_db": 6.0})
     difference = numbers(changed) - numbers(batch(rows=500))
-    assert difference.square().mean().sqrt() == pytest.approx(from_db(6.0), rel=0.1)
+    assert difference.square().mean().sqrt() == pytest.approx(6.0 * DB, rel=0.1)
     torch.testing.assert_close(difference[:, 0, :, 0], difference[:, 9, :, 3], atol=1e-5, rtol=0)
 
 

@@ -37,7 +37,7 @@ class _Latent(TargetProvider):
                 z, valid = z[request.rows], valid[request.rows]
             return Target(project(heads, z, valid).float(), valid)
         encoded = request.encode(encoder, request.view, False, self.layers if self.layers > 1 else 0)
-        states = encoded.layers if self.layers > 1 else (encoded.tokens,)
+        states = encoded.layers[-self.layers :] if self.layers > 1 else (encoded.tokens,)
         tokens = torch.stack([normalize_tokens(s, encoded.valid, self.normalize) for s in states]).mean(dim=0)
         target = request.take(tokens, encoded.valid)
         return Target(project(heads, target.values, target.valid).float(), target.valid)

@@ -11,9 +11,13 @@ from .registry import register
 
 
 class RowHead(nn.Module):
-    """Base of heads that read an encoding: Encoded -> [row, out]. First in the chain of a term at site pooled."""
+    """Base of heads that read an encoding: Encoded -> [row, out]. First in the chain of a term at site pooled.
+
+    keep_layers: how many of the last layers' states it reads.
+    """
 
     out: int
+    keep_layers: int = 0
 
     def forward(self, encoded: Encoded) -> Tensor:
         raise NotImplementedError

@@ -6,7 +6,7 @@ cost nothing. `rows` is the lineage: view row -> batch row, which lets several m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,10 +44,11 @@ Augment = Callable[[PatchSequence, RowRandom], PatchSequence]
 
 
 class ViewSampler:
-    """Take a window or its partner, augment it (through the modality) and then mask it.
+    """Take a window or its partner, mix it with others, augment it (through the modality) and then mask it.
 
     augment: draw a label-safe random version of each window.
     mask: options of a registered mask sampler, or None.
+    mix: options of a registered way of adding other windows, or None.
     pair: {"within_s": seconds}, look at another window of the record, at most so far away; None = at the window
         itself. Batches that bring no partners (a look at single windows) are their own.
 
@@ -61,15 +62,24 @@ class ViewSampler:
         augment: bool = False,
         mask: dict[str, Any] | None = None,
         pair: dict[str, float] | None = None,
+        mix: dict[str, Any] | None = None,
     ) -> None:
         self.name, self.augment = name, augment
         self.mask = None if mask is None else build("mask", mask, where=f"objective.views.{name}.mask")
+        self.mix = None if mix is None else build("mix", mix, where=f"objective.views.{name}.mix")
         self.pair_within_s = None if pair is None else float(pair["within_s"])
+
+    def prepare(self, batches: Callable[[], Iterable[PatchSequence]]) -> None:
+        """Look at the windows that will be trained on, once before the first step: others to mix with."""
+        if self.mix is not None:
+            self.mix.prepare(batches)
 
     def __call__(self, batch: PatchSequence, rng: RowRandom, augment: Augment | None) -> View:
         rng = rng.fork(self.name)
         if self.pair_within_s is not None and batch.partner is not None:
             batch = batch.partner
+        if self.mix is not None:
+            batch = self.mix(batch, rng.fork("mix"))
         if self.augment:
             if augment is None:
                 raise InputError(f"objective.views.{self.name} augments, but no augmentation is set")

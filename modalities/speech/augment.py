@@ -20,13 +20,17 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from ...core.blocks.power import NEPERS_PER_DB, add_power, mean_power
 from ...core.errors import InputError
 from ...core.rng import RowRandom
 from ...core.sequence import PatchSequence
 from .augment_warps import other_pace, other_tract
 from .mel import MelShape
-from .power import add_power, from_db, mean_power
 
+# by which the natural logarithm of power was divided to give the values: exactly with `normalize: fixed`; recordings of
+# read digits and of sustained vowels have 3 to 5, so that decibels are right to a quarter
+SPREAD = 4.0
+_DB = NEPERS_PER_DB / SPREAD
 _WAVES = 4  # cosines of the equaliser, the first of them about a tilt
 _BACKGROUND_RANGE_DB = 30.0  # from the loudest background to the quietest
 _FLICKER_DB = 4.0  # spread of a noise's power from frame to frame and band to band
@@ -70,9 +74,9 @@ def augment_tokens(batch: PatchSequence, rng: RowRandom, config: AugmentConfig, 
         x, valid = other_pace(batch, x, _factor(config.augment_pace, rng.fork("pace")))
     if config.augment_background_db is not None:
         x = with_background(x, config.augment_background_db, rng.fork("background"))
-    x = x + from_db(config.augment_level_db) * rng.fork("level").normal(1, 1, 1)
-    x = x + from_db(config.augment_equaliser_db) * smooth_curve(shape.bands, rng.fork("equaliser"))[:, None, :, None]
-    x = x + from_db(config.augment_noise_db) * rng.fork("noise").normal(*x.shape[1:])
+    x = x + _DB * config.augment_level_db * rng.fork("level").normal(1, 1, 1)
+    x = x + _DB * config.augment_equaliser_db * smooth_curve(shape.bands, rng.fork("equaliser"))[:, None, :, None]
+    x = x + _DB * config.augment_noise_db * rng.fork("noise").normal(*x.shape[1:])
     whole = x
     x = x.masked_fill(
         lost_bands(shape.bands, config.augment_lost_bands, rng.fork("bands"))[:, None, :, None], torch.nan
@@ -89,9 +93,9 @@ def augment_tokens(batch: PatchSequence, rng: RowRandom, config: AugmentConfig, 
 def with_background(x: Tensor, least_db: float, rng: RowRandom) -> Tensor:
     """[row, n, band, frame] with steady, coloured noise; speech is `least_db` louder or up to 30 dB more."""
     ratio = least_db + _BACKGROUND_RANGE_DB * rng.uniform(1, 1, 1)
-    level = mean_power(x, torch.isfinite(x)).nan_to_num(neginf=0.0).view(-1, 1, 1, 1) - from_db(ratio)
-    colour = from_db(6.0) * smooth_curve(x.shape[2], rng)[:, None, :, None]
-    return add_power(x, level + colour + from_db(_FLICKER_DB) * rng.normal(*x.shape[1:]))
+    level = mean_power(x, torch.isfinite(x), SPREAD).nan_to_num(neginf=0.0).view(-1, 1, 1, 1) - _DB * ratio
+    colour = _DB * 6.0 * smooth_curve(x.shape[2], rng)[:, None, :, None]
+    return add_power(x, level + colour + _DB * _FLICKER_DB * rng.normal(*x.shape[1:]), SPREAD)
 
 
 def smooth_curve(bands: int, rng: RowRandom) -> Tensor:
