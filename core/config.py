@@ -113,7 +113,8 @@ class FinetuneConfig:
 class EvaluateConfig:
     """Which rows the result table has."""
 
-    models: tuple[str, ...] = ("pretrained", "random-init", "scratch", "hand-features", "prior")
+    # covariates: a row where the data set declares some (age, sex), nothing elsewhere
+    models: tuple[str, ...] = ("pretrained", "random-init", "scratch", "hand-features", "covariates", "prior")
     protocols: tuple[str, ...] = ("knn", "linear", "attentive", "finetune")
     label_fractions: tuple[float, ...] = (1.0,)
     labels_per_class: tuple[int, ...] = ()  # also learn from so many labelled items of each class alone, e.g. 1,5

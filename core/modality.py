@@ -167,6 +167,8 @@ class Dataset:
     tasks: names of the tasks its labels support, the first is the default.
     downloads: file name -> (url, sha256) for `omnipatch data fetch`; empty when it may not be fetched.
     instructions: what to do when it cannot be downloaded (credentials, licence).
+    covariates: names of extras of its sources that tell of people without any signal (age, sex); a model of them alone
+        is a control of every score.
     """
 
     name: str
@@ -177,6 +179,7 @@ class Dataset:
     citation: str = ""
     downloads: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     instructions: str = ""
+    covariates: tuple[str, ...] = ()
 
 
 class Modality(ABC):

@@ -149,6 +149,7 @@ class _Pipeline:
 
     def evaluated(self, split: Split, encoder: Encoder) -> Evaluation:
         """All downstream rows of one split."""
+        from .downstream.covariates import Covariates
         from .downstream.evaluate import evaluate as rows
         from .train.model_io import fresh_encoder
 
@@ -156,7 +157,7 @@ class _Pipeline:
         found = rows(
             self.recipe, self.settings.modality, store, split, encoder,
             lambda seed: fresh_encoder(self.recipe.encoder, store.spec, seed), self.voice.step,
-            self._fewer_sensors(split),
+            self._fewer_sensors(split), Covariates.of(self.prepared.sources, store.records),
         )  # fmt: skip
         found.notes.extend(self._zero_shot(split, encoder))
         self.seconds["downstream"] += time.perf_counter() - began

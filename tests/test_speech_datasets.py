@@ -60,6 +60,11 @@ class TestALS:
         ages = {s.subject: s.extras for s in list_als(root)}
         assert ages == {"ALS_024": {"age": "66", "sex": "m"}, "HC_024": {"age": "50", "sex": "f"}}
 
+    def test_a_diagnosis_is_a_person_s_and_stands_beside_age_and_sex(self):
+        assert TASKS[DATASETS["als"].tasks[0]].unit == "subject"
+        assert TASKS["vowel"].unit == "record"
+        assert DATASETS["als"].covariates == ("age", "sex")
+
     @pytest.mark.parametrize("text", ["ID,Sex,Age\n24,M,66\n", "ID,Sex,Age,Diagnosis (ALS)\nx,M,66,1\n"])
     def test_a_broken_table_is_named(self, tmp_path, text):
         root = self.root(tmp_path)

@@ -23,7 +23,8 @@ from ..modality import Source
 REQUIRED = ("path", "subject", "label")
 OPTIONAL = ("site", "split", "start_s", "stop_s", "text", "age", "sex")
 SIDES = ("train", "validation", "test")
-_EXTRAS = ("text", "age", "sex")
+COVARIATES = ("age", "sex")  # what tells of a person without any signal
+_EXTRAS = ("text", *COVARIATES)
 
 
 def read_manifest(path: Path | str) -> list[Source]:

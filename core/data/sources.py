@@ -20,7 +20,7 @@ from pathlib import Path
 from ..config import DataConfig
 from ..errors import InputError, nearest
 from ..modality import Dataset, Modality, Source, Task
-from .manifest import read_manifest
+from .manifest import COVARIATES, read_manifest
 
 PRETRAIN_SIDE = "pretrain"  # value of Source.split for unlabelled additions
 
@@ -31,6 +31,7 @@ class SourceList:
 
     task: what the labels support, None = no labels. A task called "manifest" is made from the manifest's own labels.
     note: what a reader of the results must know about this choice, "" = nothing.
+    covariates: names of `Source.extras` that tell of people without any signal.
     """
 
     sources: tuple[Source, ...]
@@ -38,6 +39,7 @@ class SourceList:
     task: Task | None
     licence: str = ""
     note: str = ""
+    covariates: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[Source]:
         return iter(self.sources)
@@ -52,10 +54,12 @@ def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
     Raises InputError for an unknown data set or task, a missing root, a wrong layout or a bad manifest.
     """
     notes: list[str] = []
+    covariates: tuple[str, ...] = ()
     if data.manifest is not None or data.name == "manifest":
         if data.manifest is None:
             raise InputError("no manifest given", fix="add --data.manifest FILE.csv")
         sources, name, licence = read_manifest(data.manifest), "manifest", ""
+        covariates = COVARIATES
         task = modality.task(data.task) if data.task else label_task(sources, modality)
     elif data.name == "demo":
         sources, name, licence = list(modality.demo(data.demo_seed)), "demo", "generated"
@@ -65,7 +69,7 @@ def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
     else:
         dataset = find_dataset(modality, data.name)
         sources, name, licence = list_dataset(dataset, dataset_root(dataset, data.root)), dataset.name, dataset.licence
-        task = _dataset_task(modality, dataset, data.task)
+        task, covariates = _dataset_task(modality, dataset, data.task), dataset.covariates
     sources = modality.relate(sources)
     if data.limit is not None:
         if data.limit < 1:
@@ -78,7 +82,7 @@ def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
         notes.append(f"pretrained with {extra} too, without its labels")
         if repeated:
             notes.append(f"{repeated} recordings of {extra} left out of that, they are in {name} as well")
-    return SourceList(tuple(sources), name, task, licence, "; ".join(notes))
+    return SourceList(tuple(sources), name, task, licence, "; ".join(notes), covariates)
 
 
 def find_dataset(modality: Modality, name: str) -> Dataset:

@@ -1,4 +1,4 @@
-"""Controls without an encoder: the class prior and the field's own hand-made features.
+"""Controls without an encoder: the class prior, covariates of people, and the field's own hand-made features.
 
 Hand features get two learners, the linear one and gradient boosting (the stronger on most tabular data). Which one is
 the `hand-features` row is fixed by the numbers of labelled items and of features, not by a score: held-out labelled
@@ -36,6 +36,11 @@ class Learned:
     chosen: dict[str, Any]
 
 
+def covariate_learner(trial: Trial, columns: np.ndarray, config: ProbeConfig) -> Learned:
+    """Logistic regression on [item, column] covariates and nothing else."""
+    return _logistic(trial, columns, config)
+
+
 def prior(trial: Trial) -> np.ndarray:
     """[test item, class]: the share of each class among the labelled subjects, the same for every item."""
     share = indicators(trial.items.label[trial.learnable], trial.classes).mean(axis=0)
@@ -44,16 +49,16 @@ def prior(trial: Trial) -> np.ndarray:
 
 def hand_learners(trial: Trial, config: ProbeConfig) -> list[Learned]:
     """The learners on the hand features, first the one whose row this is."""
-    linear, items = _logistic(trial, config), len(trial.learnable)
+    linear, items = _logistic(trial, trial.items.hand, config), len(trial.learnable)
     if trial.items.hand.shape[1] > items:
         return [linear]
     boosted = Learned("gradient boosting", _boost(trial, config), {})
     return [boosted, linear] if items >= LEAST_BOOSTED else [linear, boosted]
 
 
-def _logistic(trial: Trial, config: ProbeConfig) -> Learned:
-    # the hand features take the place of the side features: standardised, clipped, penalised alike
-    swapped = replace(trial, items=replace(trial.items, features=trial.items.hand))
+def _logistic(trial: Trial, columns: np.ndarray, config: ProbeConfig) -> Learned:
+    # they take the place of the side features: standardised, clipped, penalised alike
+    swapped = replace(trial, items=replace(trial.items, features=columns))
     nothing = np.empty((len(trial.items), 0), np.float32)
     probability, chosen = linear_probe(swapped, nothing, config)
     return Learned("logistic regression", probability, {"c": chosen["c"]})

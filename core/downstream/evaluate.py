@@ -16,9 +16,10 @@ from ..blocks.encoder import Encoder
 from ..config import Recipe
 from ..errors import InputError, SplitError, nearest
 from ..modality import Modality, SensorLoss
+from .covariates import Covariates
 from .fewer_sensors import FewerSensors
 from .records import check_decisions_agree
-from .rows import SUPPORTED, Evaluation
+from .rows import SUPPORTED, WITHOUT_ENCODER, Evaluation
 from .session import OnProgress, Session
 from .stacked import StackedStore, stack_items
 
@@ -37,12 +38,14 @@ def evaluate(
     fresh_encoder: Callable[[int], Encoder],
     on_progress: OnProgress | None = None,
     fewer: Sequence[FewerSensors] = (),
+    covariates: Covariates | None = None,
 ) -> Evaluation:
     """All rows of one split.
 
     encoder: the pretrained one. fresh_encoder: seed -> an untrained encoder of the same shape.
     on_progress: called with a short sentence when a stage starts.
     fewer: the test records again after losses of sensors, which every row's model scores too.
+    covariates: of the store's records, for the control of that name.
 
     Raises InputError for unknown models or protocols and when a side has no labelled items.
     """
@@ -59,7 +62,9 @@ def evaluate(
         for one, own, place in zip(fewer, every[1:], places[1:], strict=True):
             lost[one.loss] = place[split.items(own, one.store, "test")]
         store = cast("WindowStore", stack)  # it has all that this room reads of a store
-    session = Session(recipe, modality, store, items, sides, lost, split.fold, on_progress or (lambda text: None))
+    session = Session(
+        recipe, modality, store, items, sides, lost, split.fold, on_progress or (lambda text: None), covariates
+    )
     session.run(wanted, encoder, fresh_encoder)
     return session.result
 
@@ -77,7 +82,7 @@ def wanted_rows(recipe: Recipe) -> dict[str, list[str]]:
     wanted = {}
     for model in recipe.evaluate.models:
         # controls without an encoder do not depend on the protocols asked for
-        always = model in ("hand-features", "prior")
+        always = model in WITHOUT_ENCODER
         protocols = [p for p in SUPPORTED[model] if always or p in recipe.evaluate.protocols]
         if protocols:
             wanted[model] = protocols

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..config import EvaluateConfig
+from .covariates import over_covariates
 from .falls import occlusion_table
 from .few_labels import few_labels_lines, few_labels_table
 from .fewer_sensors import curve_table, sensor_curve
@@ -16,6 +17,7 @@ Shown = tuple[str, list[str], list[list[str]]]  # title, header and lines of a t
 
 _TABLES = {
     "few_labels": few_labels_table,
+    "covariates": over_covariates,
     "fewer_sensors": sensor_curve,
     "longer_decisions": longer_table,
     "occlusion": occlusion_table,

@@ -13,14 +13,17 @@ from .segments import Boundaries
 if TYPE_CHECKING:
     from .occlusion import Occlusion
 
-MODELS = ("pretrained", "random-init", "scratch", "hand-features", "prior")
+MODELS = ("pretrained", "random-init", "scratch", "hand-features", "covariates", "prior")
+# controls without an encoder: fits on what does not depend on a protocol
+WITHOUT_ENCODER = ("hand-features", "covariates", "prior")
 PROTOCOLS = ("knn", "linear", "attentive", "finetune")
-# which protocols a model can have; controls without an encoder are fits on fixed features, hence "linear"
+# which protocols a model can have; what is fitted without an encoder is called "linear"
 SUPPORTED: dict[str, tuple[str, ...]] = {
     "pretrained": PROTOCOLS,
     "random-init": ("knn", "linear", "attentive"),
     "scratch": ("finetune",),
     "hand-features": ("linear",),
+    "covariates": ("linear",),
     "prior": ("linear",),
 }
 
@@ -79,8 +82,9 @@ class Evaluation:
     few: the rows once more, learned from so many labels of each class alone, by their number, see `few_labels`. Their
         `label_fraction` is 1: of those labels.
     longer: predictions of the rows for longer stretches of a record, by (`Row.key`, seconds), see `longer`.
-    classes, subjects, records: names of the codes. unit: of the task. seconds: {stage: time}.
-    notes: what was left out and why.
+    classes, subjects, records: names of the codes. unit: of the task.
+    covariates: names of those in the row of that name, () = no such row.
+    seconds: {stage: time}. notes: what was left out and why.
     """
 
     rows: list[Row]
@@ -99,6 +103,7 @@ class Evaluation:
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     unit: str = ""
+    covariates: tuple[str, ...] = ()
 
     def runs(self, model: str, protocol: str, label_fraction: float) -> list[Row]:
         """Rows of one line of the summary: all seeds and folds."""
@@ -134,6 +139,7 @@ def merge(evaluations: list[Evaluation]) -> Evaluation:
         occlusion={key: value for e in evaluations for key, value in e.occlusion.items()},
         seconds=seconds,
         unit=first.unit,
+        covariates=first.covariates,
         notes=list(dict.fromkeys([*(note for e in evaluations for note in e.notes), *_few(predictions)])),
     )
 

@@ -15,10 +15,12 @@ import numpy as np
 
 from ..blocks.encoder import Encoder
 from ..config import FinetuneConfig, Recipe
+from ..errors import InputError
 from ..modality import Modality, SensorLoss
 from .anchors import anchor_places
-from .baselines import Learned, hand_learners, prior
+from .baselines import Learned, covariate_learner, hand_learners, prior
 from .blend import pool_opinions
+from .covariates import Covariates
 from .features import frozen_features
 from .few_labels import draw_labels, label_words
 from .finetune import train_classifier
@@ -69,6 +71,7 @@ class Session:
         lost: dict[SensorLoss, np.ndarray],
         fold: int,
         say: OnProgress,
+        covariates: Covariates | None = None,
     ) -> None:
         self.recipe, self.modality, self.store, self.items, self.sides = recipe, modality, store, items, sides
         self.lost, self.fold, self.say = lost, fold, say
@@ -84,6 +87,7 @@ class Session:
         # a decision about a whole recording or person would only be said again for each of its stretches
         self.decisions_s = () if items.unit in AVERAGED else recipe.evaluate.decisions_s
         self.looked_into: RowKey | None = None
+        self.covariates = covariates
         self.result = self._empty()
         if len(self.decisions_s) < len(recipe.evaluate.decisions_s):
             self.result.notes.append(f"no longer decisions: the task decides once a {items.unit} already")
@@ -97,6 +101,10 @@ class Session:
             if wanted.pop("hand-features", None) or self.blend:
                 self.result.notes.append(f"modality {self.modality.name} has no hand-made features for this task")
             self.blend = 0.0
+        if self.covariates is None:
+            wanted.pop("covariates", None)
+        if not wanted:
+            raise InputError("none of the models can be had here", field="evaluate.models", fix="add pretrained")
         if self.blend and {"attentive", "finetune"} & {p for protocols in wanted.values() for p in protocols}:
             self.result.notes.append(
                 f"trained heads are pooled with the hand features' own learner (its share: {self.blend:.0%}), "
@@ -122,7 +130,8 @@ class Session:
 
     def _empty(self) -> Evaluation:
         store, items = self.store, self.items
-        return Evaluation([], {}, {}, items.classes, store.subjects, store.records, unit=items.unit)
+        names = self.covariates.names if self.covariates else ()
+        return Evaluation([], {}, {}, items.classes, store.subjects, store.records, unit=items.unit, covariates=names)
 
     def _planned(self) -> Iterator[_Planned]:
         """All that every model learns from: shares of the labelled subjects, and few labels of each class."""
@@ -162,6 +171,10 @@ class Session:
                 probability, chosen = prior(trial), {}
             elif model == "hand-features":
                 probability, chosen = self._hand(row, task)
+            elif model == "covariates":
+                assert self.covariates is not None
+                learned = covariate_learner(trial, self.covariates.of_items(self.items), self.recipe.probe)
+                probability, chosen = learned.probability, learned.chosen
             elif protocol in ("knn", "linear"):
                 assert features is not None
                 probability, chosen = self._probe(protocol, trial, features)

@@ -33,6 +33,7 @@ MODELS = {
     "random-init": "#121202",
     "scratch": "#121202",
     "hand-features": "#121203",
+    "covariates": "#121204",
     "prior": "#121204",
 }
 

@@ -25,12 +25,13 @@ _LOWER_IS_BETTER = {"ece", "mae"}
 _ORDER: tuple[str, ...] = ("finetune", "lora", "attentive", "linear", "knn", "semi", "ranking")
 MODEL_LABELS = {
     "pretrained": "pretrained", "random-init": "random init", "scratch": "from scratch",
-    "hand-features": "hand features", "prior": "class prior",
+    "hand-features": "hand features", "covariates": "covariates", "prior": "class prior",
 }  # fmt: skip
 PROTOCOL_LABELS = {
     "finetune": "fine-tuning", "lora": "low-rank fine-tuning", "attentive": "attentive probe", "linear": "linear probe",
     "knn": "nearest neighbours", "semi": "semi-supervised", "ranking": "ranking",
 }  # fmt: skip
+WITHOUT_PROTOCOL = ("hand-features", "covariates", "prior")  # controls without an encoder
 _CONTROL_LABELS = {"random-init": "the same network without pretraining", "scratch": "training from scratch"}
 
 Line = tuple[str, str, float]
@@ -88,7 +89,7 @@ def line_label(line: Line, *, fraction: bool = False) -> str:
     """A line of the table as it is read; controls without an encoder have no protocol worth naming."""
     model, protocol, share = line
     text = MODEL_LABELS[model]
-    if model not in ("hand-features", "prior"):
+    if model not in WITHOUT_PROTOCOL:
         text += f", {PROTOCOL_LABELS[protocol]}"
     return f"{text}, {share:.0%} of labels" if fraction else text
 
@@ -100,7 +101,7 @@ def shown_lines(results: dict[str, Any], metrics: Sequence[str]) -> list[tuple[s
     rows = []
     for line in lines(results):
         cells = [entry(results, line, metric) for metric in metrics]
-        protocol = "" if line[0] in ("hand-features", "prior") else PROTOCOL_LABELS[line[1]]
+        protocol = "" if line[0] in WITHOUT_PROTOCOL else PROTOCOL_LABELS[line[1]]
         rows.append((MODEL_LABELS[line[0]], protocol, f"{line[2]:.0%}", *(interval(c) if c else "" for c in cells)))
     return rows
 
@@ -133,6 +134,7 @@ def headline(results: dict[str, Any], differences: Sequence[dict[str, Any]]) -> 
     hand = entry(results, ("hand-features", "linear", told[0]["label_fraction"]), metric)
     if hand is not None and hand["mean"] is not None:
         details.append(f"Hand-made features reach {metric_label(metric)} {_range(hand)}.")
+    details += _over_covariates(results, metric)
     verdict, title = _verdict(signs, told)
     return Headline(verdict, title, tuple(details))
 
@@ -191,6 +193,26 @@ def _compared(results: dict[str, Any], difference: dict[str, Any], metric: str) 
         change += f" (95 % interval {difference['ci_low']:+.3f} to {difference['ci_high']:+.3f}, by subject)"
     name = PROTOCOL_LABELS[protocol]
     return f"{name[0].upper()}{name[1:]}: {metric_label(metric)} {means}, {change}."
+
+
+def _over_covariates(results: dict[str, Any], metric: str) -> list[str]:
+    """What age and sex (or whatever is known without a signal) reach alone, and whether the model is above them."""
+    table = results.get("covariates")
+    line = next(iter(featured(results)), None)
+    if not table or line is None:
+        return []
+    names = " and ".join(table["names"])
+    alone = entry(results, ("covariates", "linear", line[2]), metric)
+    found = [d for d in table["differences"] if d["metric"] == metric]
+    found = [d for d in found if (d["model"], d["protocol"], d["label_fraction"]) == line]
+    if alone is None or alone["mean"] is None or not found or found[0]["mean"] is None:
+        return []
+    sure = _sign(found[0], metric) > 0
+    change = f"{found[0]['mean']:+.3f}"
+    if found[0]["ci_low"] is not None:
+        change += f", 95 % interval {found[0]['ci_low']:+.3f} to {found[0]['ci_high']:+.3f}"
+    told = f"{names[0].upper()}{names[1:]} alone reach {metric_label(metric)} {_range(alone)}; {line_label(line)}, is "
+    return [told + (f"above that ({change})." if sure else f"not clearly above that ({change}): it may rest on them.")]
 
 
 def _alone(results: dict[str, Any], line: Line, metric: str) -> str:
