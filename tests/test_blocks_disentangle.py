@@ -201,6 +201,13 @@ class TestInAnObjective:
         made(batch(6), 0, 0).loss.backward()
         assert len(calls) == 1
 
+    def test_each_token_can_be_asked_too(self):
+        made = composed(CLASSIFIER, term={"site": "visible"})
+        outcome = made(batch(6), 0, 0)
+        outcome.loss.backward()
+        assert outcome.terms["who"] == pytest.approx(math.log(3), abs=0.7)
+        assert made.targets["who"].codes.tolist() == [0, 1, 2]
+
     def test_people_who_are_unknown_or_new_do_not_count(self):
         made = composed(CLASSIFIER)
         strange = batch(6)

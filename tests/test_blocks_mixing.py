@@ -72,7 +72,7 @@ def test_nobody_is_mixed_with_oneself():
     made = batch(2)
     mix = mixer(made)
     for step in range(20):
-        pick = mix._other(made.window, RowRandom(0, step, made.window))
+        pick = mix.others(made.window, RowRandom(0, step, made.window))
         assert (mix.windows[pick] != made.window).all()
     alone = made.rows([0])
     assert torch.equal(mixed(mixer(alone), alone).values, alone.values)

@@ -72,7 +72,7 @@ class LogPowerMix:
             raise RuntimeError("`prepare` has not seen the windows")
         assert batch.values is not None
         own = mean_power(batch.values, torch.isfinite(batch.values) & batch.valid.unsqueeze(-1), self.spread)
-        pick = self._other(batch.window, rng.fork("other"))
+        pick = self.others(batch.window, rng.fork("other"))
         snr = self.snr_db[0] + (self.snr_db[1] - self.snr_db[0]) * rng.fork("snr").uniform()
         gain = own - self.level[pick].to(own) - NEPERS_PER_DB / self.spread * snr
         inside, place = self._stretch(batch.valid, self.lengths[pick].to(batch.device), rng.fork("stretch"))
@@ -82,7 +82,7 @@ class LogPowerMix:
         mixed = add_power(batch.values, other, self.spread)
         return batch.replace(values=torch.where((inside & chosen.unsqueeze(1)).unsqueeze(-1), mixed, batch.values))
 
-    def _other(self, window: Tensor, rng: RowRandom) -> Tensor:
+    def others(self, window: Tensor, rng: RowRandom) -> Tensor:
         """[row] places in the bank, of other windows than the row's own."""
         assert self.windows is not None
         size = len(self.windows)

@@ -48,28 +48,29 @@ def other_pace(batch: PatchSequence, x: Tensor, pace: Tensor) -> tuple[Tensor, T
 
     A row that would have nothing left stays as it is. Tokens lie on a grid of time, wherever they stand in the row.
     """
-    size, step = x.shape[3], batch.spec.axis_scales[0]
-    at = (batch.coords[..., 0].masked_fill(~batch.valid, 0.0) / step - 0.5).round().long().clamp(min=0)
-    count = int(at.max()) + 1 if at.numel() else 0
-    grid = x.new_full((len(x), count + 1, *x.shape[2:]), torch.nan)
-    # padding goes to a place of its own behind the last
-    place = torch.where(batch.valid, at, count)
     rows = torch.arange(len(x), device=x.device).unsqueeze(1)
-    grid[rows, place] = x
-    frames = rearrange(grid[:, :count], "row n band frame -> row band (n frame)")
-    first, last = _stretch(torch.isfinite(frames).any(dim=1))
-    length = last - first
-    lost = (length * (1.0 - pace)).clamp(min=0.0) / 2  # at each end of what is slower than a window can hold
-    frame = torch.arange(frames.shape[-1], device=x.device)
-    wanted = first + lost + (frame + 0.5 - first) * pace - 0.5
-    inside = (wanted >= first - 0.5) & (wanted <= last - 0.5)
-    wanted = wanted.maximum(first).minimum(last - 1).masked_fill(~inside, torch.nan)
-    moved = rearrange(between(frames, wanted.unsqueeze(1), dim=2), "row band (n frame) -> row n band frame", frame=size)
-    recorded = torch.isfinite(moved).any(dim=2).float().mean(dim=-1) >= 0.5
-    valid = batch.valid & recorded[rows, at]
+    at = (batch.coords[..., 0].masked_fill(~batch.valid, 0.0) / batch.spec.axis_scales[0] - 0.5).round().long().clamp(0)
+    length = int(at.max()) + 1
+    grid = x.new_full((len(x), length + 1, *x.shape[2:]), torch.nan)
+    grid[rows, torch.where(batch.valid, at, length)] = x  # padding goes to a place behind the last
+    frames = rearrange(grid[:, :length], "row n band frame -> row band (n frame)")
+    moved = between(frames, _source(torch.isfinite(frames).any(dim=1), pace).unsqueeze(1), dim=2)
+    moved = rearrange(moved, "row band (n frame) -> row n band frame", frame=x.shape[3])[rows, at]
+    valid = batch.valid & (torch.isfinite(moved).any(dim=2).float().mean(dim=-1) >= 0.5)
     kept = valid.any(dim=1, keepdim=True)
-    made = moved[rows, at].masked_fill(~valid[..., None, None], torch.nan)
+    made = moved.masked_fill(~valid[..., None, None], torch.nan)
     return torch.where(kept[..., None, None], made, x), torch.where(kept, valid, batch.valid)
+
+
+def _source(present: Tensor, pace: Tensor) -> Tensor:
+    """[row, frame] places that the frames of the other pace are taken from, NaN beyond the present [row, frame]."""
+    frame = torch.arange(present.shape[1], device=present.device)
+    last = torch.where(present, frame + 1, 0).amax(dim=1, keepdim=True)
+    first = torch.where(present, frame, present.shape[1]).amin(dim=1, keepdim=True).minimum(last)
+    lost = ((last - first) * (1.0 - pace)).clamp(min=0.0) / 2  # at each end of what no longer fits
+    place = first + lost + (frame + 0.5 - first) * pace - 0.5
+    inside = (place >= first - 0.5) & (place <= last - 0.5)
+    return place.maximum(first).minimum(last - 1).masked_fill(~inside, torch.nan)
 
 
 def between(x: Tensor, place: Tensor, dim: int) -> Tensor:
@@ -88,11 +89,3 @@ def between(x: Tensor, place: Tensor, dim: int) -> Tensor:
     # at a whole place a missing neighbour has no say
     found = torch.where(part == 0, below, torch.where(part == 1, above, torch.lerp(below, above, part)))
     return found.masked_fill(~known, torch.nan)
-
-
-def _stretch(present: Tensor) -> tuple[Tensor, Tensor]:
-    """[row, 1] first present frame of [row, frame] and the one after the last."""
-    number = torch.arange(present.shape[1], device=present.device)
-    first = torch.where(present, number, present.shape[1]).amin(dim=1, keepdim=True)
-    last = torch.where(present, number + 1, 0).amax(dim=1, keepdim=True)
-    return first.minimum(last).float(), last.float()
