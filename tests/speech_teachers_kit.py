@@ -15,19 +15,23 @@ from omnipatch.modalities.speech.codes import CodeTarget
 
 FAMILIES = ("Hubert", "Wav2Vec2", "WavLM")
 _SIZE = {
-    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "conv_dim": [8] * 7,
+    "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "conv_dim": [8] * 7,
     "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2, "feat_extract_norm": "layer",
 }  # fmt: skip
 
 
-def save_teacher(folder: Path, family: str = "Hubert", seed: int = 0, rate_hz: int = 16_000, **extractor) -> Path:
+def save_teacher(
+    folder: Path, family: str = "Hubert", seed: int = 0, rate_hz: int = 16_000, depth: int = 2, **extractor
+) -> Path:
     """A model of a family in a folder, as `save_pretrained` leaves it. Returns the folder."""
     import transformers
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     torch.manual_seed(seed)
-    model = getattr(transformers, f"{family}Model")(getattr(transformers, f"{family}Config")(**_SIZE))
+    model = getattr(transformers, f"{family}Model")(
+        getattr(transformers, f"{family}Config")(num_hidden_layers=depth, **_SIZE)
+    )
     model.save_pretrained(folder)
     transformers.Wav2Vec2FeatureExtractor(sampling_rate=rate_hz, **extractor).save_pretrained(folder)
     return folder

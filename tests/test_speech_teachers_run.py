@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from dataclasses import replace
 
@@ -10,9 +11,11 @@ import pytest
 import torch
 from cli_kit import omni
 from omnipatch.core.errors import InputError
+from omnipatch.core.settings import shipped_recipes
 from omnipatch.core.train.model_io import load_model
 from omnipatch.modalities.speech import Speech, SpeechConfig
 from omnipatch.modalities.speech.teachers.own_run import RunListener, RunTeacher
+from omnipatch.recipes.catalogue import header
 from speech_kit import chirp, recording
 from speech_teachers_kit import code_target, demo_corpus, save_teacher
 
@@ -40,12 +43,10 @@ class TestCommandLine:
     def second_round(self, folder, *options):
         return omni("pretrain", "speech-mvq", "--out", folder, *SHORT, *options)
 
-    def test_a_second_round_on_the_codes_of_the_first(self, first_round, tmp_path):
-        options = (f"{TEACHER}.name", "run", f"{TEACHER}.folder", first_round, f"{TEACHER}.layer", 1)
-        done = self.second_round(tmp_path / "run", *options)
+    def test_a_dry_run(self, first_round):
+        options = (f"{TEACHER}.name", "run", f"{TEACHER}.folder", first_round)
+        done = omni("run", "speech-mvq", "--dry-run", *SHORT, *options)
         assert done.code == 0, done.err
-        assert load_model(tmp_path / "run").recipe.objective["targets"]["codes"]["teacher"]["layer"] == 1
-        assert omni("run", "speech-mvq", "--dry-run", *SHORT, *options).code == 0
 
     def test_a_teacher_that_knows_test_subjects_is_refused(self, first_round, tmp_path):
         options = (f"{TEACHER}.name", "run", f"{TEACHER}.folder", first_round, "--split.seed", 1)
@@ -67,13 +68,16 @@ class TestCommandLine:
         assert done.code == 2
         assert "no model here" in done.complaint
 
-    def test_a_pretrained_teacher(self, tmp_path):
-        folder = save_teacher(tmp_path / "hubert")
-        done = self.second_round(
-            tmp_path / "run", f"{TEACHER}.name", "transformers", f"{TEACHER}.model", folder,
-            "--objective.targets.codes.align", "concat", "--objective.terms.codes.loss.codebooks", 16,
-        )  # fmt: skip
+    @pytest.mark.parametrize("key", ["Teacher", "Again", "Finer", "Pair"])
+    def test_what_the_recipe_names_is_a_command(self, first_round, tmp_path, key):
+        command = header(shipped_recipes()["speech-mvq"])[1][key].partition("  ")[0]
+        if "FOLDER" in command:
+            command = command.replace("FOLDER", str(save_teacher(tmp_path / "teacher", depth=9)))
+        command = command.replace("runs/speech-mvq", str(first_round))
+        done = self.second_round(tmp_path / "run", *shlex.split(command)[3:])
         assert done.code == 0, done.err
+        teacher = load_model(tmp_path / "run").recipe.objective["targets"]["codes"]["teacher"]
+        assert teacher["name"] == ("run" if key == "Again" else "transformers")
 
     def test_a_mistyped_key_names_the_nearest(self, tmp_path):
         done = self.second_round(tmp_path / "run", f"{TEACHER}.name", "run", f"{TEACHER}.folde", tmp_path)
