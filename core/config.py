@@ -126,6 +126,7 @@ class EvaluateConfig:
     batch_size: int = 256
     drop_sensors: tuple[int, ...] = ()  # also score test recordings without so many of their sensors, e.g. 3,6,9
     sensor_draws: int = 5  # random choices of the sensors that are left out, for each of these numbers
+    subject_leak: bool = True  # also ask how well frozen features tell whose recording it is
     occlusion: int = 200  # test windows a fold to see what decisions rest on, where a modality names places; 0 = none
     zero_shot: tuple[str, ...] = ()  # prompts of the modality, or your YAML files, for encoders aligned with texts
 

@@ -307,7 +307,7 @@ def _shortened(settings: Settings, options: Options) -> Settings:
 def say_results(results: dict[str, Any], differences: list[dict[str, Any]], voice: Voice, notes: Sequence[str]) -> None:
     """The result table, the verdict and what to keep in mind, on stdout."""
     from .downstream.further import further_tables
-    from .report.words import headline, metric_label, primary_metric, shown_lines
+    from .report.words import headline, layer_weights, metric_label, primary_metric, shown_lines, subject_leak
 
     metric = primary_metric(results)
     known = {e["metric"] for e in results["summary"]}
@@ -316,6 +316,9 @@ def say_results(results: dict[str, Any], differences: list[dict[str, Any]], voic
     for title, head, rows in further_tables(results, columns):
         voice.result(title)
         voice.table(head, rows)
+    for sentence in (layer_weights(results), subject_leak(results)):
+        if sentence:
+            voice.result(f"{sentence}.")
     voice.result(headline(results, differences).plain)
     for note in notes:
         voice.result(f"Note: {note}.")

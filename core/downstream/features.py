@@ -5,12 +5,16 @@ Stored as float16: the tokens end in a layer norm, so their range is small, and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
-from ..blocks.encoder import Encoder
+from ..blocks.encoder import Encoded, Encoder
+from ..sequence import PatchSequence
 from ..train.precision import autocast
 from .layout import ItemLayout
 from .readout import Readout, last_layers
@@ -36,18 +40,54 @@ def frozen_features(
 
     layers: how many of the encoder's last layers are averaged. precision: as `trainer.precision`.
     """
-    device = next(encoder.parameters()).device
     out = np.zeros((len(items), readout.size(encoder.width)), np.float16)
+    for batch, encoded, item in _encoded(encoder, store, items, chosen, layers, batch_size, precision):
+        tokens = last_layers(encoded, normed=readout.normed)
+        out[item[item >= 0].numpy()] = _read(readout, tokens, encoded, batch, item)
+    return out
+
+
+@torch.no_grad()
+def layer_features(
+    encoder: Encoder,
+    store: WindowStore,
+    items: Items,
+    chosen: np.ndarray,
+    readout: Readout,
+    *,
+    batch_size: int = 256,
+    precision: str = "auto",
+) -> np.ndarray:
+    """[item, layer, feature] float16 for all `items`, the patch embedding first; as `frozen_features` otherwise.
+
+    Every layer is brought to unit variance without weights, unless the readout is not normed.
+    """
+    out = np.zeros((len(items), encoder.depth + 1, readout.size(encoder.width)), np.float16)
+    for batch, encoded, item in _encoded(encoder, store, items, chosen, encoder.depth, batch_size, precision):
+        known = item[item >= 0].numpy()
+        for i, layer in enumerate((encoded.embedding, *encoded.layers)):
+            tokens = F.layer_norm(layer.float(), (encoder.width,)) if readout.normed else layer
+            out[known, i] = _read(readout, tokens, encoded, batch, item)
+    return out
+
+
+def _encoded(
+    encoder: Encoder, store: WindowStore, items: Items, chosen: np.ndarray, layers: int, batch_size: int, precision: str
+) -> Iterator[tuple[PatchSequence, Encoded, Tensor]]:
+    """Batches of the windows of the chosen items, encoded, and [row, event] which item is where, -1 = padding."""
+    device = next(encoder.parameters()).device
     training = encoder.training
     encoder.eval()
     for laid in ItemLayout(items, chosen).batches(store, batch_size):
         batch = laid.batch.to(device)
-        assert batch.events is not None
         with autocast(device.type, precision):
             encoded = encoder(batch, keep_layers=layers)
-        tokens = last_layers(encoded, normed=readout.normed)
-        vectors = readout(tokens, encoded.valid, encoded.coords, batch.events.at)
-        known = batch.events.valid
-        out[laid.item[known.cpu()].numpy()] = vectors[known].half().cpu().numpy()
+        yield batch, encoded, laid.item
     encoder.train(training)
-    return out
+
+
+def _read(readout: Readout, tokens: Tensor, encoded: Encoded, batch: PatchSequence, item: Tensor) -> np.ndarray:
+    """[item, feature] of the items of a batch, in the order of `item`."""
+    assert batch.events is not None
+    vectors = readout(tokens, encoded.valid, encoded.coords, batch.events.at)
+    return vectors[(item >= 0).to(vectors.device)].half().cpu().numpy()

@@ -10,6 +10,8 @@ from .covariates import over_covariates
 from .falls import occlusion_table
 from .few_labels import few_labels_lines, few_labels_table
 from .fewer_sensors import curve_table, sensor_curve
+from .layers import layer_table
+from .leak import leak_table
 from .longer import decisions_table, longer_table
 from .rows import Evaluation
 
@@ -21,6 +23,8 @@ _TABLES = {
     "fewer_sensors": sensor_curve,
     "longer_decisions": longer_table,
     "occlusion": occlusion_table,
+    "subject_leak": leak_table,
+    "layer_weights": layer_table,
 }
 
 

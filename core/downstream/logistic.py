@@ -7,6 +7,7 @@ and a matrix product can use all threads, which together is several times faster
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -38,23 +39,33 @@ def fit_logistic(
     if start is None:
         start = Linear(x.new_zeros(x.shape[1], classes), x.new_zeros(classes))
     w, b = start.weight.clone().requires_grad_(), start.bias.clone().requires_grad_()
+    descend(lambda: x @ w + b, [w, b], w, label, weight, c, iterations)
+    return Linear(w.detach(), b.detach())
+
+
+def descend(
+    logits: Callable[[], Tensor], parameters: list[Tensor], penalised: Tensor, label: Tensor, weight: Tensor, c: float,
+    iterations: int = 200,
+) -> None:  # fmt: skip
+    """Bring `parameters` to the least weighted loss of `logits()` times C plus half the squares of `penalised`.
+
+    label, weight, c: as `fit_logistic`.
+    """
     scale = 1.0 / float(weight.sum())  # work with a mean: steps and tolerances then do not depend on the item count
     optimizer = torch.optim.LBFGS(
-        [w, b], max_iter=iterations, history_size=10, tolerance_grad=1e-5, tolerance_change=1e-8,
+        parameters, max_iter=iterations, history_size=10, tolerance_grad=1e-5, tolerance_change=1e-8,
         line_search_fn="strong_wolfe",
     )  # fmt: skip
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        logits = x @ w + b
         if is_multilabel(label):
-            losses = F.binary_cross_entropy_with_logits(logits, label.float(), reduction="none")
+            losses = F.binary_cross_entropy_with_logits(logits(), label.float(), reduction="none")
         else:
-            losses = F.cross_entropy(logits, label, reduction="none")
-        objective = scale * ((losses * weight).sum() + 0.5 / c * w.square().sum())
+            losses = F.cross_entropy(logits(), label, reduction="none")
+        objective = scale * ((losses * weight).sum() + 0.5 / c * penalised.square().sum())
         objective.backward()
         return objective
 
     with torch.enable_grad():
         optimizer.step(closure)  # type: ignore[arg-type]
-    return Linear(w.detach(), b.detach())

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 MODELS = ("pretrained", "random-init", "scratch", "hand-features", "covariates", "prior")
 # controls without an encoder: fits on what does not depend on a protocol
 WITHOUT_ENCODER = ("hand-features", "covariates", "prior")
-PROTOCOLS = ("knn", "linear", "attentive", "finetune")
+PROTOCOLS = ("knn", "linear", "layers", "attentive", "finetune")
 # which protocols a model can have; what is fitted without an encoder is called "linear"
 SUPPORTED: dict[str, tuple[str, ...]] = {
     "pretrained": PROTOCOLS,
-    "random-init": ("knn", "linear", "attentive"),
+    "random-init": ("knn", "linear", "layers", "attentive"),
     "scratch": ("finetune",),
     "hand-features": ("linear",),
     "covariates": ("linear",),
@@ -69,6 +69,19 @@ class Prediction:
     boundaries: Boundaries | None = None
 
 
+@dataclass(frozen=True)
+class Leak:
+    """accuracy: mean over `subjects` people of the share of their held-out items that were told to be theirs.
+
+    items: how many were asked about. within: what was held out of a person.
+    """
+
+    accuracy: float
+    subjects: int
+    items: int
+    within: str
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """Everything downstream evaluation found, of one fold or several.
@@ -82,6 +95,7 @@ class Evaluation:
     few: the rows once more, learned from so many labels of each class alone, by their number, see `few_labels`. Their
         `label_fraction` is 1: of those labels.
     longer: predictions of the rows for longer stretches of a record, by (`Row.key`, seconds), see `longer`.
+    leak: by (model, fold), how well frozen features tell people apart, see `leak`.
     classes, subjects, records: names of the codes. unit: of the task.
     covariates: names of those in the row of that name, () = no such row.
     seconds: {stage: time}. notes: what was left out and why.
@@ -100,6 +114,7 @@ class Evaluation:
     embedding: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     histories: dict[RowKey, list[tuple[int, float]]] = field(default_factory=dict)
     occlusion: dict[RowKey, Occlusion] = field(default_factory=dict)
+    leak: dict[tuple[str, int], Leak] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     unit: str = ""
@@ -137,6 +152,7 @@ def merge(evaluations: list[Evaluation]) -> Evaluation:
         embedding=first.embedding,
         histories={key: value for e in evaluations for key, value in e.histories.items()},
         occlusion={key: value for e in evaluations for key, value in e.occlusion.items()},
+        leak={key: value for e in evaluations for key, value in e.leak.items()},
         seconds=seconds,
         unit=first.unit,
         covariates=first.covariates,

@@ -21,16 +21,18 @@ from .anchors import anchor_places
 from .baselines import Learned, covariate_learner, hand_learners, prior
 from .blend import pool_opinions
 from .covariates import Covariates
-from .features import frozen_features
+from .features import frozen_features, layer_features
 from .few_labels import draw_labels, label_words
 from .finetune import train_classifier
 from .knn import knn_probe
+from .layers import layer_probe
+from .leak import Lineup, line_up, subject_leak
 from .linear import linear_probe
 from .longer import longer_decisions
 from .occlusion import occlude
 from .readout import Readout
 from .records import AVERAGED, per_decision
-from .rows import Evaluation, Prediction, Row, RowKey
+from .rows import WITHOUT_ENCODER, Evaluation, Prediction, Row, RowKey
 from .scoring import row_metrics
 from .segments import find_boundaries
 from .trial import Trial, hide_labels, label_subset
@@ -94,6 +96,9 @@ class Session:
         for per_class in sorted(set(recipe.evaluate.labels_per_class)):
             self.result.few[per_class] = self._empty()
         self.tasks = list(self._planned())
+        self.seen = np.concatenate([sides["train"], sides["validation"], self.scored])
+        self.running = {"batch_size": recipe.evaluate.batch_size, "precision": recipe.trainer.precision}
+        self.lineup = self._line_up()
 
     def run(self, wanted: dict[str, list[str]], encoder: Encoder, fresh_encoder: Callable[[int], Encoder]) -> None:
         """Models outermost: frozen features of one encoder are in memory at a time."""
@@ -116,17 +121,21 @@ class Session:
             self.looked_into = ("pretrained", trained[-1], max(self.recipe.evaluate.label_fractions), first, self.fold)
         for model, protocols in wanted.items():
             fixed = model == "pretrained"  # one encoder for all seeds; controls draw a new one each
-            probed = model in ("pretrained", "random-init") and bool({"knn", "linear"} & set(protocols))
-            used, features = encoder, None
+            used, features, layers = encoder, None, None
             for seed in sorted({task.trial.seed for task in self.tasks}):
                 if not fixed:
-                    used, features = fresh_encoder(seed), None
-                if probed and features is None:
+                    used, features, layers = fresh_encoder(seed), None, None
+                if features is None and {"knn", "linear"} & set(protocols) and model not in WITHOUT_ENCODER:
                     features = self._features(model, used, keep=seed == first)
+                if layers is None and "layers" in protocols:
+                    with self._clock(f"{model}: features of all layers"):
+                        layers = layer_features(used, self.store, self.items, self.seen, self.readout, **self.running)
+                if seed == first:
+                    self._leak(model, used, features)
                 for task in self.tasks:
                     if task.trial.seed == seed:
                         for protocol in protocols:
-                            self._row(model, protocol, task, used, features)
+                            self._row(model, protocol, task, used, layers if protocol == "layers" else features)
 
     def _empty(self) -> Evaluation:
         store, items = self.store, self.items
@@ -149,14 +158,11 @@ class Session:
                 yield _Planned(found, 1.0, Trial(self.blind, drawn, drawn[:0], self.scored, seed), per_class)
 
     def _features(self, model: str, encoder: Encoder, *, keep: bool) -> np.ndarray:
-        probe = self.recipe.probe
+        layers = self.recipe.probe.layers
         with self._clock(f"{model}: frozen features"):
-            chosen = np.concatenate([self.sides["train"], self.sides["validation"], self.scored])
             features = frozen_features(
-                encoder, self.store, self.items, chosen, self.readout,
-                layers=probe.layers, batch_size=self.recipe.evaluate.batch_size,
-                precision=self.recipe.trainer.precision,
-            )  # fmt: skip
+                encoder, self.store, self.items, self.seen, self.readout, layers=layers, **self.running
+            )
         if keep:
             test = self.sides["test"]
             shown = np.random.default_rng(0).permutation(test)[:MAP_ITEMS]
@@ -175,7 +181,7 @@ class Session:
                 assert self.covariates is not None
                 learned = covariate_learner(trial, self.covariates.of_items(self.items), self.recipe.probe)
                 probability, chosen = learned.probability, learned.chosen
-            elif protocol in ("knn", "linear"):
+            elif protocol in ("knn", "linear", "layers"):
                 assert features is not None
                 probability, chosen = self._probe(protocol, trial, features)
             else:
@@ -203,7 +209,35 @@ class Session:
     def _probe(self, protocol: str, trial: Trial, features: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         if protocol == "knn":
             return knn_probe(trial, features, self.recipe.probe, self.recipe.trainer.precision), {}
-        return linear_probe(trial, features, self.recipe.probe)
+        probe = layer_probe if protocol == "layers" else linear_probe
+        return probe(trial, features, self.recipe.probe)
+
+    def _leak(self, model: str, encoder: Encoder, features: np.ndarray | None) -> None:
+        """Whose recording it is, by features that were not trained to tell; by the frozen ones if they are there."""
+        if self.lineup is None or model not in ("pretrained", "random-init", "hand-features"):
+            return
+        with self._clock(f"{model}: subject leak"):
+            if model == "hand-features":
+                features = self.items.hand
+            elif features is None:
+                asked, layers = self.lineup.items, self.recipe.probe.layers
+                features = frozen_features(
+                    encoder, self.store, self.items, asked, self.readout, layers=layers, **self.running
+                )
+            self.result.leak[model, self.fold] = subject_leak(self.lineup, features)
+
+    def _line_up(self) -> Lineup | None:
+        """The people that the leak is about."""
+        if not self.recipe.evaluate.subject_leak:
+            return None
+        labelled = np.concatenate([self.sides["train"], self.sides["validation"]])
+        when = self.store.start_s[self.items.window] + self.items.at
+        found = line_up(self.items, labelled, when, self.recipe.seed)
+        if found is None:
+            self.result.notes.append(
+                "no subject leak: fewer than two subjects of the training side have two recordings or a long one"
+            )
+        return found
 
     def _hand(self, row: Row, task: _Planned) -> tuple[np.ndarray, dict[str, Any]]:
         best, *others = self._learners(task.trial)

@@ -8,7 +8,10 @@ from .bootstrap import Bootstrap
 from .rows import Evaluation
 
 # what pretraining must beat: the same encoder untrained under the same protocol; the same schedule from scratch
-_CONTROLS = {"knn": "random-init", "linear": "random-init", "attentive": "random-init", "finetune": "scratch"}
+_CONTROLS = {
+    "knn": "random-init", "linear": "random-init", "layers": "random-init", "attentive": "random-init",
+    "finetune": "scratch",
+}  # fmt: skip
 
 
 def summarise(evaluation: Evaluation, resamples: int = 1000, seed: int = 0) -> list[dict[str, Any]]:

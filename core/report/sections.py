@@ -26,7 +26,9 @@ def _results(run: Story) -> Section:
         "Dot: mean. Band: 95 % interval over subjects. Ticks: single runs. The controls share the encoder's size, the "
         "windows, the labels and the schedule.",
     )
-    return "results", "Results", html + _also(run) + "".join(_note(note) for note in run.facts.get("notes", []))
+    beside = [words.layer_weights(run.results), words.subject_leak(run.results)]
+    notes = [*(f"{text}." for text in beside if text), *run.facts.get("notes", [])]
+    return "results", "Results", html + _also(run) + "".join(_note(note) for note in notes)
 
 
 def _also(run: Story) -> str:

@@ -22,14 +22,14 @@ _LABELS = {
 }  # fmt: skip
 _LOWER_IS_BETTER = {"ece", "mae"}
 # protocols that train the encoder first, then frozen ones
-_ORDER: tuple[str, ...] = ("finetune", "lora", "attentive", "linear", "knn", "semi", "ranking")
+_ORDER: tuple[str, ...] = ("finetune", "lora", "attentive", "layers", "linear", "knn", "semi", "ranking")
 MODEL_LABELS = {
     "pretrained": "pretrained", "random-init": "random init", "scratch": "from scratch",
     "hand-features": "hand features", "covariates": "covariates", "prior": "class prior",
 }  # fmt: skip
 PROTOCOL_LABELS = {
     "finetune": "fine-tuning", "lora": "low-rank fine-tuning", "attentive": "attentive probe", "linear": "linear probe",
-    "knn": "nearest neighbours", "semi": "semi-supervised", "ranking": "ranking",
+    "layers": "layer-weighted probe", "knn": "nearest neighbours", "semi": "semi-supervised", "ranking": "ranking",
 }  # fmt: skip
 WITHOUT_PROTOCOL = ("hand-features", "covariates", "prior")  # controls without an encoder
 _CONTROL_LABELS = {"random-init": "the same network without pretraining", "scratch": "training from scratch"}
@@ -126,8 +126,8 @@ def headline(results: dict[str, Any], differences: Sequence[dict[str, Any]]) -> 
         return Headline("none", "Pretrained, not evaluated yet.", ("`omnipatch evaluate` computes the result table.",))
     told = _told(differences, metric)
     if not told:
-        best = featured(results)
-        details = tuple(filter(None, (_alone(results, line, metric) for line in best[:1])))
+        best = filter(None, (_alone(results, line, metric) for line in featured(results)[:1]))
+        details = (*best, *_over_covariates(results, metric))
         return Headline("none", "No control was evaluated, so nothing can be said about pretraining.", details)
     signs = [_sign(d, metric) for d in told]
     details = [_compared(results, d, metric) for d in told]
@@ -224,6 +224,26 @@ def _range(found: dict[str, Any]) -> str:
     if found["ci_low"] is None:
         return f"{found['mean']:.3f}"
     return f"{found['mean']:.3f} ({found['ci_low']:.3f} to {found['ci_high']:.3f})"
+
+
+def subject_leak(results: dict[str, Any]) -> str:
+    """One sentence on how well frozen features tell people apart, "" = it was not asked."""
+    entries = results.get("subject_leak")
+    if not entries:
+        return ""
+    first = entries[0]
+    told = ", ".join(f"{MODEL_LABELS[e['model']]} {e['accuracy']:.0%}" for e in entries)
+    return (
+        f"Subject leak, which of {first['subjects']} training subjects a held-out {first['within']} comes from "
+        f"(chance {first['chance']:.1%}): {told}"
+    )
+
+
+def layer_weights(results: dict[str, Any]) -> str:
+    """One sentence on the weights of the layer-weighted probe, "" = there is none."""
+    entries = [e for e in results.get("layer_weights", ()) if e["label_fraction"] == 1.0]
+    told = "; ".join(f"{MODEL_LABELS[e['model']]} {' '.join(f'{w:.2f}' for w in e['weights'])}" for e in entries)
+    return f"Weights of the layers, patch embedding first: {told}" if told else ""
 
 
 def largest_falls(table: dict[str, Any], kind: str, number: int = 0, most: int = 3) -> str:
