@@ -18,18 +18,23 @@ from pathlib import Path
 from typing import Any
 
 
-def serve(step: Callable[[], object], steps: int, warmup: int = 2) -> None:
-    """Worker loop: warm up, then time `steps` steps for each line on stdin; answers go to stdout."""
+def serve(
+    step: Callable[[], object], steps: int, warmup: int = 2, clock: Callable[[], float] = time.perf_counter
+) -> None:
+    """Worker loop: warm up, then time `steps` steps for each line on stdin; answers go to stdout.
+
+    clock: `time.process_time` counts processor time, which other work on the machine changes less.
+    """
     for _ in range(warmup):
         step()
     print("ready", flush=True)
     for line in sys.stdin:
         if line.strip() != "round":
             break
-        start = time.perf_counter()
+        start = clock()
         for _ in range(steps):
             step()
-        seconds = (time.perf_counter() - start) / steps
+        seconds = (clock() - start) / steps
         print(f"{seconds} {peak_mib()}", flush=True)
 
 
@@ -38,14 +43,15 @@ def pretraining_step(
 ) -> Callable[[], None]:
     """One step of pretraining on the same batch each time, as the training room does it.
 
-    mixed: makes the context of the forward pass.
+    data: the batch, or a function that makes it, whose time counts. mixed: makes the context of the forward pass.
     """
     done = itertools.count()
+    batch = data if callable(data) else lambda: data
 
     def step() -> None:
-        number = next(done)
+        number, made = next(done), batch()
         with mixed():
-            loss = objective(data, seed, number, taps=False).loss
+            loss = objective(made, seed, number, taps=False).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -100,10 +106,13 @@ def alternate(contestants: list[Contestant], rounds: int) -> None:
         contestant.close()
 
 
-def table(contestants: list[Contestant], reference: str, batch: int) -> str:
-    """As text: median records a second, ratio to the reference round by round (median, lowest to highest), memory."""
+def table(contestants: list[Contestant], reference: str, batch: float, unit: str = "records") -> str:
+    """As text: median records a second, ratio to the reference round by round (median, lowest to highest), memory.
+
+    batch: records a step, or how much of another unit a step works on.
+    """
     base = next(c for c in contestants if c.name == reference)
-    lines = [f"{'':34s} {'ms/step':>9s} {'records/s':>10s} {'x ' + reference:>28s} {'peak MiB':>9s}"]
+    lines = [f"{'':34s} {'ms/step':>9s} {unit + '/s':>10s} {'x ' + reference:>28s} {'peak MiB':>9s}"]
     for c in contestants:
         median = statistics.median(c.seconds)
         ratios = [b / a for a, b in zip(c.seconds, base.seconds, strict=True)]
