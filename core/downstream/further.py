@@ -13,11 +13,14 @@ from .fewer_sensors import curve_table, sensor_curve
 from .layers import layer_table
 from .leak import leak_table
 from .longer import decisions_table, longer_table
+from .pooled import pooled_table
 from .rows import Evaluation
+from .tables import line_table
 
 Shown = tuple[str, list[str], list[list[str]]]  # title, header and lines of a table on screen
 
 _TABLES = {
+    "pooled": pooled_table,
     "few_labels": few_labels_table,
     "covariates": over_covariates,
     "fewer_sensors": sensor_curve,
@@ -36,8 +39,16 @@ def further_results(evaluation: Evaluation, config: EvaluateConfig, seed: int) -
 
 def further_tables(results: dict[str, Any], metrics: list[str]) -> Iterator[Shown]:
     """Tables on screen. metrics: those of the table of results, the one that the headline speaks of first."""
+    from ..console import interval
     from ..report.words import metric_label
 
+    if pooled := [entry for entry in results.get("pooled", ()) if entry["metric"] == "auroc"]:
+        head, rows = line_table(pooled, "metric", "{}", interval)
+        yield (
+            "AUROC of all folds' decisions together (in the table above: within each fold, then averaged):",
+            [*head[:-1], metric_label("auroc")],
+            rows,
+        )
     if few := results.get("few_labels"):
         yield f"{metric_label(metrics[0])} from few labels, mean over draws:", *few_labels_lines(few, metrics[0])
     if curve := results.get("fewer_sensors"):

@@ -17,8 +17,8 @@ def _results(run: Story) -> Section:
     seeds, folds = len({s for s, _ in runs}), run.folds
     lead = (
         f"Test side of the {run.results['split']['kind']} split by {run.results['split']['group']}; means over {seeds} "
-        f"seed{'s' * (seeds > 1)}{f' and {folds} folds' if folds > 1 else ''}. Small figures are 95 % intervals by "
-        "resampling subjects: they say how far another set of people could move a score."
+        f"seed{'s' * (seeds > 1)}{f' and {folds} folds, each scored by itself' if folds > 1 else ''}. In small: "
+        "95 % intervals by resampling subjects: they say how far another set of people could move a score."
     )
     html = _lead(lead) + tables.results_table(run.results)
     html += _figure(
@@ -26,7 +26,7 @@ def _results(run: Story) -> Section:
         "Dot: mean. Band: 95 % interval over subjects. Ticks: single runs. The controls share the encoder's size, the "
         "windows, the labels and the schedule.",
     )
-    beside = [words.layer_weights(run.results), words.subject_leak(run.results)]
+    beside = [words.pooled(run.results), words.layer_weights(run.results), words.subject_leak(run.results)]
     notes = [*(f"{text}." for text in beside if text), *run.facts.get("notes", [])]
     return "results", "Results", html + _also(run) + "".join(_note(note) for note in notes)
 

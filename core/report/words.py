@@ -226,6 +226,14 @@ def _range(found: dict[str, Any]) -> str:
     return f"{found['mean']:.3f} ({found['ci_low']:.3f} to {found['ci_high']:.3f})"
 
 
+def pooled(results: dict[str, Any]) -> str:
+    """One sentence on the AUROC over all folds together, "" = there is one fold."""
+    entries = [e for e in results.get("pooled", ()) if e["metric"] == "auroc" and e["mean"] is not None]
+    told = [f"{line_label((e['model'], e['protocol'], e['label_fraction']))} {_range(e)}" for e in entries]
+    words = "AUROC of all folds' decisions together, where the table has the mean of the folds' own"
+    return f"{words}: {'; '.join(told)}" if told else ""
+
+
 def subject_leak(results: dict[str, Any]) -> str:
     """One sentence on how well frozen features tell people apart, "" = it was not asked."""
     entries = results.get("subject_leak")
