@@ -136,6 +136,19 @@ def test_a_head_begins_as_the_linear_probe(normed):
     np.testing.assert_allclose(found, expected, atol=0.02)
 
 
+def test_features_that_are_known_are_not_computed_again():
+    store = FakeStore(subjects=8, windows=6)
+    trial, every = Trial.of(store, store.split()), np.arange(len(store.items()))
+    known = frozen_features(FakeEncoder(), store, trial.items, every, Readout.of(store.task))
+    config = FinetuneConfig(steps=1, batch_size=8, eval_every=0, head_start=0.01)
+    given, own, wrong = (
+        train_classifier(trial, FakeModality(), store, FakeEncoder(), config, features=features)
+        for features in (known, None, known[::-1])
+    )
+    np.testing.assert_array_equal(given.probability, own.probability)
+    assert np.abs(given.probability - wrong.probability).max() > 1e-3
+
+
 def test_from_its_start_a_head_trains_on():
     store = FakeStore(subjects=8, windows=6)
     config = FinetuneConfig(steps=3, batch_size=8, eval_every=0, head_start=0.01)

@@ -19,7 +19,7 @@ import inspect
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,22 +43,32 @@ def store_key(modality: Modality, sources: Sequence[Source], task: Task | None, 
 
     Raises InputError when a source's file does not exist.
     """
-    files = _fingerprints(sources, jobs)
+    files = _fingerprints(_with_related(sources), jobs)
+
+    def plain(value: object) -> object:
+        if isinstance(value, Source):  # a recording that another one needs, by what it is and not by where it lies
+            fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.name != "path"}
+            return {**fields, "path": files.get(value.path)}
+        return _plain(value)
+
     content = {
         "format": FORMAT,
         "code": _code(modality),
         "modality": [modality.name, type(modality).__qualname__, dataclasses.asdict(modality.config)],
         "task": dataclasses.asdict(task) if task else None,
-        "sources": [
-            {
-                **{f.name: getattr(s, f.name) for f in dataclasses.fields(s) if f.name != "path"},
-                "path": files.get(s.path),
-            }
-            for s in sources
-        ],
+        "sources": list(sources),
     }
-    text = json.dumps(content, sort_keys=True, default=_plain)
+    text = json.dumps(content, sort_keys=True, default=plain)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _with_related(sources: Iterable[Source]) -> Iterator[Source]:
+    """The sources, and those that `Modality.relate` has put into their extras."""
+    for source in sources:
+        yield source
+        for value in source.extras.values():
+            if isinstance(value, tuple | list):
+                yield from _with_related(other for other in value if isinstance(other, Source))
 
 
 def _fingerprints(sources: Iterable[Source], jobs: int) -> dict[Path | None, list[list[Any]]]:

@@ -72,6 +72,7 @@ def train_classifier(
     readout: Readout | None = None,
     frozen: bool = False,
     pretrained: bool = True,
+    features: np.ndarray | None = None,
     batch_size: int = 256,
     precision: str = "auto",
     on_step: OnStep | None = None,
@@ -80,6 +81,7 @@ def train_classifier(
 
     readout: how an item is read beside the head's own queries, default: as its task says.
     frozen: train the head only. pretrained: use layer-wise rates. batch_size: windows at a time when predicting.
+    features: of the last layer of `encoder`, where they are known already: what a head start begins from.
     precision: as `trainer.precision`.
     """
     assert store.task is not None
@@ -93,7 +95,7 @@ def train_classifier(
         if config.head_start and isinstance(head, ItemHead):
             start_head(
                 head, model.encoder, trial, store, fitted, c=config.head_start, class_weight=config.class_weight,
-                batch_size=batch_size, precision=precision,
+                features=features, batch_size=batch_size, precision=precision,
             )  # fmt: skip
         run = _Run(
             trial, modality, store, model, config, fitted, layerwise=pretrained and not frozen, precision=precision

@@ -31,13 +31,17 @@ MOST_ITEMS = 4000
 @torch.no_grad()
 def start_head(
     head: ItemHead, encoder: Encoder, trial: Trial, store: WindowStore, fitted: np.ndarray, *,
-    c: float, class_weight: str, batch_size: int = 256, precision: str = "auto",
+    c: float, class_weight: str, features: np.ndarray | None = None, batch_size: int = 256, precision: str = "auto",
 ) -> None:  # fmt: skip
-    """Set the head's linear paths to the logistic regression of the items `fitted`. c: inverse L2 strength."""
+    """Set the head's linear paths to the logistic regression of the items `fitted`.
+
+    c: inverse L2 strength. features: [item, feature] of the encoder as it is, where they are known already.
+    """
     index, stands_for = thin(trial.items, fitted, MOST_ITEMS, trial.seed)
-    features = frozen_features(
-        encoder, store, trial.items, index, head.readout, batch_size=batch_size, precision=precision
-    )
+    if features is None:
+        features = frozen_features(
+            encoder, store, trial.items, index, head.readout, batch_size=batch_size, precision=precision
+        )
     blocks = Blocks.fit(features, trial.items.features, index)
     x = torch.from_numpy(np.concatenate(blocks.parts(index), axis=1))
     weight = item_weights(trial, fitted, index, stands_for, class_weight)

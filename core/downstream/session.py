@@ -185,7 +185,9 @@ class Session:
                 assert features is not None
                 probability, chosen = self._probe(protocol, trial, features)
             else:
-                probability, chosen = self._train(row, task, encoder)
+                # a head start reads the last layer alone
+                known = features if self.recipe.probe.layers == 1 else None
+                probability, chosen = self._train(row, task, encoder, known)
                 if self.blend:
                     probability = self._pool(row, task, probability)
         into.choices[row.key] = chosen
@@ -258,11 +260,13 @@ class Session:
     def _tell_also(self, into: Evaluation, name: str, row: Row, probability: np.ndarray) -> None:
         into.also.append((name, replace(row, metrics=self._score(self._prediction(probability)))))
 
-    def _train(self, row: Row, task: _Planned, encoder: Encoder) -> tuple[np.ndarray, dict[str, Any]]:
+    def _train(
+        self, row: Row, task: _Planned, encoder: Encoder, features: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         curve: list[tuple[int, float]] = []
         trained = train_classifier(
             task.trial, self.modality, self.store, encoder, self._schedule(row.protocol), readout=self.readout,
-            frozen=row.protocol == "attentive", pretrained=row.model == "pretrained",
+            frozen=row.protocol == "attentive", pretrained=row.model == "pretrained", features=features,
             batch_size=self.recipe.evaluate.batch_size, precision=self.recipe.trainer.precision,
             on_step=lambda step, loss: curve.append((step, loss)),
         )  # fmt: skip
