@@ -105,7 +105,7 @@ def test_views_of_the_contrast_are_other_throats_of_one_recording():
 
 @pytest.mark.slow
 def test_contrast_learns_and_does_not_collapse(tmp_path):
-    done = omni("pretrain", "speech-contrastive", "--trainer.max_steps", 60, "--trainer.monitor_every", 30,
+    done = omni("pretrain", "speech-contrastive", "--trainer.max_steps", 40, "--trainer.monitor_every", 20,
                 "--data.cache", tmp_path / "cache", "--out", tmp_path / "run")  # fmt: skip
     assert done.code == 0, done.err
     with open(tmp_path / "run" / "metrics.csv", newline="") as file:
