@@ -128,6 +128,10 @@ class TestTarget:
 
 
 class TestLosses:
+    @pytest.fixture(autouse=True)
+    def drawn_alike(self):
+        torch.manual_seed(0)
+
     def target(self, codes: torch.Tensor) -> Target:
         return Target(codes.float(), torch.ones(codes.shape[:-1], dtype=torch.bool))
 
@@ -168,7 +172,6 @@ class TestLosses:
         torch.testing.assert_close(torch.stack(alone, -1), _each(loss, prediction, codes.float()))
 
     def test_codes_that_depend_on_each_other_are_predicted_better_jointly(self):
-        torch.manual_seed(0)
         first = torch.randint(0, ENTRIES, (512, 1))
         codes = torch.cat([first, (first * 3 + 1) % ENTRIES], dim=1)  # nothing to see, but the second follows
         loss = JointCodes(codebooks=2, entries=ENTRIES, width=16)
