@@ -92,6 +92,11 @@ def wrong_layout(root: Path, name: str, got: str, expected: str) -> InputError:
     return InputError(f"wrong layout for data set {name}", source=root, got=got, expected=expected)
 
 
+def first_line(error: BaseException) -> str:
+    """Kind and first line of a foreign exception: libraries that load models raise whole pages."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
 def nearest(name: str, known) -> str:
     """A hint such as `did you mean 'width'?`, or the list of known names when none is close."""
     import difflib

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from omnipatch.modalities.speech.teachers.align import aligned
 from omnipatch.modalities.speech.teachers.track import Track
@@ -65,6 +65,7 @@ def test_a_teacher_that_heard_nothing():
     assert not known.any()
 
 
+@settings(deadline=None)
 @given(
     count=st.integers(1, 40),
     frame_s=st.floats(0.005, 0.2),

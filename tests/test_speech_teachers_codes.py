@@ -108,6 +108,7 @@ class TestRightCodes:
         given = code_target(corpus, teacher, quantizer=str(tmp_path / "q.safetensors"))
         batch = next(corpus())
         torch.testing.assert_close(codes_of(given, batch), codes_of(learned, batch), equal_nan=True)
+        assert not given.state_dict()  # nothing of it is part of a checkpoint
         Quantizer(torch.randn(2, 4, 9)).save(tmp_path / "other.safetensors")
         with pytest.raises(InputError, match="got 2 codebooks in 9 dimensions, expected 2 in 16"):
             code_target(corpus, teacher, quantizer=str(tmp_path / "other.safetensors"))

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..compat import ensure_torchaudio
-from ..errors import CorruptFileError, InputError
+from ..errors import CorruptFileError, InputError, first_line
 from .registry import register
 from .text_tokens import TextTokens, learn_tokenizer, tokenize
 
@@ -171,7 +171,7 @@ def _load_pretrained(name: str, local_files_only: bool) -> tuple[Any, Any]:
         model = AutoModel.from_pretrained(name, use_safetensors=True, **options)
     except Exception as error:  # the hub, its cache and foreign files fail with many kinds of exception
         raise InputError(
-            "the text model cannot be loaded", field="objective.text.model", got=f"{name} ({_first_line(error)})",
+            "the text model cannot be loaded", field="objective.text.model", got=f"{name} ({first_line(error)})",
             expected="a folder or hub id with a tokenizer and safetensors weights",
             fix="check the name, or download the model and give its folder",
         ) from error  # fmt: skip
@@ -193,7 +193,7 @@ def _load_saved(folder: Path) -> tuple[Any, Any, int]:
         model = AutoModel.from_config(config, trust_remote_code=False)
         return tokenizer, _encoder_of(model), int(options["max_tokens"])
     except Exception as error:
-        raise CorruptFileError("the text model cannot be read", source=folder, got=_first_line(error)) from error
+        raise CorruptFileError("the text model cannot be read", source=folder, got=first_line(error)) from error
 
 
 def _encoder_of(model: Any) -> Any:
@@ -212,7 +212,3 @@ def _train_only(model: nn.Module, layers: int | None) -> None:
     model.requires_grad_(False)
     for layer in list(stack)[len(stack) - min(layers, len(stack)) :]:
         layer.requires_grad_(True)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -73,9 +73,9 @@ class CodeTarget(TargetProvider):
         self.rounds, self.sample, self.width, self.seed = rounds, sample, width, seed
         self.teacher: Teacher = build("teacher", teacher, where="objective.targets.teacher")
         self.align = align
-        # not a submodule: a function of the windows, which every process and every resume makes anew
-        self._quantizer = (None if quantizer is None else Quantizer.load(quantizer),)
-        self._given = self.quantizer
+        # in a tuple, no submodule: a function of the windows, which every process and every resume makes anew
+        self._given = (None if quantizer is None else Quantizer.load(quantizer),)
+        self._quantizer = self._given
         self.usage: Usage | None = None
         self._codes: Tensor | None = None  # [token of all windows, code], -1 = none
         self._places: dict[int, tuple[int, int]] = {}  # window -> its first token among all, and how many it has
@@ -126,7 +126,7 @@ class CodeTarget(TargetProvider):
     def _make(self, states: TokenStates) -> dict[str, np.ndarray]:
         """centres, mean: the quantiser. codes: [token, code] int32, -1 = none. window, length: ids of all windows and
         their tokens, padding included."""
-        quantizer, codes, window, length = self._given or self._learn(states), [], [], []
+        quantizer, codes, window, length = self._given[0] or self._learn(states), [], [], []
         for block in states.blocks():
             expected = (self.codebooks, block.states.shape[-1])
             if (quantizer.codebooks, quantizer.dim) != expected:
@@ -154,7 +154,7 @@ class CodeTarget(TargetProvider):
 
     def _key(self, states: TokenStates, corpus: Corpus) -> str:
         """Name of what is kept: everything that it depends on."""
-        learned = [self.entries, self.rounds, self.sample, self.seed]
-        quantizer = learned if self._given is None else self._given.fingerprint
+        given = self._given[0]
+        quantizer = [self.entries, self.rounds, self.sample, self.seed] if given is None else given.fingerprint
         content = [_FORMAT, corpus.fingerprint, states.fingerprint, self.codebooks, self.width, quantizer]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]

@@ -1,8 +1,8 @@
 """Teachers: whose states of a recording are quantised into the codes that a student predicts.
 
 Rooms: `teacher` (what one is) and `track` (what it says of a recording); `mel`, `pretrained` (any audio model of
-transformers) and `own_run`, the teachers; `align` (states at the places of tokens); `states` (of all windows, to learn
-a quantiser from and to encode).
+transformers, loaded by `hub`) and `own_run`, the teachers; `align` (states at the places of tokens); `states` (of all
+windows, to learn a quantiser from and to encode).
 """
 
 from . import mel, own_run, pretrained  # registers them

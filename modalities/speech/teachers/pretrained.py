@@ -1,9 +1,8 @@
 """Any audio model of transformers as a teacher: HuBERT, wav2vec 2.0, WavLM, data2vec, Whisper's encoder and their like.
 
-- Local folder or hub id, weights from safetensors only, complete, and never remote code. Frozen, in float32.
-- The model's own feature extractor says the rate and the normalisation; channel and gaps are treated as the student's.
-- Recordings go through one by one, unpadded: models with group norm hear padding. Long ones go through in pieces, which
-  overlap so that the states that are used have heard what stands around them.
+- The model's own feature extractor says the rate and the normalisation; the channel is the student's.
+- Recordings go through one by one, unpadded: models with group norm hear padding. Long ones go through in pieces, each
+  normalised for itself, which overlap so that the states that are used have heard what stands around them.
 - Convolutional front ends say exactly where a state lies (their kernels and strides). States of others share the
   stretch that the model hears evenly.
 """
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,18 +19,17 @@ from torch import Tensor
 
 from ....core.blocks.corpus import Corpus
 from ....core.blocks.registry import register
-from ....core.compat import ensure_torchaudio
-from ....core.errors import InputError
+from ....core.errors import first_line
 from ....core.modality import Recording
 from ....core.signals import fill_gaps, resample
 from ..preprocess import one_channel
+from .hub import load_pretrained, no_teacher
 from .teacher import Listener, ListeningTeacher, chosen_layer, weights_digest
 from .track import Track
 
 _PIECE_S, _MARGIN_S = 20.0, 1.0  # of a long recording: used of each piece, and heard beyond it on either side
 _LEAST_S = 0.1  # shorter sound is followed by silence: a front end must get a frame out of it
 _PROBE_S = 2.0
-_WHERE = "objective.targets"
 
 
 @register("teacher", "transformers")
@@ -45,7 +42,7 @@ class PretrainedTeacher(ListeningTeacher):
 
     def load(self, corpus: Corpus) -> Listener:
         channel = getattr(corpus.modality.config, "channel", "mix")
-        extractor, model = _load(self.model, self.local_files_only)
+        extractor, model = load_pretrained(self.model, self.local_files_only)
         return PretrainedListener(self.model, extractor, model.to(corpus.device), self.layer, channel)
 
 
@@ -111,9 +108,9 @@ class PretrainedListener(Listener):
             found = self._hidden(np.zeros(round(_PROBE_S * self.sfreq_hz), np.float32))
             shapes = {tuple(states.shape[:2]) for states in found}
         except Exception as error:  # models for other input fail in any way
-            raise _no_teacher(self.name, _first_line(error)) from error
+            raise no_teacher(self.name, first_line(error)) from error
         if len(shapes) != 1 or next(iter(shapes))[0] != 1 or hasattr(self.model.config, "frequency_stride"):
-            raise _no_teacher(self.name, f"states of shape {', '.join(map(str, sorted(shapes)))}")
+            raise no_teacher(self.name, f"states of shape {', '.join(map(str, sorted(shapes)))}")
         return found
 
 
@@ -142,56 +139,3 @@ def _pieces(seconds: float) -> Iterator[tuple[float, float]]:
     count = max(1, -int(-seconds // _PIECE_S))
     for number in range(count):
         yield seconds * number / count, seconds * (number + 1) / count
-
-
-def _load(name: str, local_files_only: bool) -> tuple[Any, Any]:
-    """Feature extractor and model in evaluation mode, frozen."""
-    try:
-        ensure_torchaudio()
-        import transformers
-    except ImportError as error:
-        raise InputError(
-            "a pretrained teacher needs transformers", source=_WHERE, field="teacher", got=error,
-            fix="pip install 'omnipatch[speech]'",
-        ) from error  # fmt: skip
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    local = Path(name).expanduser()
-    options: dict[str, Any] = {
-        "trust_remote_code": False, "local_files_only": local_files_only or local.is_dir(),
-    }  # fmt: skip
-    place = str(local) if local.is_dir() else name
-    try:
-        extractor = transformers.AutoFeatureExtractor.from_pretrained(place, **options)
-        model, report = transformers.AutoModel.from_pretrained(
-            place, use_safetensors=True, output_loading_info=True, **options
-        )
-    except Exception as error:  # the hub, its cache and foreign files fail with many kinds of exception
-        raise InputError(
-            "the teacher cannot be loaded", source=_WHERE, field="teacher.model", got=f"{name} ({_first_line(error)})",
-            expected="a folder or hub id with config.json, preprocessor_config.json and safetensors weights",
-            fix="check the name, or download the model and give its folder",
-        ) from error  # fmt: skip
-    # what marks hidden places in its own pretraining is never used here
-    missing = sorted(name for name in report["missing_keys"] if not name.endswith("masked_spec_embed"))
-    if missing:
-        raise InputError(
-            "the weights of the teacher are not complete", source=_WHERE, field="teacher.model",
-            got=f"{name} without {missing[0]} (and {len(missing) - 1} more)", fix="give the folder of a whole model",
-        )  # fmt: skip
-    if getattr(model.config, "is_encoder_decoder", False):
-        model = model.get_encoder()
-    if not getattr(extractor, "sampling_rate", None):
-        raise _no_teacher(name, f"{type(extractor).__name__} without a sampling rate")
-    return extractor, model.float().eval().requires_grad_(False)
-
-
-def _no_teacher(name: str, got: str) -> InputError:
-    return InputError(
-        "the model has no states along the time of a sound", source=_WHERE, field="teacher.model",
-        got=f"{name} ({got})", expected="an encoder of sound such as HuBERT, wav2vec 2.0, WavLM or Whisper",
-    )  # fmt: skip
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
