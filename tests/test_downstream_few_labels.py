@@ -11,7 +11,7 @@ from downstream_fakes import FakeEncoder, FakeModality, FakeStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omnipatch.core.config import EvaluateConfig, FinetuneConfig, ProbeConfig, Recipe
-from omnipatch.core.downstream import session
+from omnipatch.core.downstream import plan
 from omnipatch.core.downstream.evaluate import evaluate
 from omnipatch.core.downstream.few_labels import draw_labels, few_labels_lines, few_labels_table
 from omnipatch.core.downstream.records import decision_of
@@ -80,7 +80,7 @@ def test_nothing_but_the_drawn_labels_is_learned_from(evaluation, monkeypatch):
     others = np.setdiff1d(labelled, np.concatenate(list(drawn.values())))
     label[others] = (label[others] + 1) % 3
     store._items = replace(items, label=label)
-    monkeypatch.setattr(session, "draw_labels", lambda _items, _chosen, n, seed: drawn[n, seed])
+    monkeypatch.setattr(plan, "draw_labels", lambda _items, _chosen, n, seed: drawn[n, seed])
     changed = run(store)
     for n, found in evaluation.few.items():
         for key, prediction in found.predictions.items():

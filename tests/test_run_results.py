@@ -66,6 +66,7 @@ def test_keys_of_results(results):
         "summary",
         "seconds",
         "versions",
+        "subject_leak",  # and whatever else was asked for
     ]
     assert results["recipe"] == "toy-jepa"
     assert results["modality"] == "toy"

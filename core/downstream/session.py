@@ -7,8 +7,8 @@ which no item that will be scored has a label, and returns probabilities of thos
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from .baselines import Learned, covariate_learner, hand_learners, prior
 from .blend import pool_opinions
 from .covariates import Covariates
 from .features import frozen_features, layer_features
-from .few_labels import draw_labels, label_words
 from .finetune import train_classifier
 from .knn import knn_probe
 from .layers import layer_probe
@@ -30,12 +29,13 @@ from .leak import Lineup, line_up, subject_leak
 from .linear import linear_probe
 from .longer import longer_decisions
 from .occlusion import occlude
+from .plan import Planned, plan_trials
 from .readout import Readout
 from .records import AVERAGED, per_decision
 from .rows import WITHOUT_ENCODER, Evaluation, Prediction, Row, RowKey
 from .scoring import row_metrics
 from .segments import find_boundaries
-from .trial import Trial, hide_labels, label_subset
+from .trial import Trial
 
 if TYPE_CHECKING:
     from ..data.items import Items
@@ -44,20 +44,6 @@ if TYPE_CHECKING:
 OnProgress = Callable[[str], None]
 # enough points for an embedding map
 MAP_ITEMS = 3000
-
-
-@dataclass(frozen=True, eq=False)
-class _Planned:
-    """One trial, and where its rows go. fraction: of the labelled subjects; per_class: 0, or how many labels."""
-
-    into: Evaluation
-    fraction: float
-    trial: Trial
-    per_class: int = 0
-
-    @property
-    def words(self) -> str:
-        return label_words(self.per_class) if self.per_class else f"{self.fraction:.0%} of the labels"
 
 
 class Session:
@@ -79,7 +65,6 @@ class Session:
         self.lost, self.fold, self.say = lost, fold, say
         # everything that is scored: the test side, and again after each loss of sensors
         self.scored = np.concatenate([sides["test"], *lost.values()])
-        self.blind = hide_labels(items, self.scored)
         self.blend, self.learned = recipe.evaluate.blend, dict[Trial, list[Learned]]()
         assert store.task is not None
         pool, seen = recipe.probe.pool, items.window[sides["train"]]
@@ -95,7 +80,7 @@ class Session:
             self.result.notes.append(f"no longer decisions: the task decides once a {items.unit} already")
         for per_class in sorted(set(recipe.evaluate.labels_per_class)):
             self.result.few[per_class] = self._empty()
-        self.tasks = list(self._planned())
+        self.planned = list(plan_trials(recipe, items, sides, self.scored, self.result))
         self.seen = np.concatenate([sides["train"], sides["validation"], self.scored])
         self.running = {"batch_size": recipe.evaluate.batch_size, "precision": recipe.trainer.precision}
         self.lineup = self._line_up()
@@ -122,7 +107,7 @@ class Session:
         for model, protocols in wanted.items():
             fixed = model == "pretrained"  # one encoder for all seeds; controls draw a new one each
             used, features, layers = encoder, None, None
-            for seed in sorted({task.trial.seed for task in self.tasks}):
+            for seed in sorted({planned.trial.seed for planned in self.planned}):
                 if not fixed:
                     used, features, layers = fresh_encoder(seed), None, None
                 if features is None and {"knn", "linear"} & set(protocols) and model not in WITHOUT_ENCODER:
@@ -132,30 +117,15 @@ class Session:
                         layers = layer_features(used, self.store, self.items, self.seen, self.readout, **self.running)
                 if seed == first:
                     self._leak(model, used, features)
-                for task in self.tasks:
-                    if task.trial.seed == seed:
+                for planned in self.planned:
+                    if planned.trial.seed == seed:
                         for protocol in protocols:
-                            self._row(model, protocol, task, used, layers if protocol == "layers" else features)
+                            self._row(model, protocol, planned, used, layers if protocol == "layers" else features)
 
     def _empty(self) -> Evaluation:
         store, items = self.store, self.items
         names = self.covariates.names if self.covariates else ()
         return Evaluation([], {}, {}, items.classes, store.subjects, store.records, unit=items.unit, covariates=names)
-
-    def _planned(self) -> Iterator[_Planned]:
-        """All that every model learns from: shares of the labelled subjects, and few labels of each class."""
-        asked, first = self.recipe.evaluate, self.recipe.seed
-        for seed in range(first, first + asked.seeds):
-            for fraction in asked.label_fractions:
-                train, validation = (
-                    label_subset(self.items, self.sides[side], fraction, seed) for side in ("train", "validation")
-                )
-                yield _Planned(self.result, fraction, Trial(self.blind, train, validation, self.scored, seed))
-        labelled = np.concatenate([self.sides["train"], self.sides["validation"]])
-        for per_class, found in self.result.few.items():
-            for seed in range(first, first + asked.label_draws):
-                drawn = draw_labels(self.items, labelled, per_class, seed)
-                yield _Planned(found, 1.0, Trial(self.blind, drawn, drawn[:0], self.scored, seed), per_class)
 
     def _features(self, model: str, encoder: Encoder, *, keep: bool) -> np.ndarray:
         layers = self.recipe.probe.layers
@@ -169,14 +139,14 @@ class Session:
             self.result.embedding[model] = (features[shown].astype(np.float32), shown)
         return features
 
-    def _row(self, model: str, protocol: str, task: _Planned, encoder: Encoder, features: np.ndarray | None) -> None:
-        trial, into = task.trial, task.into
-        row = Row(model, protocol, task.fraction, trial.seed, self.fold, {})
-        with self._clock(f"{model}: {protocol}, seed {trial.seed}, {task.words}"):
+    def _row(self, model: str, protocol: str, planned: Planned, encoder: Encoder, features: np.ndarray | None) -> None:
+        trial, into = planned.trial, planned.into
+        row = Row(model, protocol, planned.fraction, trial.seed, self.fold, {})
+        with self._clock(f"{model}: {protocol}, seed {trial.seed}, {planned.words}"):
             if model == "prior":
                 probability, chosen = prior(trial), {}
             elif model == "hand-features":
-                probability, chosen = self._hand(row, task)
+                probability, chosen = self._hand(row, planned)
             elif model == "covariates":
                 assert self.covariates is not None
                 learned = covariate_learner(trial, self.covariates.of_items(self.items), self.recipe.probe)
@@ -187,9 +157,9 @@ class Session:
             else:
                 # a head start reads the last layer alone
                 known = features if self.recipe.probe.layers == 1 else None
-                probability, chosen = self._train(row, task, encoder, known)
+                probability, chosen = self._train(row, planned, encoder, known)
                 if self.blend:
-                    probability = self._pool(row, task, probability)
+                    probability = self._pool(row, planned, probability)
         into.choices[row.key] = chosen
         prediction = self._prediction(probability)
         into.predictions[row.key] = prediction
@@ -241,15 +211,15 @@ class Session:
             )
         return found
 
-    def _hand(self, row: Row, task: _Planned) -> tuple[np.ndarray, dict[str, Any]]:
-        best, *others = self._learners(task.trial)
+    def _hand(self, row: Row, planned: Planned) -> tuple[np.ndarray, dict[str, Any]]:
+        best, *others = self._learners(planned.trial)
         for other in others:
-            self._tell_also(task.into, other.learner, row, other.probability)
+            self._tell_also(planned.into, other.learner, row, other.probability)
         return best.probability, {"learner": best.learner, **best.chosen}
 
-    def _pool(self, row: Row, task: _Planned, probability: np.ndarray) -> np.ndarray:
-        self._tell_also(task.into, "encoder alone", row, probability)
-        return pool_opinions(probability, self._learners(task.trial)[0].probability, self.blend)
+    def _pool(self, row: Row, planned: Planned, probability: np.ndarray) -> np.ndarray:
+        self._tell_also(planned.into, "encoder alone", row, probability)
+        return pool_opinions(probability, self._learners(planned.trial)[0].probability, self.blend)
 
     def _learners(self, trial: Trial) -> list[Learned]:
         """Those of the hand features, trained once a trial."""
@@ -261,17 +231,17 @@ class Session:
         into.also.append((name, replace(row, metrics=self._score(self._prediction(probability)))))
 
     def _train(
-        self, row: Row, task: _Planned, encoder: Encoder, features: np.ndarray | None
+        self, row: Row, planned: Planned, encoder: Encoder, features: np.ndarray | None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         curve: list[tuple[int, float]] = []
         trained = train_classifier(
-            task.trial, self.modality, self.store, encoder, self._schedule(row.protocol), readout=self.readout,
+            planned.trial, self.modality, self.store, encoder, self._schedule(row.protocol), readout=self.readout,
             frozen=row.protocol == "attentive", pretrained=row.model == "pretrained", features=features,
             batch_size=self.recipe.evaluate.batch_size, precision=self.recipe.trainer.precision,
             on_step=lambda step, loss: curve.append((step, loss)),
         )  # fmt: skip
-        task.into.histories[row.key] = curve
-        if task.into is self.result and row.key == self.looked_into:
+        planned.into.histories[row.key] = curve
+        if planned.into is self.result and row.key == self.looked_into:
             self.say("what decisions rest on")
             asked, most = self.sides["test"], self.recipe.evaluate.occlusion
             found = occlude(trained.model, self.store, self.modality.seeing(), self.items, asked, most=most)
