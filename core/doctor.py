@@ -85,9 +85,12 @@ def _torchaudio() -> list[Finding]:
     from .compat import ensure_torchaudio
 
     words = {
-        "absent": (_GOOD, "not installed, only needed for speech"),
+        "absent": (_GOOD, "not installed, only needed for speech, whose features are the same without it"),
         "native": (_GOOD, "works"),
-        "stub": (_NOTE, "its native library was built for another torch; the pure-PyTorch parts are used instead"),
+        "stub": (
+            _NOTE,
+            "its native library was built for another torch; its PyTorch parts are used, features are equal",
+        ),
     }
     try:
         state, text = words[ensure_torchaudio()]

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mutations_kit import insert_foreign, memory_limit, time_limit, truncate
+from omnipatch.core.data.store import WindowStore
 from omnipatch.core.errors import InputError
+from omnipatch.core.modality import Source
 from omnipatch.modalities.speech import Speech
 from speech_kit import FORMATS, chirp, write
 
@@ -93,6 +95,36 @@ def _campaign(tmp_path, suffix: str, raw: bytes, seeds: range) -> dict[str, int]
         outcomes["refused" if problem else "read"] += 1
         assert problem is None or ("\n" not in problem and len(problem) < 1000), f"seed {seed} of {suffix}"
     return outcomes
+
+
+def test_a_corpus_goes_on_without_what_cannot_be_used_and_says_why(tmp_path):
+    sound = chirp(0.5)
+    write(tmp_path / "good.wav", sound)
+    write(tmp_path / "clipped.flac", np.clip(10 * sound, -0.5, 0.5))
+    write(tmp_path / "fast.wav", chirp(0.5, 192_000), 192_000)
+    write(tmp_path / "many.wav", np.stack([sound] * 8))
+    write(tmp_path / "single.wav", sound[:1])
+    write(tmp_path / "silent.ogg", 0 * sound)
+    write(tmp_path / "none.wav", sound[:0])
+    (tmp_path / "empty.mp3").touch()
+    (tmp_path / "cut.wav").write_bytes(write(tmp_path / "whole.wav", sound).read_bytes()[:2000])
+    (tmp_path / "text.wav").write_text("not a sound")
+    sources = [Source(path, path.name, path.stem) for path in sorted(tmp_path.iterdir())]
+    store = WindowStore.prepare(Speech(), sources, None, tmp_path / "cache")
+    assert set(store.records) == {"good.wav", "whole.wav", "clipped.flac", "fast.wav"}
+    assert store.quality.keys() == {"clipped.flac"}
+    reasons = {skipped.record: skipped.reason for skipped in store.skipped}
+    words = {
+        "many.wav": "more than two channels",
+        "single.wav": "too short",
+        "silent.ogg": "no sound",
+        "none.wav": "no samples",
+        "empty.mp3": "cannot be read as audio",
+        "cut.wav": "ends early",
+        "text.wav": "cannot be read as audio",
+    }
+    assert reasons.keys() == words.keys()
+    assert [name for name, reason in reasons.items() if words[name] not in reason or "\n" in reason] == []
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
