@@ -143,8 +143,13 @@ def test_without_torchaudio(plain):
 
 
 @pytest.mark.skipif(find_spec("torchaudio") is None, reason="torchaudio is not installed")
-@pytest.mark.parametrize(("before", "wanted"), [(_UNLOADABLE, "stub"), (_HEALTHY, "native")])
+@pytest.mark.parametrize(
+    ("before", "wanted"),
+    [("", {"stub", "native"}), (_UNLOADABLE, {"stub"}), (_HEALTHY, {"native"})],
+    ids=["as installed", "unloadable", "healthy"],
+)
 def test_torchaudio_with_and_without_its_library_gives_the_same(plain, before, wanted):
     state, name, values = _ask(before)
-    assert (state, name) == (wanted, "MelSpectrogram")
+    assert state in wanted
+    assert name == "MelSpectrogram"
     np.testing.assert_allclose(values, plain[2], atol=1e-5)
