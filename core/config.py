@@ -29,7 +29,8 @@ class DataConfig:
 class SplitConfig:
     """How subjects are divided. Sides are always disjoint by `group`."""
 
-    kind: Literal["auto", "official", "holdout", "kfold"] = "auto"  # auto: official where the data set has one
+    # auto: official sides, or the folds usual for the data set, or holdout
+    kind: Literal["auto", "official", "holdout", "kfold"] = "auto"
     group: Literal["subject", "site", "record", "window"] = "subject"  # anything but subject or site is stamped
     test_fraction: float = 0.25  # share of groups held out (holdout)
     validation_fraction: float = 0.2  # share of the training groups used for every choice

@@ -169,6 +169,7 @@ class Dataset:
     instructions: what to do when it cannot be downloaded (credentials, licence).
     covariates: names of extras of its sources that tell of people without any signal (age, sex); a model of them alone
         is a control of every score.
+    folds: of subjects, by which those who publish on it divide it; 0 = no custom. For data sets without official sides.
     """
 
     name: str
@@ -180,6 +181,7 @@ class Dataset:
     downloads: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     instructions: str = ""
     covariates: tuple[str, ...] = ()
+    folds: int = 0
 
 
 class Modality(ABC):

@@ -34,7 +34,7 @@ def prepare(settings: Settings, voice: Voice) -> Prepared:
     voice.step(f"data {sources.name}: {len(sources)} recordings")
     with voice.counting("reading") as progress:
         store = WindowStore.prepare(settings.modality, sources, sources.task, data.cache, data.jobs, progress)
-    splits = make_splits(store, settings.recipe.split)
+    splits = make_splits(store, settings.recipe.split, sources.folds)
     voice.step(
         f"{len(store)} windows of {len(store.subjects)} subjects, {splits[0].kind} split by {splits[0].group}"
         + (f", {len(splits)} folds" if len(splits) > 1 else "")

@@ -3,6 +3,9 @@
 Every draw is a pure function of (seed, step, window id, name of the draw, position). So a mask or an augmentation
 is the same whichever rank, batch position or padding the window gets, and after a resume: there is no generator
 state to save. The mixing function is the 32-bit finaliser of MurmurHash3 (Appleby, public domain), applied twice.
+
+Hashes are int32 tensors whose bits are meant unsigned: sums and products wrap round as 32-bit arithmetic asks, and a
+processor mixes many of them at once. With 64 bits a batch of noise took longer than the encoder's step.
 """
 
 from __future__ import annotations
@@ -13,13 +16,20 @@ import zlib
 import torch
 from torch import Tensor
 
-_LOW32 = 0xFFFFFFFF
+
+def _signed(number: int) -> int:
+    """The int32 with the low 32 bits of a number."""
+    return (number + 2**31) % 2**32 - 2**31
 
 
 def _mix(x: Tensor) -> Tensor:
-    x = (x ^ (x >> 16)) * 0x85EBCA6B & _LOW32
-    x = (x ^ (x >> 13)) * 0xC2B2AE35 & _LOW32
-    return x ^ (x >> 16)
+    """In place."""
+    x ^= (x >> 16) & 0xFFFF
+    x *= _signed(0x85EBCA6B)
+    x ^= (x >> 13) & 0x7FFFF
+    x *= _signed(0xC2B2AE35)
+    x ^= (x >> 16) & 0xFFFF
+    return x
 
 
 class RowRandom:
@@ -43,22 +53,21 @@ class RowRandom:
         return RowRandom(self.seed, self.step, self.rows if rows is None else rows, f"{self.stream}/{name}")
 
     def _bits(self, shape: tuple[int, ...]) -> Tensor:
-        salt = zlib.crc32(f"{self.seed}:{self.step}:{self.stream}:{self._draws}".encode())
+        salt = _signed(zlib.crc32(f"{self.seed}:{self.step}:{self.stream}:{self._draws}".encode()))
         self._draws += 1
-        low = self.rows.long() & _LOW32
-        high = (self.rows.long() >> 32) & _LOW32
-        row = _mix(_mix(low ^ salt) ^ high)
-        size = math.prod(shape)
-        position = _mix(torch.arange(size, device=self.rows.device) * 0x9E3779B1 + salt & _LOW32)
-        bits = _mix(_mix(row.unsqueeze(1) ^ position) + row.unsqueeze(1) & _LOW32)
-        return bits.reshape(len(self.rows), *shape)
+        rows = self.rows.long()
+        low, high = ((rows >> shift << 32 >> 32).int() for shift in (0, 32))
+        row = _mix(_mix(low ^ salt) ^ high).unsqueeze(1)
+        place = torch.arange(math.prod(shape), device=rows.device, dtype=torch.int32)
+        position = _mix(place * _signed(0x9E3779B1) + salt)
+        return _mix(_mix(row ^ position).add_(row)).reshape(len(rows), *shape)
 
     def uniform(self, *shape: int) -> Tensor:
         """[batch, *shape] float32 in the open interval (0, 1): odd multiples of 2^-24.
 
         23 bits and not 24: the midpoints of 24-bit cells are no float32 numbers, the last one would round to 1.
         """
-        return (self._bits(shape) >> 9).to(torch.float32).add_(0.5).mul_(2.0**-23)
+        return (self._bits(shape) >> 9 & 0x7FFFFF).to(torch.float32).add_(0.5).mul_(2.0**-23)
 
     def normal(self, *shape: int) -> Tensor:
         """[batch, *shape] standard normal float32."""

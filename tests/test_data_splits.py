@@ -103,6 +103,18 @@ def test_folds_test_every_subject_once(store, folds, seed):
     assert sorted(tested) == sorted(store.subjects)
 
 
+@settings(deadline=None, max_examples=50)
+@given(corpora(), st.integers(3, 8))
+def test_usual_folds_are_taken_where_nothing_else_is_asked(store, usual):
+    if len(store.subjects) < 5:
+        return
+    splits = make_splits(store, SplitConfig(), usual)
+    assert len(splits) == min(usual, len(store.subjects))
+    assert sorted(name for split in splits for name in split.test) == sorted(store.subjects)
+    assert len(make_splits(store, SplitConfig(kind="holdout"), usual)) == 1
+    assert len(make_splits(store, SplitConfig(kind="kfold", folds=3), usual)) == 3
+
+
 @settings(deadline=None, max_examples=100)
 @given(st.data(), st.integers(0, 99))
 def test_official_sides_are_kept(data, seed):
@@ -213,6 +225,7 @@ def test_on_a_real_store_and_as_json(tmp_path):
     plain = split.to_json()
     assert plain["test"] == ["s1", "s5"]
     assert plain["kind"] == "official"
+    assert make_splits(store, SplitConfig(), 3) == [split], "official sides come before usual folds"
     assert len(make_splits(store, SplitConfig(kind="kfold", folds=4))) == 4
     with pytest.raises(InputError, match="did you mean 'test'"):
         split.windows(store, "tests")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 import torch
@@ -24,6 +26,25 @@ def test_a_rows_numbers_do_not_depend_on_the_batch(rows, seed, step, random):
     order = random.sample(range(len(rows)), len(rows))
     assert torch.equal(of([rows[i] for i in order], seed, step).uniform(5), whole[order])
     assert torch.equal(of(rows[:1], seed, step).uniform(5), whole[:1])
+
+
+def mix(x: int) -> int:
+    """MurmurHash3's finaliser on unsigned numbers."""
+    x = (x ^ x >> 16) * 0x85EBCA6B % 2**32
+    x = (x ^ x >> 13) * 0xC2B2AE35 % 2**32
+    return x ^ x >> 16
+
+
+@settings(deadline=None)
+@given(ids, st.integers(0, 2**31), st.integers(0, 10**6))
+def test_numbers_are_those_of_a_slow_reference(rows, seed, step):
+    """What a seed gave yesterday it gives tomorrow, however the hash is computed."""
+    salt = zlib.crc32(f"{seed}:{step}::0".encode())
+    for row, found in zip(rows, of(rows, seed, step).uniform(3).tolist(), strict=True):
+        own = mix(mix(row % 2**32 ^ salt) ^ row // 2**32 % 2**32)
+        for place, value in enumerate(found):
+            bits = mix((mix(own ^ mix((place * 0x9E3779B1 + salt) % 2**32)) + own) % 2**32)
+            assert value == ((bits >> 9) + 0.5) * 2.0**-23
 
 
 @settings(deadline=None)

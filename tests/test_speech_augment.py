@@ -165,7 +165,7 @@ def test_between_is_linear_and_holds_the_ends():
     x = torch.tensor([[0.0, 1.0, 4.0]])
     place = torch.tensor([[-1.0, 0.5, 1.0, 1.25, 9.0, torch.nan]])
     want = torch.tensor([[0.0, 0.5, 1.0, 1.75, 4.0, torch.nan]])
-    torch.testing.assert_close(between(x, place, 1), want, equal_nan=True)
+    torch.testing.assert_close(between(x, place), want, equal_nan=True)
 
 
 def test_a_background_fills_the_quiet_and_leaves_the_loud():

@@ -32,6 +32,7 @@ class SourceList:
     task: what the labels support, None = no labels. A task called "manifest" is made from the manifest's own labels.
     note: what a reader of the results must know about this choice, "" = nothing.
     covariates: names of `Source.extras` that tell of people without any signal.
+    folds: as the data set has them.
     """
 
     sources: tuple[Source, ...]
@@ -40,6 +41,7 @@ class SourceList:
     licence: str = ""
     note: str = ""
     covariates: tuple[str, ...] = ()
+    folds: int = 0
 
     def __iter__(self) -> Iterator[Source]:
         return iter(self.sources)
@@ -55,6 +57,7 @@ def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
     """
     notes: list[str] = []
     covariates: tuple[str, ...] = ()
+    folds = 0
     if data.manifest is not None or data.name == "manifest":
         if data.manifest is None:
             raise InputError("no manifest given", fix="add --data.manifest FILE.csv")
@@ -69,7 +72,7 @@ def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
     else:
         dataset = find_dataset(modality, data.name)
         sources, name, licence = list_dataset(dataset, dataset_root(dataset, data.root)), dataset.name, dataset.licence
-        task, covariates = _dataset_task(modality, dataset, data.task), dataset.covariates
+        task, covariates, folds = _dataset_task(modality, dataset, data.task), dataset.covariates, dataset.folds
     sources = modality.relate(sources)
     if data.limit is not None:
         if data.limit < 1:
@@ -82,7 +85,7 @@ def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
         notes.append(f"pretrained with {extra} too, without its labels")
         if repeated:
             notes.append(f"{repeated} recordings of {extra} left out of that, they are in {name} as well")
-    return SourceList(tuple(sources), name, task, licence, "; ".join(notes), covariates)
+    return SourceList(tuple(sources), name, task, licence, "; ".join(notes), covariates, folds)
 
 
 def find_dataset(modality: Modality, name: str) -> Dataset:

@@ -13,7 +13,7 @@ Design decisions
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -77,8 +77,10 @@ class Split:
         }  # fmt: skip
 
 
-def make_splits(store: WindowStore, config: SplitConfig) -> list[Split]:
+def make_splits(store: WindowStore, config: SplitConfig, usual: int = 0) -> list[Split]:
     """The partitions a recipe asks for: one, or one a fold.
+
+    usual: folds by which such data are divided where the kind is auto and there are no official sides, 0 = none.
 
     Raises SplitError when groups are unknown, too few, or on both sides of an official split.
     """
@@ -90,7 +92,9 @@ def make_splits(store: WindowStore, config: SplitConfig) -> list[Split]:
     kind = config.kind
     if kind == "auto":
         official = config.group == "subject" and bool(np.isin(store.fixed_split, SIDES).any())
-        kind = "official" if official else "holdout"
+        kind = "official" if official else "kfold" if usual else "holdout"
+        if kind == "kfold":
+            config = replace(config, kind=kind, folds=min(usual, len(groups)))
 
     if kind == "official":
         parts = [_official(store, config, names, code)]

@@ -32,7 +32,8 @@ def other_tract(x: Tensor, factor: Tensor, shape: MelShape) -> Tensor:
     place = (torch.log1p(source / 700.0) - low) / (high - low).clamp(min=1e-6) * (len(hertz) - 1)
     # a band that stays must not touch the one above it by rounding, which may be missing
     place = torch.where((place - place.round()).abs() < 1e-3, place.round(), place)
-    return between(x, place[:, None, :, None], dim=2)
+    moved = between(rearrange(x, "row n band frame -> row band n frame"), place)
+    return rearrange(moved, "row band n frame -> row n band frame")
 
 
 def warped(hertz: Tensor, factor: Tensor, end: Tensor) -> Tensor:
@@ -53,9 +54,9 @@ def other_pace(batch: PatchSequence, x: Tensor, pace: Tensor) -> tuple[Tensor, T
     length = int(at.max()) + 1
     grid = x.new_full((len(x), length + 1, *x.shape[2:]), torch.nan)
     grid[rows, torch.where(batch.valid, at, length)] = x  # padding goes to a place behind the last
-    frames = rearrange(grid[:, :length], "row n band frame -> row band (n frame)")
-    moved = between(frames, _source(torch.isfinite(frames).any(dim=1), pace).unsqueeze(1), dim=2)
-    moved = rearrange(moved, "row band (n frame) -> row n band frame", frame=x.shape[3])[rows, at]
+    frames = rearrange(grid[:, :length], "row n band frame -> row (n frame) band")
+    moved = between(frames, _source(torch.isfinite(frames).any(dim=2), pace))
+    moved = rearrange(moved, "row (n frame) band -> row n band frame", frame=x.shape[3])[rows, at]
     valid = batch.valid & (torch.isfinite(moved).any(dim=2).float().mean(dim=-1) >= 0.5)
     kept = valid.any(dim=1, keepdim=True)
     made = moved.masked_fill(~valid[..., None, None], torch.nan)
@@ -73,19 +74,18 @@ def _source(present: Tensor, pace: Tensor) -> Tensor:
     return place.maximum(first).minimum(last - 1).masked_fill(~inside, torch.nan)
 
 
-def between(x: Tensor, place: Tensor, dim: int) -> Tensor:
-    """Numbers of x at fractional places along an axis, the nearest end beyond it, NaN at a place that is NaN.
-
-    place: of one size along `dim`, broadcast along the others.
-    """
-    size = x.shape[dim]
-    shape = list(x.shape)
-    shape[dim] = place.shape[dim]
+def between(x: Tensor, place: Tensor) -> Tensor:
+    """[row, k, ...]: numbers of x [row, size, ...] at fractional places [row, k] along the second axis, the nearest end
+    beyond it, NaN at a place that is NaN."""
+    last = x.shape[1] - 1
     known = torch.isfinite(place)
-    place = torch.where(known, place, 0.0).clamp(0, size - 1)
-    low = place.floor().long().clamp(max=max(0, size - 2))
-    part = place - low
-    below, above = (torch.gather(x, dim, i.expand(shape)) for i in (low, (low + 1).clamp(max=size - 1)))
-    # at a whole place a missing neighbour has no say
-    found = torch.where(part == 0, below, torch.where(part == 1, above, torch.lerp(below, above, part)))
-    return found.masked_fill(~known, torch.nan)
+    place = torch.where(known, place, 0.0).clamp(0, last)
+    low, high = place.floor().long(), place.ceil().long()  # the same at a whole place: a missing neighbour has no say
+    rows = torch.arange(len(x), device=x.device).unsqueeze(1)
+    below, above, part, known = (_like(t, x) for t in (x[rows, low], x[rows, high], place - low, known))
+    return torch.lerp(below, above, part).masked_fill_(~known, torch.nan)
+
+
+def _like(t: Tensor, x: Tensor) -> Tensor:
+    """With as many axes as x."""
+    return t[(...,) + (None,) * (x.dim() - t.dim())]

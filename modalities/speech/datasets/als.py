@@ -54,4 +54,5 @@ ALS = Dataset(
     citation="Vashkevich & Rushkevich 2021, doi:10.1016/j.bspc.2020.102350",
     instructions="Clone https://github.com/Mak-Sim/Minsk2020_ALS_database (open) and give its folder as --data.root.",
     covariates=("age", "sex"),
+    folds=5,
 )

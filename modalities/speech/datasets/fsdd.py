@@ -1,6 +1,6 @@
 """Free Spoken Digit Dataset: English digits by six men, 50 takes each, 8 kHz.
 
-- "fsdd" has no sides: split by speaker. With six people that is `--split.kind kfold --split.folds 6`, leave one out.
+- "fsdd" has no sides: split by speaker, six people in six folds, leave one out.
 - "fsdd-official" has those of its authors, takes 0 to 4 for testing. All speakers are on both sides, so it must be
   split by record on purpose: `--split.kind official --split.group record`.
 """
@@ -40,7 +40,9 @@ def _sources(root: Path, official: bool) -> list[Source]:
     return sources
 
 
-FSDD = Dataset("fsdd", "speech/fsdd", list_fsdd, (DIGIT.name,), _LICENCE, _CITATION, instructions=_INSTRUCTIONS)
+FSDD = Dataset(
+    "fsdd", "speech/fsdd", list_fsdd, (DIGIT.name,), _LICENCE, _CITATION, instructions=_INSTRUCTIONS, folds=6
+)
 FSDD_OFFICIAL = Dataset(
     "fsdd-official", "speech/fsdd", list_fsdd_official, (DIGIT.name,), _LICENCE, _CITATION, instructions=_INSTRUCTIONS
 )
