@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 from importlib.metadata import EntryPoint, entry_points
 
+import hypothesis
 import pytest
+
+# how long an example takes says more about the machine's other work than about the code
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from omnipatch.core.downstream.bootstrap import Bootstrap, resample_counts
+from omnipatch.core.downstream.bootstrap import Bootstrap, resample_counts, resample_folds
 from omnipatch.core.downstream.metrics import classification_metrics
 from omnipatch.core.downstream.rows import Evaluation, Prediction, Row
 from omnipatch.core.downstream.summary import differences, summarise, summarise_all
@@ -105,6 +105,37 @@ def test_resamples_keep_every_class():
     assert times.shape == (300, 6)
     assert (times.sum(axis=1) == 6).all()
     assert (times[:, 0] > 0).all()
+
+
+def test_leaving_one_out_has_the_interval_of_the_mean_over_people():
+    """A fold of one person cannot be resampled within itself; the people can."""
+    rng = np.random.default_rng(3)
+    people = [_prediction(rng, subjects=1, items=200) for _ in range(12)]
+    for code, one in enumerate(people):
+        one.subject[:] = code
+    rows = [
+        Row("pretrained", "linear", 1.0, 0, fold, classification_metrics(one.label, one.probability, CLASSES))
+        for fold, one in enumerate(people)
+    ]
+    evaluation = Evaluation(
+        rows, {row.key: one for row, one in zip(rows, people, strict=True)}, {}, CLASSES,
+        tuple(f"p{code}" for code in range(12)), ("r",),
+    )  # fmt: skip
+    found = Bootstrap(evaluation, 4000).interval(("pretrained", "linear", 1.0), "accuracy")
+    own = np.array([row.metrics["accuracy"] for row in rows])
+    drawn = own[rng.integers(0, 12, (4000, 12))].mean(axis=1)
+    np.testing.assert_allclose([found.low, found.high], np.percentile(drawn, [2.5, 97.5]), atol=0.01)
+    assert found.high - found.low > 0.03
+
+
+def test_a_fold_without_all_of_its_classes_has_no_say():
+    both, split = np.ones((3, 2), bool), np.eye(2, dtype=bool)
+    (_, of_split), weights = resample_folds([both, split], 500, seed=0)
+    lacking = (of_split == 0).any(axis=1)
+    assert lacking.any()
+    assert (weights[lacking, 1] == 0).all()
+    np.testing.assert_allclose(weights[~lacking, 1], of_split[~lacking].sum(axis=1) / 2)
+    assert weights.any(axis=1).all()
 
 
 def test_a_class_nobody_has_does_not_stop_the_resampling():

@@ -1,10 +1,12 @@
 """Intervals by resampling whole subjects (Efron and Tibshirani 1993, chapter 8: resample what was sampled).
 
 - Items of one subject are anything but independent; resampling items would give intervals many times too narrow.
-- All lines of a fold see the same resamples, so differences between two lines are paired.
+- Subjects of all folds are drawn together, and a fold counts by how many of its own were drawn. So leaving one out,
+  where no fold has anybody to resample, has an interval too.
+- All lines see the same resamples, so differences between two lines are paired.
 - A metric is averaged over seeds within each resample. The interval speaks of new subjects, for models like these.
-- A resample that lacks a class the test side has would answer another question (a macro average over fewer classes), so
-  it is drawn again.
+- Subjects that lack a class their fold's test side has would answer another question (a macro average over fewer
+  classes), so that fold has no say in the resample; where no fold has one, it is drawn again.
 """
 
 from __future__ import annotations
@@ -42,22 +44,41 @@ class Interval:
 
 
 def resample_counts(holds: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """[resample, subject] how often each subject was drawn, with replacement.
+    """[resample, subject] how often each subject was drawn. holds: [subject, class] bool, which classes each has."""
+    return resample_folds([holds], resamples, seed)[0][0]
 
-    holds: [subject, class] bool, which classes each subject has; resamples that miss a class are drawn again.
+
+def resample_folds(holds: Sequence[np.ndarray], resamples: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """How often each subject of each fold was drawn, with replacement, and what a fold counts in each resample.
+
+    holds: of each fold [subject, class] bool, which classes each subject has.
+    Returns [resample, subject] counts of each fold, and [resample, fold] weights: its subjects that were drawn, as
+    a share of all it has; 0 where they lack a class of the fold.
     """
     rng = np.random.default_rng(seed)
-    subjects, needed = len(holds), holds.any(axis=0)
-    kept: list[np.ndarray] = []
+    ends = np.cumsum([len(held) for held in holds])
+    counts: list[np.ndarray] = []
+    weights: list[np.ndarray] = []
     found = 0
     for _ in range(_ATTEMPTS):
-        times = rng.multinomial(subjects, np.full(subjects, 1.0 / subjects), size=resamples)
-        complete = ((times > 0) @ holds.astype(np.int64) > 0)[:, needed].all(axis=1)
-        kept.append(times[complete])
-        found += int(complete.sum())
+        times = rng.multinomial(ends[-1], np.full(ends[-1], 1.0 / ends[-1]), size=resamples)
+        weight = np.stack(
+            [_weight(t, h) for t, h in zip(np.split(times, ends[:-1], axis=1), holds, strict=True)], axis=1
+        )
+        kept = weight.any(axis=1)
+        counts.append(times[kept])
+        weights.append(weight[kept])
+        found += int(kept.sum())
         if found >= resamples:
             break
-    return np.concatenate(kept)[:resamples]
+    drawn, weight = np.concatenate(counts)[:resamples], np.concatenate(weights)[:resamples]
+    return np.split(drawn, ends[:-1], axis=1), weight
+
+
+def _weight(times: np.ndarray, holds: np.ndarray) -> np.ndarray:
+    """[resample] share of a fold's subjects that were drawn, 0 where they lack a class."""
+    complete = ((times > 0) @ holds.astype(np.int64) > 0)[:, holds.any(axis=0)].all(axis=1)
+    return np.where(complete, times.sum(axis=1) / len(holds), 0.0)
 
 
 class Bootstrap:
@@ -69,13 +90,14 @@ class Bootstrap:
     def __init__(self, evaluation: Evaluation, resamples: int, seed: int = 0) -> None:
         self.evaluation = evaluation
         self._by_row: dict[tuple, dict[str, np.ndarray]] = {}
-        folds: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        predictions = {row.fold: evaluation.predictions[row.key] for row in reversed(evaluation.rows)}
+        self._column = {fold: column for column, fold in enumerate(sorted(predictions))}
+        units = [self._units(predictions[fold], seed) for fold in self._column]
+        drawn, self._weights = resample_folds([holds for _, holds in units], resamples, seed)
         for row in evaluation.rows:
-            prediction = evaluation.predictions[row.key]
-            if row.fold not in folds:
-                folds[row.fold] = self._draw(prediction, resamples, seed + row.fold)
-            units, times = folds[row.fold]
-            owner = units[prediction.subject + 1]
+            prediction, column = evaluation.predictions[row.key], self._column[row.fold]
+            of_code, times = units[column][0], drawn[column]
+            owner = of_code[prediction.subject + 1]
             tallies = Tallies.of(prediction.label, prediction.probability, owner, times.shape[1], evaluation.classes)
             self._by_row[row.key] = tallies.metrics(times)
             if (bounds := prediction.boundaries) is not None:
@@ -83,8 +105,8 @@ class Bootstrap:
                 resampled = np.tensordot(times, counts, axes=1)
                 self._by_row[row.key] |= boundary_f1(resampled, evaluation.classes, bounds.background)
 
-    def _draw(self, prediction: Prediction, resamples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Unit of each subject code (shifted by one: -1 = unknown) and the resampled counts of the units."""
+    def _units(self, prediction: Prediction, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Unit of each subject code (shifted by one: -1 = unknown), and [unit, class] which classes each unit holds."""
         subjects, first = np.unique(prediction.subject, return_inverse=True)
         unit = np.arange(len(subjects))
         if len(subjects) > MOST_UNITS:
@@ -94,13 +116,16 @@ class Bootstrap:
         truth = indicators(prediction.label, len(self.evaluation.classes)) > 0
         holds = np.zeros((int(unit.max()) + 1, truth.shape[1]), bool)
         np.logical_or.at(holds, unit[first], truth)
-        return of_code, resample_counts(holds, resamples, seed)
+        return of_code, holds
 
     def samples(self, line: tuple[str, str, float], metric: str) -> np.ndarray:
-        """[resample] values; the shortest fold decides how many there are."""
-        values = [self._by_row[row.key][metric] for row in self.evaluation.runs(*line)]
-        count = min(len(v) for v in values)
-        return np.mean([v[:count] for v in values], axis=0)
+        """[resample] values."""
+        rows = self.evaluation.runs(*line)
+        weight = np.stack([self._weights[:, self._column[row.fold]] for row in rows])
+        values = np.stack([self._by_row[row.key][metric] for row in rows])
+        total = weight.sum(axis=0)
+        total[total == 0] = np.nan  # a line need not have been run on every fold
+        return np.where(weight > 0, weight * values, 0.0).sum(axis=0) / total
 
     def interval(self, line: tuple[str, str, float], metric: str) -> Interval:
         """Mean over the line's rows and its percentile interval."""
