@@ -109,6 +109,11 @@ class Objective(nn.Module):
         for target in self.targets.values():
             target.prepare(batches)  # type: ignore[operator]
 
+    def facts(self) -> dict[str, float]:
+        """{target.NAME/fact: number} of all targets."""
+        found = ((name, target.facts()) for name, target in self.targets.items())  # type: ignore[operator]
+        return {f"target.{name}/{fact}": value for name, facts in found for fact, value in facts.items()}
+
     # ---- one step ---------------------------------------------------------------------------------------------
 
     def forward(self, batch: PatchSequence, seed: int, step: int, taps: bool = True) -> Outcome:

@@ -21,6 +21,8 @@ def test_a_shipped_recipe_runs(name, tmp_path):
     assert (results["modality"], results["dataset"]) == ("speech", "demo")
     assert {row["model"] for row in results["rows"]} == {"pretrained", "random-init"}
     assert "synthetic demo data" in (tmp_path / "run/report.html").read_text()
+    metrics = (tmp_path / "run/metrics.csv").read_text()
+    assert ("target.codes/used" in metrics) == (name == "speech-mvq")
 
 
 @pytest.mark.parametrize("name", RECIPES)

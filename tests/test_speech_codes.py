@@ -110,6 +110,14 @@ class TestTarget:
         )
         assert one.usage.entries == ENTRIES
 
+    def test_what_metrics_say_of_codes(self):
+        target = CodeTarget(SPEC, None, {}, codebooks=2, entries=4, rounds=1)
+        assert target.facts() == {}
+        target.prepare(lambda: [windows(12)])
+        facts = target.facts()
+        assert 0.5 < facts["used"] <= 1.0
+        assert 0.5 < facts["entropy_bits"] <= 2.0
+
     def test_few_tokens_have_fewer_entries(self):
         target = CodeTarget(SPEC, None, {}, codebooks=1, entries=64, rounds=1)
         target.prepare(lambda: [windows(1, frames=10)])

@@ -86,6 +86,10 @@ class TargetProvider(nn.Module):
     def after_step(self, step: int, total: int) -> None:
         """Update what is not learned by gradient."""
 
+    def facts(self) -> dict[str, float]:
+        """Numbers that a run's metrics should hold about these targets."""
+        return {}
+
 
 def normalize_tokens(tokens: Tensor, valid: Tensor, how: str) -> Tensor:
     """Parameter-free normalisation in float32: "layer" over width, "instance" over valid patches, or "none"."""

@@ -125,7 +125,7 @@ class PretrainModule(LightningModule):
         outcomes = [outcome for _, outcome in self._parts]
         metrics = self._metrics(outcomes, done - 1)
         if watch:
-            metrics |= self.monitor.measure(outcomes[-1].taps, self.objective.encoder)
+            metrics |= self.monitor.measure(outcomes[-1].taps, self.objective.encoder) | self.objective.facts()
         for logger in self.loggers:
             logger.log_metrics(metrics, done)
         if self.on_progress is not None and self.trainer.is_global_zero:

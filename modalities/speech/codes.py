@@ -106,6 +106,12 @@ class CodeTarget(TargetProvider):
         self.usage = usage(each[each[:, 0] >= 0].long(), quantizer.entries)
         self._quantizer = (quantizer,)
 
+    def facts(self) -> dict[str, float]:
+        """Share of the entries that occur, and entropy of a codebook in bits, means over codebooks."""
+        if self.usage is None:
+            return {}
+        return {"used": float(self.usage.used.mean()), "entropy_bits": float(self.usage.entropy_bits.mean())}
+
     @torch.no_grad()
     def forward(self, request: Request) -> Target:
         """Codes [row, k, code] as numbers, NaN = none."""
