@@ -65,10 +65,13 @@ class TestALS:
         assert TASKS["vowel"].unit == "record"
         assert DATASETS["als"].covariates == ("age", "sex")
 
-    @pytest.mark.parametrize("text", ["ID,Sex,Age\n24,M,66\n", "ID,Sex,Age,Diagnosis (ALS)\nx,M,66,1\n"])
-    def test_a_broken_table_is_named(self, tmp_path, text):
+    @pytest.mark.parametrize(
+        "rows",
+        ["ID,Sex,Age\n24,M,66", "ID,Sex,Age,Diagnosis (ALS)\nx,M,66,1", "ID,Sex,Age,Diagnosis (ALS)\n24,M,66,-1"],
+    )
+    def test_a_broken_table_is_named(self, tmp_path, rows):
         root = self.root(tmp_path)
-        (root / "Minsk2020_ALS_dataset.csv").write_text(text)
+        (root / "Minsk2020_ALS_dataset.csv").write_text(rows + "\n")
         with pytest.raises(InputError, match="Minsk2020_ALS_dataset"):
             list_als(root)
 

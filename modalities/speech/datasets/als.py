@@ -17,6 +17,7 @@ ALS_DIAGNOSIS = Task("als", "subject", ("healthy", "als"))
 VOWEL = Task("vowel", "record", ("a", "i"))
 _TABLE = "Minsk2020_ALS_dataset.csv"
 _GROUPS = {"ALS": "als", "HC": "healthy"}
+_DIAGNOSES = {"0": "healthy", "1": "als"}
 
 
 def list_als(root: Path) -> list[Source]:
@@ -38,8 +39,8 @@ def _people(table: Path) -> dict[tuple[str, int], dict[str, str]]:
     found = {}
     for row in read_rows(table, ("ID", "Sex", "Age", "Diagnosis (ALS)")):
         try:
-            key = (ALS_DIAGNOSIS.classes[int(row["Diagnosis (ALS)"])], int(row["ID"]))
-        except (ValueError, IndexError) as error:
+            key = (_DIAGNOSES[row["Diagnosis (ALS)"]], int(row["ID"]))
+        except (ValueError, KeyError) as error:
             raise CorruptFileError("a number cannot be read", source=table, got=error) from error
         found[key] = {"age": row["Age"], "sex": row["Sex"].lower()}
     return found
