@@ -18,8 +18,8 @@ from ....core.blocks.registry import register
 from ....core.errors import InputError
 from ....core.modality import Modality, Recording
 from ....core.sequence import PatchSequence
-from .teacher import Listener, ListeningTeacher, chosen_layer, weights_digest
-from .track import Track
+from .teacher import ListeningTeacher, chosen_layer, weights_digest
+from .track import Listener, Track
 
 _ROWS = 64  # windows that are encoded at once
 

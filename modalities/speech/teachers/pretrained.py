@@ -24,8 +24,8 @@ from ....core.modality import Recording
 from ....core.signals import fill_gaps, resample
 from ..preprocess import one_channel
 from .hub import load_pretrained, no_teacher
-from .teacher import Listener, ListeningTeacher, chosen_layer, weights_digest
-from .track import Track
+from .teacher import ListeningTeacher, chosen_layer, weights_digest
+from .track import Listener, Track
 
 _PIECE_S, _MARGIN_S = 20.0, 1.0  # of a long recording: used of each piece, and heard beyond it on either side
 _LEAST_S = 0.1  # shorter sound is followed by silence: a front end must get a frame out of it

@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,9 +17,7 @@ from torch import Tensor
 
 from ....core.blocks.corpus import Corpus
 from .align import aligned
-
-if TYPE_CHECKING:
-    from .teacher import Listener
+from .track import Listener
 
 
 @dataclass(frozen=True)

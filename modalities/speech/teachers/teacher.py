@@ -15,24 +15,12 @@ from torch import nn
 
 from ....core.blocks.corpus import Corpus
 from ....core.errors import InputError
-from ....core.modality import Recording
 from ....core.sequence import PatchSequence, SequenceSpec
 from .states import HeardStates, TokenStates
-from .track import Track
+from .track import Listener
 
 Batches = Callable[[], Iterable[PatchSequence]]
 ALIGNMENTS = ("nearest", "concat")
-
-
-class Listener(ABC):
-    """A loaded teacher. frame_s: distance of its states. fingerprint: of everything its states depend on."""
-
-    frame_s: float
-    fingerprint: str
-
-    @abstractmethod
-    def listen(self, recording: Recording) -> Track:
-        """States of a recording, on the CPU. Raises InputError for one that it cannot hear."""
 
 
 class Teacher(ABC):
