@@ -62,6 +62,12 @@ def heard(modality: Modality, waves: Tensor) -> PatchSequence:
     return collate(rows).replace(window=torch.arange(len(rows)))
 
 
+def cut(token_hz: float) -> list[str]:
+    """Options by which a clip is one window: both sides see each second once."""
+    values = {"token_hz": token_hz, "window_s": CLIP_S, "stride_s": CLIP_S}
+    return [f"--modality.{key}={value:g}" for key, value in values.items()]
+
+
 def centres(settings: Settings, waves: Tensor) -> Path:
     """File of the quantiser that the recipe would learn from these waveforms."""
     options = settings.recipe.objective["targets"]["codes"]
@@ -85,7 +91,7 @@ def contestant(side: str, token_hz: float, mixed: Callable, size: str, batch: in
 
         return peer
     shape = {"width": width, "depth": depth, "heads": width // wav2vec2.HEAD}
-    given = [f"--modality.token_hz={token_hz:g}", *(f"--encoder.{key}={value}" for key, value in shape.items())]
+    given = [*cut(token_hz), *(f"--encoder.{key}={value}" for key, value in shape.items())]
     if side == "speech-mvq":
         given.append(f"--objective.targets.codes.quantizer={centres(load(side, given), waves)}")
     settings = load(side, given)

@@ -56,7 +56,7 @@ def test_a_step_learns(step_of, side):
 def test_waveforms_are_heard_whole(script):
     benchmark = script("speech_step")
     for rate, tokens in ((25, 50), (50, 100)):
-        modality = benchmark.load("speech-mae", [f"--modality.token_hz={rate}"]).modality
+        modality = benchmark.load("speech-mae", benchmark.cut(rate)).modality
         batch = benchmark.heard(modality, benchmark.clips(3))
         assert batch.values.shape[:2] == (3, tokens)
         assert batch.valid.all()
