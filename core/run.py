@@ -306,7 +306,7 @@ def _shortened(settings: Settings, options: Options) -> Settings:
 
 def say_results(results: dict[str, Any], differences: list[dict[str, Any]], voice: Voice, notes: Sequence[str]) -> None:
     """The result table, the verdict and what to keep in mind, on stdout."""
-    from .downstream.further import further_tables
+    from .report.further import further_tables
     from .report.words import headline, layer_weights, metric_label, primary_metric, shown_lines, subject_leak
 
     metric = primary_metric(results)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from omnipatch.core.downstream.further import further_tables
 from omnipatch.core.downstream.metrics import classification_metrics
 from omnipatch.core.downstream.pooled import join_folds, pooled_table
 from omnipatch.core.downstream.rows import Evaluation, Prediction, Row, merge
 from omnipatch.core.downstream.summary import summarise
+from omnipatch.core.report.further import further_tables
 from omnipatch.core.report.words import pooled as told
 from sklearn.metrics import roc_auc_score
 

@@ -21,7 +21,6 @@ from .rows import Evaluation, Prediction, Row, RowKey
 from .scoring import row_metrics
 
 METRICS = ("auroc", "auprc")
-_ARRAYS = ("label", "probability", "subject", "record", "item")
 
 
 def pooled_table(evaluation: Evaluation, resamples: int = 1000, seed: int = 0) -> list[dict[str, Any]]:
@@ -47,9 +46,12 @@ def join_folds(evaluation: Evaluation) -> Evaluation:
     folds: dict[RowKey, list[Prediction]] = {}
     for row in evaluation.rows:
         folds.setdefault((*row.key[:4], 0), []).append(evaluation.predictions[row.key])
-    predictions = {
-        key: Prediction(**{n: np.concatenate([getattr(p, n) for p in found]) for n in _ARRAYS})
-        for key, found in folds.items()
-    }
+    predictions = {key: _joined(found) for key, found in folds.items()}
     rows = [Row(*key, row_metrics(p, evaluation.classes)) for key, p in predictions.items()]
     return replace(evaluation, rows=rows, predictions=predictions)
+
+
+def _joined(found: list[Prediction]) -> Prediction:
+    arrays = ([getattr(one, name) for one in found] for name in ("label", "probability", "subject", "record", "item"))
+    label, probability, subject, record, item = map(np.concatenate, arrays)
+    return Prediction(label, probability, subject, record, item)

@@ -1,0 +1,36 @@
+"""Tables on screen below the table of results, from what `downstream.further` found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..console import interval
+from ..downstream.few_labels import few_labels_lines
+from ..downstream.fewer_sensors import curve_table
+from ..downstream.longer import decisions_table
+from ..downstream.tables import line_table
+from .words import metric_label
+
+Shown = tuple[str, list[str], list[list[str]]]  # title, header and lines of a table
+
+
+def further_tables(results: dict[str, Any], metrics: list[str]) -> Iterator[Shown]:
+    """metrics: those of the table of results, the one that the headline speaks of first."""
+    if pooled := [entry for entry in results.get("pooled", ()) if entry["metric"] == "auroc"]:
+        head, rows = line_table(pooled, "metric", "{}", interval)
+        yield (
+            "AUROC of all folds' decisions together (in the table above: within each fold, then averaged):",
+            [*head[:-1], metric_label("auroc")],
+            rows,
+        )
+    if few := results.get("few_labels"):
+        yield f"{metric_label(metrics[0])} from few labels, mean over draws:", *few_labels_lines(few, metrics[0])
+    if curve := results.get("fewer_sensors"):
+        ranked = "auroc" if "auroc" in metrics else metrics[0]
+        title = f"{metric_label(ranked)} of the same models on test records without so many of their sensors:"
+        yield title, *curve_table(curve, ranked)
+    if longer := results.get("longer_decisions"):
+        decided = "balanced_accuracy" if "balanced_accuracy" in metrics else metrics[0]
+        title = f"{metric_label(decided)} of decisions on longer stretches, several windows each:"
+        yield title, *decisions_table(longer, decided)
