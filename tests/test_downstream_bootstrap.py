@@ -107,6 +107,7 @@ def test_resamples_keep_every_class():
     assert (times[:, 0] > 0).all()
 
 
+@pytest.mark.filterwarnings("error")
 def test_leaving_one_out_has_the_interval_of_the_mean_over_people():
     """A fold of one person cannot be resampled within itself; the people can."""
     rng = np.random.default_rng(3)

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from ..errors import InputError
 from ..sequence import PatchSequence, SequenceSpec
-from .encoder import Encoded, Encoder
+from .encoder import Encoded, Encoder, masked_mean
 from .losses import Loss
 from .registry import register
 from .targets import Request, Target, TargetProvider
@@ -99,10 +99,8 @@ class HeardLoss(Loss):
 
 def statistics(x: Tensor, valid: Tensor) -> Tensor:
     """[row, place, width] -> [row, 2 width]: mean and standard deviation over the valid places."""
-    weight = valid.unsqueeze(-1).to(x.dtype)
-    count = weight.sum(dim=1).clamp(min=1.0)
-    mean = (x * weight).sum(dim=1) / count
-    var = ((x - mean.unsqueeze(1)).square() * weight).sum(dim=1) / count
+    mean = masked_mean(x, valid)
+    var = masked_mean((x - mean.unsqueeze(1)).square(), valid)
     return torch.cat([mean, (var + 1e-6).sqrt()], dim=-1)
 
 

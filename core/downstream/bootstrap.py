@@ -81,6 +81,15 @@ def _weight(times: np.ndarray, holds: np.ndarray) -> np.ndarray:
     return np.where(complete, times.sum(axis=1) / len(holds), 0.0)
 
 
+def _distinct(times: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The resamples of a fold that differ, and [resample] which of them each is: few subjects are often drawn alike.
+
+    Where the fold has no say everybody is drawn once: a number nobody reads, instead of a division by nothing.
+    """
+    found, back = np.unique(np.where(weight[:, None] > 0, times, 1), axis=0, return_inverse=True)
+    return found, back.reshape(-1)
+
+
 class Bootstrap:
     """Resampled metrics of every line of an evaluation.
 
@@ -94,16 +103,18 @@ class Bootstrap:
         self._column = {fold: column for column, fold in enumerate(sorted(predictions))}
         units = [self._units(predictions[fold], seed) for fold in self._column]
         drawn, self._weights = resample_folds([holds for _, holds in units], resamples, seed)
+        distinct = [_distinct(times, weight) for times, weight in zip(drawn, self._weights.T, strict=True)]
         for row in evaluation.rows:
             prediction, column = evaluation.predictions[row.key], self._column[row.fold]
-            of_code, times = units[column][0], drawn[column]
+            of_code, (times, back) = units[column][0], distinct[column]
             owner = of_code[prediction.subject + 1]
             tallies = Tallies.of(prediction.label, prediction.probability, owner, times.shape[1], evaluation.classes)
-            self._by_row[row.key] = tallies.metrics(times)
+            metrics = tallies.metrics(times)
             if (bounds := prediction.boundaries) is not None:
                 counts = bounds.counts(owner, times.shape[1], len(evaluation.classes))
                 resampled = np.tensordot(times, counts, axes=1)
-                self._by_row[row.key] |= boundary_f1(resampled, evaluation.classes, bounds.background)
+                metrics |= boundary_f1(resampled, evaluation.classes, bounds.background)
+            self._by_row[row.key] = {name: values[back] for name, values in metrics.items()}
 
     def _units(self, prediction: Prediction, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Unit of each subject code (shifted by one: -1 = unknown), and [unit, class] which classes each unit holds."""

@@ -17,6 +17,7 @@ import numpy as np
 from .records import decision_of
 from .rows import Evaluation
 from .summary import summarise_all
+from .tables import bracketed
 from .targets import indicators
 
 if TYPE_CHECKING:
@@ -67,8 +68,7 @@ def few_labels_lines(table: Sequence[dict[str, Any]], metric: str) -> tuple[list
     numbers = sorted({entry["labels_per_class"] for entry in table})
     cells: dict[tuple[str, str], dict[int, str]] = {}
     for e in (e for e in table if e["metric"] == metric):
-        bounds = "" if e["ci_low"] is None else f" [{e['ci_low']:.3f}, {e['ci_high']:.3f}]"
-        cells.setdefault((e["model"], e["protocol"]), {})[e["labels_per_class"]] = f"{e['mean']:.3f}{bounds}"
+        cells.setdefault((e["model"], e["protocol"]), {})[e["labels_per_class"]] = bracketed(e)
     head = ["model", "protocol", *map(label_words, numbers)]
     return head, [[m, p, *(of.get(n, "") for n in numbers)] for (m, p), of in cells.items()]
 

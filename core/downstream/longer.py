@@ -18,7 +18,7 @@ from ..errors import InputError
 from .bootstrap import Bootstrap
 from .rows import Evaluation, Prediction, Row
 from .scoring import row_metrics
-from .tables import line_table
+from .tables import bracketed, line_table
 from .targets import indicators, is_multilabel
 
 METRICS = ("auroc", "balanced_accuracy", "macro_f1")
@@ -74,12 +74,7 @@ def longer_table(evaluation: Evaluation, resamples: int = 1000, seed: int = 0) -
 
 def decisions_table(table: list[dict[str, Any]], metric: str) -> tuple[list[str], list[list[str]]]:
     """Header and lines of the table on screen: a metric of each line at each length."""
-    return line_table([e for e in table if e["metric"] == metric], "seconds", "{:g} s", _cell)
-
-
-def _cell(entry: dict[str, Any]) -> str:
-    interval = "" if entry["ci_low"] is None else f" [{entry['ci_low']:.3f}, {entry['ci_high']:.3f}]"
-    return f"{entry['mean']:.3f}{interval}"
+    return line_table([e for e in table if e["metric"] == metric], "seconds", "{:g} s", bracketed)
 
 
 def _mean(x: np.ndarray, owner: np.ndarray, windows: np.ndarray) -> np.ndarray:

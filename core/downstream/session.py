@@ -237,8 +237,7 @@ class Session:
         trained = train_classifier(
             planned.trial, self.modality, self.store, encoder, self._schedule(row.protocol), readout=self.readout,
             frozen=row.protocol == "attentive", pretrained=row.model == "pretrained", features=features,
-            batch_size=self.recipe.evaluate.batch_size, precision=self.recipe.trainer.precision,
-            on_step=lambda step, loss: curve.append((step, loss)),
+            on_step=lambda step, loss: curve.append((step, loss)), **self.running,
         )  # fmt: skip
         planned.into.histories[row.key] = curve
         if planned.into is self.result and row.key == self.looked_into:

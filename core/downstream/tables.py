@@ -19,6 +19,12 @@ from .targets import indicators
 Line = tuple[str, str, float]
 
 
+def bracketed(entry: dict[str, Any]) -> str:
+    """`0.612 [0.500, 0.700]` of an entry with a mean and its interval."""
+    bounds = "" if entry["ci_low"] is None else f" [{entry['ci_low']:.3f}, {entry['ci_high']:.3f}]"
+    return f"{entry['mean']:.3f}{bounds}"
+
+
 def line_table(
     entries: Iterable[dict[str, Any]], column: str, title: str, cell: Callable[[dict[str, Any]], str]
 ) -> tuple[list[str], list[list[str]]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from ..downstream.rows import WITHOUT_ENCODER
 from . import words
 
 _ALWAYS = ("macro_f1", "auroc", "balanced_accuracy", "auprc", "accuracy", "ece")
@@ -48,7 +49,7 @@ def results_table(results: dict[str, Any]) -> str:
     for line in lines:
         model, protocol, share = line
         name = f'<span class="dot {model}"></span>{escape(words.MODEL_LABELS[model])}'
-        how = "" if model in words.WITHOUT_PROTOCOL else words.PROTOCOL_LABELS[protocol]
+        how = "" if model in WITHOUT_ENCODER else words.PROTOCOL_LABELS[protocol]
         cells = [_mean(words.entry(results, line, m), line == best[m]) for m in metrics]
         found = words.entry(results, line, metrics[0]) if metrics else None
         shares = [f"{share:.0%}"] if several else []

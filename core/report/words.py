@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from ..downstream.rows import WITHOUT_ENCODER
+
 _METRICS = ("macro_f1", "auroc", "balanced_accuracy", "accuracy", "mae", "spearman", "ndcg@10", "recall@10")
 _LABELS = {
     "macro_f1": "macro F1", "auroc": "AUROC", "auprc": "AUPRC", "ece": "ECE", "mae": "MAE", "spearman": "Spearman",
@@ -31,7 +33,6 @@ PROTOCOL_LABELS = {
     "finetune": "fine-tuning", "lora": "low-rank fine-tuning", "attentive": "attentive probe", "linear": "linear probe",
     "layers": "layer-weighted probe", "knn": "nearest neighbours", "semi": "semi-supervised", "ranking": "ranking",
 }  # fmt: skip
-WITHOUT_PROTOCOL = ("hand-features", "covariates", "prior")  # controls without an encoder
 _CONTROL_LABELS = {"random-init": "the same network without pretraining", "scratch": "training from scratch"}
 
 Line = tuple[str, str, float]
@@ -89,7 +90,7 @@ def line_label(line: Line, *, fraction: bool = False) -> str:
     """A line of the table as it is read; controls without an encoder have no protocol worth naming."""
     model, protocol, share = line
     text = MODEL_LABELS[model]
-    if model not in WITHOUT_PROTOCOL:
+    if model not in WITHOUT_ENCODER:
         text += f", {PROTOCOL_LABELS[protocol]}"
     return f"{text}, {share:.0%} of labels" if fraction else text
 
@@ -101,7 +102,7 @@ def shown_lines(results: dict[str, Any], metrics: Sequence[str]) -> list[tuple[s
     rows = []
     for line in lines(results):
         cells = [entry(results, line, metric) for metric in metrics]
-        protocol = "" if line[0] in WITHOUT_PROTOCOL else PROTOCOL_LABELS[line[1]]
+        protocol = "" if line[0] in WITHOUT_ENCODER else PROTOCOL_LABELS[line[1]]
         rows.append((MODEL_LABELS[line[0]], protocol, f"{line[2]:.0%}", *(interval(c) if c else "" for c in cells)))
     return rows
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ from ...core.errors import InputError
 
 LEAST_POWER = 1e-10  # of a band: -100 dB of full scale
 _PIECE = 3000  # frames that are transformed at once
+
+_Scale = TypeVar("_Scale", np.ndarray, Tensor)
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,7 @@ class MelShape:
     @property
     def edges_hz(self) -> np.ndarray:
         """[band + 2] corners of the triangles: band b rises from b, peaks at b + 1 and ends at b + 2."""
-        mel = np.linspace(_mel(self.lowest_hz), _mel(self.highest_hz), self.bands + 2)
-        return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
+        return _hertz(np.linspace(_mel(self.lowest_hz), _mel(self.highest_hz), self.bands + 2))
 
 
 def log_mel(waveform: np.ndarray, shape: MelShape) -> np.ndarray:
@@ -128,8 +130,7 @@ class PlainMelSpectrum(nn.Module):
 def _triangles(shape: MelShape) -> Tensor:
     """[band, frequency]. Corners in single precision, as torchaudio has them: rounding moves them by 1e-5."""
     frequency = torch.linspace(0.0, shape.sfreq_hz / 2, shape.transform // 2 + 1)
-    mel = torch.linspace(_mel(shape.lowest_hz), _mel(shape.highest_hz), shape.bands + 2)
-    edges = (700.0 * (10.0 ** (mel / 2595.0) - 1.0)).unsqueeze(1)
+    edges = _hertz(torch.linspace(_mel(shape.lowest_hz), _mel(shape.highest_hz), shape.bands + 2)).unsqueeze(1)
     rising = (frequency - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - frequency) / (edges[2:] - edges[1:-1])
     return torch.minimum(rising, falling).clamp(min=0.0)
@@ -137,3 +138,7 @@ def _triangles(shape: MelShape) -> Tensor:
 
 def _mel(hz: float) -> float:
     return float(2595.0 * np.log10(1.0 + hz / 700.0))
+
+
+def _hertz(mel: _Scale) -> _Scale:
+    return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
