@@ -29,7 +29,7 @@ class DataConfig:
 class SplitConfig:
     """How subjects are divided. Sides are always disjoint by `group`."""
 
-    # auto: official sides, or the folds usual for the data set, or holdout
+    # auto: official sides, or the data set's own folds, or as many as are usual for it, or holdout
     kind: Literal["auto", "official", "holdout", "kfold"] = "auto"
     group: Literal["subject", "site", "record", "window"] = "subject"  # anything but subject or site is stamped
     test_fraction: float = 0.25  # share of groups held out (holdout)

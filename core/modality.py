@@ -143,6 +143,7 @@ class Source:
 
     path: file to hand to `Modality.read`, or None for generated data (then `seed` makes it).
     split: side fixed by the data set's authors ("train", "test", "validation") or "".
+    fold: number of the fold by which its authors or users divide it, -1 = none. All recordings of a subject have one.
     """
 
     path: Path | None
@@ -156,6 +157,7 @@ class Source:
     seed: int | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
     sensor_loss: SensorLoss | None = None
+    fold: int = -1
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,7 @@ class Dataset:
     covariates: names of extras of its sources that tell of people without any signal (age, sex); a model of them alone
         is a control of every score.
     folds: of subjects, by which those who publish on it divide it; 0 = no custom. For data sets without official sides.
+        Where it is also custom who is in which, `Source.fold` says so.
     """
 
     name: str

@@ -23,7 +23,7 @@ class FakeStore(SimpleNamespace):
         return len(self.subject_code)
 
 
-def store_of(subject, label=None, sides=None, site=None):
+def store_of(subject, label=None, sides=None, site=None, folds=None):
     """The part of a store that splitting looks at; one record a subject, one item a window."""
     subject = np.asarray(subject, np.int64)
     site = subject % 3 if site is None else np.asarray(site)
@@ -33,6 +33,7 @@ def store_of(subject, label=None, sides=None, site=None):
         sites=tuple(f"site{i}" for i in range(site.max() + 1)),
         records=tuple(f"r{i}" for i in range(len(subject))), window_ids=np.arange(len(subject)) + 1000,
         fixed_split=np.array([""] * len(subject) if sides is None else sides, dtype="<U10"),
+        fixed_fold=np.full(len(subject), -1) if folds is None else np.asarray(folds),
     )  # fmt: skip
 
     def items():
@@ -113,6 +114,33 @@ def test_usual_folds_are_taken_where_nothing_else_is_asked(store, usual):
     assert sorted(name for split in splits for name in split.test) == sorted(store.subjects)
     assert len(make_splits(store, SplitConfig(kind="holdout"), usual)) == 1
     assert len(make_splits(store, SplitConfig(kind="kfold", folds=3), usual)) == 3
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.data(), st.sampled_from([0, 3, 5]))
+def test_fixed_folds_are_taken_as_they_are(data, usual):
+    of_subject = np.array(data.draw(st.lists(st.integers(0, 3), min_size=5, max_size=12))) * 2
+    subject = np.repeat(np.arange(len(of_subject)), 2)
+    store = store_of(subject, subject % 3, folds=of_subject[subject])
+    splits = make_splits(store, SplitConfig(validation_fraction=0), usual)
+    numbers = np.unique(of_subject)
+    if len(numbers) < 2:  # everybody in one fold is no division
+        assert len(splits) == (min(usual, len(of_subject)) or 1)
+        return
+    assert [split.kind for split in splits] == ["kfold"] * len(numbers)
+    found = [{f"s{i}" for i in np.flatnonzero(of_subject == number)} for number in numbers]
+    assert [split.test for split in splits] == found
+    assert len(make_splits(store, SplitConfig(kind="holdout"), usual)) == 1, "a recipe that names a split wins"
+
+
+def test_fixed_folds_that_are_not_whole_are_refused_or_left_alone():
+    subject = np.repeat(np.arange(6), 2)
+    with pytest.raises(SplitError, match=r"in two folds.*'s0'"):
+        make_splits(store_of(subject, folds=[0, 1, *subject[2:] % 2]), SplitConfig())
+    (split,) = make_splits(store_of(subject, folds=[-1, -1, *subject[2:] % 2]), SplitConfig())
+    assert split.kind == "holdout"
+    sided = store_of(subject, sides=np.where(subject < 4, "train", "test"), folds=subject % 2)
+    assert [split.kind for split in make_splits(sided, SplitConfig())] == ["official"]
 
 
 @settings(deadline=None, max_examples=100)

@@ -16,8 +16,10 @@ from data_kit import Toy, ToyConfig, toy_recording, write_corpus, write_toy
 from joblib import parallel_config
 from omnipatch import InputError, PatchSequence
 from omnipatch.core.batching import collate
+from omnipatch.core.config import SplitConfig
 from omnipatch.core.data import prepare
 from omnipatch.core.data import store as store_module
+from omnipatch.core.data.splits import make_splits
 from omnipatch.core.data.store import WindowStore
 from omnipatch.core.modality import Source
 from train_kit import in_child
@@ -327,3 +329,12 @@ def test_demo_and_cropped_sources(cache, tmp_path):
     assert part.start_s.tolist() == [8.0, 12.0, 16.0]
     torch.testing.assert_close(part.batch([0]).values, whole.batch([2]).values, equal_nan=True)
     torch.testing.assert_close(part.batch([0]).events.at, whole.batch([2]).events.at, atol=1e-5, rtol=0)
+
+
+def test_the_fold_of_a_source_reaches_the_store_and_the_splits(tmp_path):
+    listed = [replace(source, fold=i // 2) for i, source in enumerate(write_corpus(tmp_path / "corpus", 6))]
+    store = WindowStore.prepare(Toy(), listed, "beats", tmp_path / "cache")
+    assert [set(store.fixed_fold[store.record_code == code].tolist()) for code in range(6)] == [
+        {0}, {0}, {1}, {1}, {2}, {2}
+    ]  # fmt: skip
+    assert [split.test for split in make_splits(store, SplitConfig())] == [{"s0", "s1"}, {"s2", "s3"}, {"s4", "s5"}]

@@ -120,6 +120,7 @@ def _write(
     count = len(shard.arrays["length"])
     for name, codes in names.items():
         arrays[name] = np.full(count, codes.code(getattr(shard, name)), np.int32)
+    arrays["fold"] = np.full(count, shard.fold, np.int32)
     if "columns" in shard.arrays:
         arrays["pattern"] = np.array([patterns.code(row.tobytes()) for row in shard.arrays["columns"]], np.int32)
     arrays["window"] = np.array([ids.make(source, shard.record, s) for s in shard.arrays["start_s"]], np.int64)

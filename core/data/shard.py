@@ -45,6 +45,7 @@ class Shard:
     subject: str
     site: str
     split: str
+    fold: int
     arrays: Mapping[str, np.ndarray]
     quality: Mapping[str, str] = field(default_factory=dict)
     text: str = ""
@@ -77,7 +78,7 @@ def _make(modality: Modality, source: Source, task: Task | None) -> Shard | Skip
     arrays |= _dense_arrays(windows, task)
     quality = dict(modality.quality(recording))
     text = report_text(recording.extras.get("text"))
-    return Shard(recording.record, recording.subject, recording.site, source.split, arrays, quality, text)
+    return Shard(recording.record, recording.subject, recording.site, source.split, source.fold, arrays, quality, text)
 
 
 def report_text(text: object) -> str:

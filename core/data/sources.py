@@ -6,7 +6,8 @@ Design decisions
   on any side of the split, and their names carry the data set's name so that record 100 of two sets stays two records.
 - A file that is also in the evaluated set is no addition: it would bring its test subjects into pretraining under
   another name. Copies under other paths are not noticed.
-- `limit` takes records from all official sides in turn, so that a quick look still has something to test on.
+- `limit` takes records from all official sides and fixed folds in turn, so that a quick look still has something to
+  test on.
 """
 
 from __future__ import annotations
@@ -162,11 +163,11 @@ def _dataset_task(modality: Modality, dataset: Dataset, name: str | None) -> Tas
 
 
 def _first(sources: list[Source], limit: int) -> list[Source]:
-    """The first `limit` sources, official sides taken in turn; the listed order is kept."""
-    sides: dict[str, list[int]] = {}
+    """The first `limit` sources, official sides and fixed folds taken in turn; the listed order is kept."""
+    parts: dict[tuple[str, int], list[int]] = {}
     for position, source in enumerate(sources):
-        sides.setdefault(source.split, []).append(position)
-    turns = chain.from_iterable(zip_longest(*sides.values()))
+        parts.setdefault((source.split, source.fold), []).append(position)
+    turns = chain.from_iterable(zip_longest(*parts.values()))
     kept = [position for position in turns if position is not None][:limit]
     return [sources[position] for position in sorted(kept)]
 

@@ -80,21 +80,23 @@ class Split:
 def make_splits(store: WindowStore, config: SplitConfig, usual: int = 0) -> list[Split]:
     """The partitions a recipe asks for: one, or one a fold.
 
-    usual: folds by which such data are divided where the kind is auto and there are no official sides, 0 = none.
+    usual: folds by which such data are divided where the kind is auto and there are no official sides, 0 = none. Where
+        every subject has a fixed fold (`Source.fold`), those are taken as they are.
 
-    Raises SplitError when groups are unknown, too few, or on both sides of an official split.
+    Raises SplitError when groups are unknown, too few, on both sides of an official split or in two fixed folds.
     """
     names, code = window_groups(store, config.group)
     used = store.fixed_split != PRETRAIN_SIDE
     _refuse_unknown(store, config, code, used)
     groups = np.unique(code[used])
     balance = class_counts(store, code, groups)
-    kind = config.kind
+    kind, fixed = config.kind, []
     if kind == "auto":
         official = config.group == "subject" and bool(np.isin(store.fixed_split, SIDES).any())
-        kind = "official" if official else "kfold" if usual else "holdout"
+        fixed = [] if official else _fixed_folds(store, config, names, code, groups)
+        kind = "official" if official else "kfold" if usual or fixed else "holdout"
         if kind == "kfold":
-            config = replace(config, kind=kind, folds=min(usual, len(groups)))
+            config = replace(config, kind=kind, folds=len(fixed) or min(usual, len(groups)))
 
     if kind == "official":
         parts = [_official(store, config, names, code)]
@@ -104,7 +106,8 @@ def make_splits(store: WindowStore, config: SplitConfig, usual: int = 0) -> list
         parts = [(groups[~test], groups[:0], groups[test])]
     else:
         _refuse_few(config, len(groups), max(config.folds, 3))
-        parts = [(np.setdiff1d(groups, test), groups[:0], test) for test in fold_groups(store, config, code, groups)]
+        tests = fixed or fold_groups(store, config, code, groups)
+        parts = [(np.setdiff1d(groups, test), groups[:0], test) for test in tests]
 
     splits = []
     for fold, (train, validation, test) in enumerate(parts):
@@ -179,6 +182,25 @@ def _official(
             fix="choose --split.kind holdout or kfold",
         )  # fmt: skip
     return train, validation, test
+
+
+def _fixed_folds(
+    store: WindowStore, config: SplitConfig, names: tuple[str, ...], code: np.ndarray, groups: np.ndarray
+) -> list[np.ndarray]:
+    """Test groups of each fold that the sources name; [] where not every subject has one, or all have the same."""
+    used = store.fixed_split != PRETRAIN_SIDE
+    numbers = np.unique(store.fixed_fold[used])
+    if config.group != "subject" or len(numbers) < 2 or numbers[0] < 0:
+        return []
+    tests = [np.unique(code[used & (store.fixed_fold == number)]) for number in numbers]
+    folds_of = np.bincount(np.searchsorted(groups, np.concatenate(tests)), minlength=len(groups))
+    if folds_of.max() > 1:
+        raise SplitError(
+            "a subject is in two folds of the data set's own", field="split.kind",
+            got=f"subject {names[groups[folds_of.argmax()]]!r}", expected="each in one",
+            fix="choose --split.kind kfold or correct the folds",
+        )  # fmt: skip
+    return tests
 
 
 def _cut_validation(config: SplitConfig, balance: np.ndarray, fold: int) -> np.ndarray:

@@ -39,6 +39,7 @@ class WindowStore:
     lengths: [window] patches a window. window_ids: [window] unique stable id of each window.
     record_code, subject_code, site_code: [window] int64 into `records`, `subjects`, `sites`; -1 = unknown.
     fixed_split: [window] side named by the data set's authors, "" = none, "pretrain" = unlabelled addition.
+    fixed_fold: [window] int64 fold by which its authors or users divide it, -1 = none.
     labels: [window] int64 or [window, class] float32, -1 or NaN = none. start_s: [window] place in its recording.
     events, hand, dense: what tasks label, ragged over windows; None = nothing of the kind. Read them through `items`.
     texts: [record code] what was written about each record (report, transcript), "" = nothing.
@@ -91,6 +92,7 @@ class WindowStore:
             arrays[name].astype(np.int64) for name in ("record", "subject", "site")
         )
         self.fixed_split = np.array([*meta["names"]["split"], ""])[arrays["split"]]  # code -1 is the last, ""
+        self.fixed_fold = arrays["fold"].astype(np.int64)
         self.labels = np.array(arrays["label"])
         self.start_s = np.array(arrays["start_s"])
         patches = Ragged(self.lengths, {name: arrays[name] for name in ("valid", "coords", "kind", "group")})
