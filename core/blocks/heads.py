@@ -8,12 +8,14 @@ that carry coordinates, so any place can be asked for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ..sequence import SequenceSpec
 from .attention import Block, init_weights, key_bias
+from .edges import Graph
 from .encoder import Encoded
 from .positions import build_positions
 from .registry import register
@@ -21,21 +23,32 @@ from .registry import register
 
 @dataclass(frozen=True)
 class Query:
-    """Places to predict at. coords: [row, k, axis]; kind: [row, k]; valid: [row, k]."""
+    """Places to predict at. coords: [row, k, axis]; kind: [row, k]; valid: [row, k].
+
+    index: [row, k] positions on the batch's patch axis. graph: what joins them, for heads that read it.
+    """
 
     coords: Tensor
     kind: Tensor
     valid: Tensor
+    index: Tensor | None = None
+    graph: Graph | None = None
 
 
 class QueryHead(nn.Module):
-    """Base of heads that read an encoding and answer queries: (Encoded, Query) -> [row, k, out]."""
+    """Base of heads that read an encoding and answer queries: (Encoded, Query) -> [row, k, out].
+
+    reads_graph: its queries bring the graph of the patches.
+    """
 
     out: int
+    reads_graph: ClassVar[bool] = False
 
 
-class _CoordinateTransformer(QueryHead):
+class CoordinateTransformer(QueryHead):
     """Context tokens and mask tokens through a narrow transformer; the mask tokens' outputs are the answer."""
+
+    block: type[nn.Module] = Block
 
     def __init__(
         self,
@@ -55,7 +68,7 @@ class _CoordinateTransformer(QueryHead):
         self.enter = nn.Linear(in_width, width)
         self.positions, self.rotary = build_positions(positions, spec, width, heads)
         self.ask = nn.Parameter(torch.zeros(len(spec.kinds), width))
-        self.blocks = nn.ModuleList(Block(width, heads, mlp_ratio) for _ in range(depth))
+        self.blocks = nn.ModuleList(self.block(width, heads, mlp_ratio) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, out)
         self.apply(init_weights)
@@ -63,11 +76,9 @@ class _CoordinateTransformer(QueryHead):
 
     def forward(self, encoded: Encoded, query: Query) -> Tensor:
         context = self.enter(encoded.tokens)
-        places = query.coords.to(encoded.coords.dtype).masked_fill(~query.valid.unsqueeze(-1), 0.0)
+        asked, places = self.asked(query, context)
         coords = torch.cat([encoded.coords, places], dim=1)
-        kind = query.kind.masked_fill(~query.valid, 0)
-        asked = self.ask[kind] if len(self.ask) > 1 else self.ask.expand(*kind.shape, -1)
-        x = torch.cat([context, asked.to(context.dtype)], dim=1)
+        x = torch.cat([context, asked], dim=1)
         if self.positions is not None:
             x = x + self.positions(coords)
         rotation = self.rotary(coords) if self.rotary is not None else None
@@ -79,9 +90,15 @@ class _CoordinateTransformer(QueryHead):
         x = last(x, bias, rotation, start=context.shape[1])
         return self.leave(self.norm(x))
 
+    def asked(self, query: Query, like: Tensor) -> tuple[Tensor, Tensor]:
+        """[row, k, width] mask tokens of the queries and [row, k, axis] their places, fillers at zero."""
+        kind = query.kind.masked_fill(~query.valid, 0)
+        asked = self.ask[kind] if len(self.ask) > 1 else self.ask.expand(*kind.shape, -1)
+        return asked.to(like.dtype), query.coords.float().masked_fill(~query.valid.unsqueeze(-1), 0.0)
+
 
 @register("head", "predictor")
-class Predictor(_CoordinateTransformer):
+class Predictor(CoordinateTransformer):
     """JEPA predictor: answers in the width of the encoder's tokens."""
 
     def __init__(
@@ -99,7 +116,7 @@ class Predictor(_CoordinateTransformer):
 
 
 @register("head", "decoder")
-class Decoder(_CoordinateTransformer):
+class Decoder(CoordinateTransformer):
     """MAE decoder: answers with the numbers of a patch."""
 
     def __init__(

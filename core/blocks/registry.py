@@ -19,11 +19,19 @@ T = TypeVar("T", bound=type)
 
 # kind -> modules whose import registers the blocks of that kind
 _ROOMS: dict[str, tuple[str, ...]] = {
-    "encoder": ("encoder",),
-    "mask": ("masks", "disc_mask", "block_mask"),
+    "encoder": ("encoder", "graph"),
+    "mask": ("masks", "disc_mask", "block_mask", "motion_mask"),
     "mix": ("mixing",),
-    "target": ("latent_targets", "mined", "signal_targets", "text_targets", "subject_targets", "perceptual"),
-    "head": ("heads", "projections", "pooling", "layer_pool", "caption"),
+    "target": (
+        "latent_targets",
+        "mined",
+        "signal_targets",
+        "motion_targets",
+        "text_targets",
+        "subject_targets",
+        "perceptual",
+    ),
+    "head": ("heads", "cross_heads", "projections", "pooling", "layer_pool", "caption"),
     "loss": ("losses", "contrastive", "alignment", "caption", "disentangle", "perceptual"),
     "regularizer": ("regularizers",),
     "schedule": ("schedules",),

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ..sequence import SequenceSpec
 from .registry import register
+from .standardize import NORMALIZE, standardize_patches, standardize_window
 from .targets import Request, Target, TargetProvider
 
 
@@ -50,22 +51,31 @@ class _SignalTarget(TargetProvider):
 
 @register("target", "raw")
 class RawPatches(_SignalTarget):
-    """Patch values, each sensor of a patch standardised over time (MAE's normalised pixels).
+    """Patch values, standardised (MAE's normalised pixels).
 
-    normalize: False keeps the values as they are. eps: added to the variance, so that a flat stretch stays small
-    instead of exploding.
+    normalize: over what, see `standardize`: "sensor" (or True), "patch", "window", or "none" (or False), which keeps
+    the values as they are. eps: added to the variance, so that a flat stretch stays small instead of exploding.
     """
 
-    def __init__(self, spec: SequenceSpec, encoder, heads, *, normalize: bool = True, eps: float = 1e-2) -> None:
+    def __init__(self, spec: SequenceSpec, encoder, heads, *, normalize: bool | str = True, eps: float = 1e-2) -> None:
         super().__init__(spec, encoder, heads)
+        normalize = {True: "sensor", False: "none"}.get(normalize, normalize)  # type: ignore[call-overload]
+        if normalize not in NORMALIZE:
+            raise ValueError(f"normalize must be one of {', '.join(NORMALIZE)}, true or false, got {normalize!r}")
+        if normalize == "window" and spec.kind_shapes:
+            raise ValueError("normalize: window needs patches of one shape")
         self.normalize, self.eps = normalize, eps
 
+    def forward(self, request: Request) -> Target:
+        if self.normalize != "window":
+            return super().forward(request)
+        batch = request.view.batch
+        assert batch.values is not None, "signal targets need patches with values"
+        values = standardize_window(batch, batch.values.float().reshape(batch.flat_value_shape()), self.eps)
+        return request.take(values.flatten(2), batch.valid)
+
     def transform(self, patches: Tensor) -> Tensor:
-        if not self.normalize:
-            return patches
-        mean = patches.nanmean(dim=-1, keepdim=True)
-        var = (patches - mean).square().nanmean(dim=-1, keepdim=True)
-        return (patches - mean) / (var + self.eps).sqrt()
+        return patches if self.normalize == "none" else standardize_patches(patches, self.normalize, self.eps)
 
 
 @register("target", "difference")
