@@ -16,7 +16,7 @@ from typing import Any
 
 from ...core.errors import InputError, nearest
 from .layout_file import read_layout_file
-from .vocabulary import PARTS, VOCABULARY, Place, unknown_joint
+from .vocabulary import PARTS, VOCABULARY, Place
 
 UPS = ("y", "-y", "z", "-z", "x", "-x")
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "px": 1.0}  # metres; pixels stay pixels
@@ -98,23 +98,17 @@ def layout_from(content: Any, source: str) -> SkeletonLayout:
     Raises InputError that names file, joint and what is wrong.
     """
     _check_keys(content, _KEYS, source, "the layout")
-    rows = content.get("joints")
-    if not isinstance(rows, list) or not rows:
-        raise InputError("a layout needs a list of joints", source=source, field="joints", got=rows)
-    for number, row in enumerate(rows):
-        _check_keys(row, _JOINT_KEYS, source, f"joint {number + 1}")
-        if not isinstance(row.get("name"), str) or not row["name"] or "#" in row["name"]:
-            raise InputError(
-                "a joint needs a name", source=source, field=f"joint {number + 1}", got=row.get("name"),
-                expected="text without #, which numbers persons",
-            )  # fmt: skip
+    rows = _checked_rows(content.get("joints"), source)
     joints = tuple(row["name"] for row in rows)
     _refuse_twice(joints, source, "name")
-    meaning = tuple(str(row.get("meaning", row["name"])) for row in rows)
+    meaning = tuple(row.get("meaning", row["name"]) for row in rows)
     _refuse_twice(meaning, source, "meaning")
     for row in rows:
         if "meaning" in row and row["meaning"] not in VOCABULARY:
-            raise unknown_joint(str(row["meaning"]), f"{source}: joint {row['name']}")
+            raise InputError(
+                "the vocabulary has no such joint", source=source, field=f"meaning of joint {row['name']}",
+                got=row["meaning"], fix=f"{nearest(row['meaning'], VOCABULARY)}, or leave `meaning` out and give `part`",
+            )  # fmt: skip
     parents = tuple(_index(row, "parent", joints, source) for row in rows)
     ancestry = [list(_ancestors(i, parents, joints, source)) for i in range(len(joints))]
     parts, places = zip(
@@ -126,6 +120,26 @@ def layout_from(content: Any, source: str) -> SkeletonLayout:
         up=_choice(content, "up", "y", UPS, source), unit=_choice(content, "unit", "m", tuple(UNITS), source),
         handed=_choice(content, "handed", "right", ("right", "left"), source),
     )  # fmt: skip
+
+
+def _checked_rows(rows: Any, source: str) -> list[dict[str, Any]]:
+    """The list of joints with known keys only, text where text belongs, and no empty values."""
+    if not isinstance(rows, list) or not rows:
+        raise InputError("a layout needs a list of joints", source=source, field="joints", got=rows)
+    checked = []
+    for number, row in enumerate(rows):
+        _check_keys(row, _JOINT_KEYS, source, f"joint {number + 1}")
+        row = {key: value for key, value in row.items() if value not in (None, "")}
+        for key, value in row.items():
+            if key != "place" and not isinstance(value, str):
+                raise InputError(f"{key} is not text", source=source, field=f"joint {number + 1}", got=value)
+        if "#" in row.get("name", "#"):
+            raise InputError(
+                "a joint needs a name", source=source, field=f"joint {number + 1}", got=row.get("name"),
+                expected="text without #, which numbers persons",
+            )  # fmt: skip
+        checked.append(row)
+    return checked
 
 
 def _check_keys(found: Any, known: tuple[str, ...], source: str, where: str) -> None:
@@ -152,12 +166,12 @@ def _choice(content: Mapping[str, Any], key: str, default: str, known: tuple[str
 def _index(row: Mapping[str, Any], key: str, joints: tuple[str, ...], source: str) -> int:
     """Index of the joint that a row names under `key`; -1 where it names none."""
     name = row.get(key)
-    if name in (None, ""):
+    if name is None:
         return -1
     if name not in joints:
         raise InputError(
             f"unknown {key}", source=source, field=f"joint {row['name']}", got=name,
-            expected=f"a joint of the layout ({nearest(str(name), joints)})",
+            expected=f"a joint of the layout ({nearest(name, joints)})",
         )  # fmt: skip
     return joints.index(name)
 
