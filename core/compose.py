@@ -25,7 +25,7 @@ SITES = ("target", "visible", "all", "pooled", "text")
 _TERM_KEYS = {"site", "source", "head", "target", "view", "loss", "weight"}
 REGULARIZER_KEYS = {"source", "site", "head", "weight"}
 _REGULARIZER_SITES = ("pooled", "token")
-_VIEW_KEYS = {"augment", "mask", "mix", "pair"}
+_VIEW_KEYS = {"augment", "mask", "mix", "pair", "shuffle"}
 
 
 @cache
@@ -36,7 +36,16 @@ def _shipped() -> dict[str, str]:
 
 def shipped_objectives() -> list[str]:
     """Names of the shipped compositions that need nothing but signals."""
-    return sorted(name for name in _shipped() if TEXT not in composition(name))
+    return sorted(name for name in _shipped() if TEXT not in composition(name) and not _asks_for_ids(name))
+
+
+def shipped_id_objectives() -> list[str]:
+    """Names of the shipped compositions that need patches with ids."""
+    return sorted(name for name in _shipped() if _asks_for_ids(name))
+
+
+def _asks_for_ids(name: str) -> bool:
+    return any(target["name"] == "ids" for target in composition(name)["targets"].values())
 
 
 def shipped_text_objectives() -> list[str]:
@@ -115,8 +124,9 @@ def _check(c: dict[str, Any], base: Mapping[str, Any]) -> None:
         _keys(view or {}, _VIEW_KEYS, f"objective.views.{name}")
         if mask:
             registry.check("mask", mask, f"objective.views.{name}.mask")
-        if mix := (view or {}).get("mix"):
-            registry.check("mix", mix, f"objective.views.{name}.mix")
+        for kind in ("mix", "shuffle"):
+            if chosen := (view or {}).get(kind):
+                registry.check(kind, chosen, f"objective.views.{name}.{kind}")
     _check_pairs(c["views"])
     for section, kind in (("heads", "head"), ("targets", "target")):
         for name, entry in c[section].items():

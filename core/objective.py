@@ -77,7 +77,7 @@ class Objective(nn.Module):
         self.terms = [_term(name, o) for name, o in options["terms"].items()]
         self.losses = nn.ModuleDict(
             {
-                name: build("loss", o["loss"], where=f"objective.terms.{name}.loss")
+                name: _build_loss(o["loss"], encoder, f"objective.terms.{name}.loss")
                 for name, o in options["terms"].items()
             }
         )
@@ -177,6 +177,12 @@ def _regularization(name: str, options: Mapping[str, Any]) -> Regularization:
         heads=names_of(options.get("head")),
         weight=schedule(options.get("weight", 1.0), f"objective.regularizers.{name}.weight"),
     )
+
+
+def _build_loss(options: Mapping[str, Any] | str, encoder: Encoder, where: str) -> Any:
+    name = options if isinstance(options, str) else options["name"]
+    own = (encoder,) if getattr(block("loss", name), "reads_encoder", False) else ()
+    return build("loss", options, *own, where=where)
 
 
 def _text_context(kind: str, options: Mapping[str, Any], text: TextEncoder | None, where: str) -> tuple[Any, ...]:

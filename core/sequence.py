@@ -39,6 +39,8 @@ class SequenceSpec:
     unit: unit of the values after preprocessing ("1" = dimensionless).
     kinds: names of the token types, indexed by `kind`.
     vocabulary: size of the id table of each id column (k entries), empty when patches carry values.
+    known_of_ids: how many numbers are known of each id of each column before anything is learned (`Modality.known_of_ids`
+        has them); empty = nothing is.
     kind_shapes: shape of one patch of each kind, where kinds hold different content; empty = all have `patch_shape`.
         The value axis is as long as the largest of them; a smaller one stands first on it, the rest has no meaning.
     """
@@ -51,6 +53,7 @@ class SequenceSpec:
     kinds: tuple[str, ...] = ("patch",)
     vocabulary: tuple[int, ...] = ()
     kind_shapes: tuple[tuple[int, ...], ...] = ()
+    known_of_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.axis_scales:
@@ -59,6 +62,8 @@ class SequenceSpec:
             raise ValueError(f"axis_scales has {len(self.axis_scales)} entries for {len(self.axes)} axes")
         # shapes that went through JSON are lists
         object.__setattr__(self, "kind_shapes", tuple(tuple(shape) for shape in self.kind_shapes))
+        if self.known_of_ids and len(self.known_of_ids) != len(self.vocabulary):
+            raise ValueError(f"known_of_ids has {len(self.known_of_ids)} entries for {len(self.vocabulary)} id columns")
         if self.kind_shapes and len(self.kind_shapes) != len(self.kinds):
             raise ValueError(f"kind_shapes has {len(self.kind_shapes)} entries for {len(self.kinds)} kinds")
         if any(math.prod(shape) > self.patch_size for shape in self.kind_shapes):
@@ -90,12 +95,18 @@ class Events:
     label: [batch, event] int class, -1 = none.
     valid: [batch, event] bool, False = padding.
     features: [batch, event, feature] float side information known beside the signal (e.g. beat intervals).
+    given: [batch, event] int code of what a task knows beforehand, default 0.
     """
 
     at: Tensor
     label: Tensor
     valid: Tensor
     features: Tensor
+    given: Tensor = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.given is None:
+            object.__setattr__(self, "given", torch.zeros_like(self.label))
 
 
 # fields whose second axis is the patch axis, with the filler of padded positions
@@ -103,7 +114,7 @@ _PATCH_FIELDS: dict[str, Any] = {
     "values": 0.0, "ids": 0, "valid": False, "coords": 0.0, "kind": 0, "group": 0,
 }  # fmt: skip
 _ROW_FIELDS = ("window", "record", "subject", "site", "label")
-_EVENT_FIELDS: dict[str, Any] = {"at": 0.0, "label": -1, "valid": False, "features": 0.0}
+_EVENT_FIELDS: dict[str, Any] = {"at": 0.0, "label": -1, "valid": False, "features": 0.0, "given": 0}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..sequence import SequenceSpec
+from .id_table import KnownOfIds
 
 
 class PatchEmbedding(nn.Module):
@@ -25,6 +26,9 @@ class PatchEmbedding(nn.Module):
             self.tables = nn.ModuleList(nn.Embedding(size, width) for size in spec.vocabulary)
             for table in self.tables:
                 nn.init.normal_(table.weight, std=0.02)  # type: ignore[arg-type]
+            if spec.known_of_ids:
+                sizes = zip(spec.vocabulary, spec.known_of_ids, strict=True)
+                self.known = nn.ModuleList(KnownOfIds(ids, known, width) for ids, known in sizes)
         elif spec.kind_shapes:
             self.contents = nn.ModuleList(ContentEmbedding(shape, width) for shape in spec.kind_shapes)
         else:
@@ -41,13 +45,18 @@ class PatchEmbedding(nn.Module):
                 nn.init.xavier_uniform_(content.project.weight)  # type: ignore[union-attr]
         elif not self.spec.vocabulary:
             nn.init.xavier_uniform_(self.project.weight)
+        elif self.spec.known_of_ids:
+            for known in self.known:
+                known.init_weights()  # type: ignore[operator]
 
     def forward(self, values: Tensor | None, ids: Tensor | None, kind: Tensor, valid: Tensor) -> Tensor:
         kind = kind.masked_fill(~valid, 0)
         if values is None:
             assert ids is not None
             ids = ids.masked_fill(~valid.unsqueeze(-1), 0)
-            x = torch.stack([table(ids[..., i]) for i, table in enumerate(self.tables)]).sum(0)
+            tables = (*self.tables, *self.known) if self.spec.known_of_ids else self.tables
+            x = sum(table(ids[..., i % len(self.tables)]) for i, table in enumerate(tables))
+            assert isinstance(x, Tensor)
         elif self.spec.kind_shapes:
             x = self._by_kind(values, kind, valid)
         else:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ..sequence import PatchSequence, SequenceSpec
 from .attention import Block, init_weights, key_bias
 from .embed import PatchEmbedding
@@ -30,6 +31,7 @@ class Encoded:
     pooled: [row, width] mean over valid tokens.
     layers: the last `keep_layers` block outputs, earliest first, each [row, patch, width].
     embedding: [row, patch, width] output of the patch embedding (for monitors).
+    states: [row, patch, width] on the batch's whole patch axis, of encoders that keep hidden patches without content.
     """
 
     tokens: Tensor
@@ -39,6 +41,7 @@ class Encoded:
     pooled: Tensor
     layers: tuple[Tensor, ...]
     embedding: Tensor
+    states: Tensor | None = None
 
 
 class Encoder(nn.Module):
@@ -70,6 +73,13 @@ class Encoder(nn.Module):
     @abstractmethod
     def encode(self, batch: PatchSequence, index: Tensor | None, keep_layers: int) -> Encoded:
         """Encode all valid patches of `batch`."""
+
+    def id_table(self) -> Tensor:
+        """[id, width] learned vectors of the ids of the first column; their inner product with a row's pooled vector
+        scores an id for that row."""
+        if not self.spec.vocabulary:
+            raise InputError("these patches carry values, there are no ids to score", field="encoder")
+        return self.embed.tables[0].weight  # type: ignore[union-attr, return-value]
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Parameters from the input to the last layer, for layer-wise learning rates."""

@@ -65,9 +65,11 @@ class RotaryPositions(nn.Module):
 def build_positions(
     name: str, spec: SequenceSpec, width: int, heads: int
 ) -> tuple[FourierPositions | None, RotaryPositions | None]:
-    """One of the two: what is added to tokens of `width` ("fourier") or what rotates `heads` heads ("rotary")."""
+    """What is added to tokens of `width` ("fourier"), what rotates `heads` heads ("rotary"), or neither ("none")."""
     if name == "fourier":
         return FourierPositions(spec, width), None
     if name == "rotary":
         return None, RotaryPositions(spec, width // heads)
-    raise ValueError(f"positions must be 'fourier' or 'rotary', got {name!r}")
+    if name == "none":
+        return None, None
+    raise ValueError(f"positions must be 'fourier', 'rotary' or 'none', got {name!r}")

@@ -19,20 +19,24 @@ T = TypeVar("T", bound=type)
 
 # kind -> modules whose import registers the blocks of that kind
 _ROOMS: dict[str, tuple[str, ...]] = {
-    "encoder": ("encoder", "graph"),
-    "mask": ("masks", "disc_mask", "block_mask", "motion_mask"),
+    "encoder": ("encoder", "graph", "set_encoder"),
+    "mask": ("masks", "disc_mask", "block_mask", "member_mask", "motion_mask"),
     "mix": ("mixing",),
+    "shuffle": ("shuffle",),
     "target": (
         "latent_targets",
         "mined",
         "signal_targets",
         "motion_targets",
+        "links",
         "text_targets",
         "subject_targets",
         "perceptual",
+        "ids",
+        "order",
     ),
-    "head": ("heads", "cross_heads", "projections", "pooling", "layer_pool", "caption"),
-    "loss": ("losses", "contrastive", "alignment", "caption", "disentangle", "perceptual"),
+    "head": ("heads", "cross_heads", "graph_decoder", "projections", "pooling", "layer_pool", "caption"),
+    "loss": ("losses", "contrastive", "alignment", "caption", "disentangle", "perceptual", "links", "order", "ids"),
     "regularizer": ("regularizers",),
     "schedule": ("schedules",),
     "text": ("text",),

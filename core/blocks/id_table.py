@@ -1,0 +1,44 @@
+"""Vectors of ids: learned ones, plus a linear map of what is known of each id before anything is learned.
+
+Design decisions
+- What is known (the place of an item in the graph of all histories, how often it occurs) is a buffer: it is saved with
+  the weights and never trained. As a trainable start it would be erased within an epoch, because its numbers are far
+  smaller than a step of Adam.
+- The map starts at zero: a fresh model is one of learned vectors alone.
+- The learned table is also the output layer of objectives that ask for ids (`Encoder.score_ids`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+class KnownOfIds(nn.Module):
+    """[..., id] -> [..., width]: what is known of ids, through a linear map without bias."""
+
+    values: Tensor
+
+    def __init__(self, ids: int, known: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("values", torch.zeros(ids, known))
+        self.map = nn.Linear(known, width, bias=False)
+
+    def init_weights(self) -> None:
+        nn.init.zeros_(self.map.weight)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.map(self.values)[ids]
+
+
+def tell_known(module: nn.Module, known: Sequence[np.ndarray]) -> None:
+    """Write what is known of the ids of each column, [id, number] each, into the embeddings of a model."""
+    for part in module.modules():
+        tables = getattr(part, "known", None)
+        if isinstance(tables, nn.ModuleList):
+            for table, values in zip(tables, known, strict=True):
+                assert isinstance(table, KnownOfIds)
+                table.values.copy_(torch.as_tensor(values))
