@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .attention import attend, key_bias, rotate
 from .encoder import Encoded
-from .heads import Decoder, Predictor, Query, CoordinateTransformer
+from .heads import CoordinateTransformer, Decoder, Predictor, Query
 from .registry import register
 
 Rotation = tuple[Tensor, Tensor]

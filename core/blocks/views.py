@@ -6,6 +6,7 @@ cost nothing. `rows` is the lineage: view row -> batch row, which lets several m
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,25 +33,28 @@ class View:
     """batch: the (possibly augmented) patches; rows: [view row] batch row of each view row, None = one to one.
 
     visible: what the encoder sees, None = every valid patch. targets: what a term at site "target" predicts.
+    order: [batch row, patch] true place of each patch's segment, -1 = none, of a view that shuffles.
     """
 
     batch: PatchSequence
     rows: Tensor | None = None
     visible: IndexSet | None = None
     targets: IndexSet | None = None
+    order: Tensor | None = None
 
 
 Augment = Callable[[PatchSequence, RowRandom], PatchSequence]
 
 
 class ViewSampler:
-    """Take a window or its partner, mix it with others, augment it (through the modality) and then mask it.
+    """Take a window or its partner, mix it with others, augment it (through the modality), shuffle and then mask it.
 
     augment: draw a label-safe random version of each window.
     mask: options of a registered mask sampler, or None.
     mix: options of a registered way of adding other windows, or None.
     pair: {"within_s": seconds}, look at another window of the record, at most so far away; None = at the window
         itself. Batches that bring no partners (a look at single windows) are their own.
+    shuffle: options of a registered way of moving content in time, or None.
 
     Raises InputError when it is to augment and nobody said how: two equal views would teach nothing.
     """
@@ -63,10 +67,12 @@ class ViewSampler:
         mask: dict[str, Any] | None = None,
         pair: dict[str, float] | None = None,
         mix: dict[str, Any] | None = None,
+        shuffle: dict[str, Any] | None = None,
     ) -> None:
         self.name, self.augment = name, augment
         self.mask = None if mask is None else build("mask", mask, where=f"objective.views.{name}.mask")
         self.mix = None if mix is None else build("mix", mix, where=f"objective.views.{name}.mix")
+        self.shuffle = None if shuffle is None else build("shuffle", shuffle, where=f"objective.views.{name}.shuffle")
         self.pair_within_s = None if pair is None else float(pair["within_s"])
 
     def prepare(self, batches: Callable[[], Iterable[PatchSequence]]) -> None:
@@ -84,9 +90,11 @@ class ViewSampler:
             if augment is None:
                 raise InputError(f"objective.views.{self.name} augments, but no augmentation is set")
             batch = augment(batch, rng.fork("augment"))
-        if self.mask is None:
-            return View(batch)
-        return self.mask(batch, rng.fork("mask"))
+        order = None
+        if self.shuffle is not None:
+            batch, order = self.shuffle(batch, rng.fork("shuffle"))
+        view = View(batch) if self.mask is None else self.mask(batch, rng.fork("mask"))
+        return dataclasses.replace(view, order=order)
 
 
 def pair_within_s(views: Mapping[str, ViewSampler]) -> float | None:
