@@ -64,7 +64,7 @@ def test_bones_keep_their_length_and_a_turned_root_turns_all(seed):
 
 
 def test_a_parent_s_accumulated_rotation_moves_a_joint_and_its_own_does_not():
-    """An arm of three bones along x: bent by 90 degrees at the second joint, the fourth goes up and the second stays."""
+    """An arm of three bones along x: bent at the second joint, the third goes up and the second stays."""
     offsets = np.array([[0, 0, 0], [1, 0, 0], [1, 0, 0], [1, 0, 0]], float)
     degrees = np.zeros((1, 4, 1))
     degrees[0, 1] = degrees[0, 2] = 90
