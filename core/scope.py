@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .blocks.caption import TextHead
+from .blocks.edges import graph_of
 from .blocks.encoder import Encoded, Encoder, masked_mean
 from .blocks.heads import Query, QueryHead
 from .blocks.pooling import RowHead
@@ -139,7 +140,7 @@ class Scope:
             elif modules and isinstance(modules[0], RowHead):
                 x, valid = modules.pop(0)(encoded), encoded.valid.any(dim=1)
             elif modules and isinstance(modules[0], QueryHead):
-                query = self._query(source, site)
+                query = self._query(source, site, modules[0].reads_graph)
                 x, valid = modules.pop(0)(encoded, query), query.valid
             elif site == "pooled":
                 x, valid = encoded.pooled, encoded.valid.any(dim=1)
@@ -148,13 +149,14 @@ class Scope:
             self._predicted[key] = _Prediction(project(modules, x, valid), valid)
         return self._predicted[key]
 
-    def _query(self, source: str, site: str) -> Query:
+    def _query(self, source: str, site: str, reads_graph: bool) -> Query:
         view, wanted = self.view(source), self.index(source, site)
         assert wanted is not None
         coords, kind, valid = (
             gather(field, view.rows, wanted.index) for field in (view.batch.coords, view.batch.kind, view.batch.valid)
         )
-        return Query(coords, kind, wanted.valid & valid)
+        graph = graph_of(view.batch, view.rows) if reads_graph else None
+        return Query(coords, kind, wanted.valid & valid, wanted.index, graph)
 
     def target(self, term: Term) -> Target:
         source, view = self.view(term.source), self.view(term.target_view)

@@ -15,15 +15,31 @@ SPEC = SequenceSpec(axes=("time_s", "lead"), patch_shape=(2, 8), axis_scales=(0.
 def batch(
     rows: int = 6, patches: int = 12, *, seed: int = 0, spec: SequenceSpec = SPEC, valid: torch.Tensor | None = None
 ) -> PatchSequence:
-    """Random patches on a regular time grid; two windows a subject; what is invalid is NaN."""
+    """Random patches on a regular time grid, each joined to the next; two windows a subject; what is invalid is NaN."""
     generator = torch.Generator().manual_seed(seed)
     coords = torch.zeros(rows, patches, len(spec.axes))
     coords[..., 0] = torch.arange(patches) * spec.axis_scales[0]
     values = torch.randn(rows, patches, spec.patch_size, generator=generator)
     made = PatchSequence.build(
-        spec, coords, values=values, valid=valid, window=torch.arange(rows) + 100, subject=torch.arange(rows) // 2
-    )
+        spec, coords, values=values, valid=valid, edges=chain(rows, patches),
+        window=torch.arange(rows) + 100, subject=torch.arange(rows) // 2,
+    )  # fmt: skip
     return made if valid is None else spoil(made)
+
+
+def chain(rows: int, patches: int) -> torch.Tensor:
+    """[2, edge] edges between neighbours of each row, in both directions."""
+    first = (torch.arange(rows).unsqueeze(1) * patches + torch.arange(patches - 1)).flatten()
+    return torch.cat([torch.stack([first, first + 1]), torch.stack([first + 1, first])], dim=1)
+
+
+def reorder(made: PatchSequence, order: torch.Tensor) -> PatchSequence:
+    """Patches of each row in the order [batch, patch], the edges with them."""
+    assert made.edges is not None
+    row = made.edges // made.n_patches
+    return made.patches(order).replace(
+        edges=row * made.n_patches + order.argsort(dim=1)[row, made.edges % made.n_patches]
+    )
 
 
 def spoil(made: PatchSequence) -> PatchSequence:
@@ -39,7 +55,10 @@ def spoil(made: PatchSequence) -> PatchSequence:
 
 
 def insert_invalid(made: PatchSequence, at: list[int]) -> tuple[PatchSequence, torch.Tensor]:
-    """Insert an invalid patch before each position in `at`; also returns where the old patches are now."""
+    """Insert an invalid patch before each position in `at`; also returns where the old patches are now.
+
+    Edges join the inserted ones to all others, which must not matter.
+    """
     order = sorted(at)
     old = torch.arange(made.n_patches)
     now = old + torch.tensor([sum(a <= int(i) for a in order) for i in old])
@@ -48,7 +67,13 @@ def insert_invalid(made: PatchSequence, at: list[int]) -> tuple[PatchSequence, t
     real = torch.zeros(len(source), dtype=torch.bool)
     real[now] = True
     wide = made.patches(source.expand(len(made), -1))
-    return spoil(wide.replace(valid=wide.valid & real)), now
+    edges = None
+    if made.edges is not None:
+        row = made.edges // made.n_patches
+        bad = torch.cartesian_prod((~real).nonzero().squeeze(1), torch.arange(len(source))).T
+        bad = (torch.arange(len(made)).view(-1, 1, 1) * len(source) + bad).transpose(0, 1).flatten(1)
+        edges = torch.cat([row * len(source) + now[made.edges % made.n_patches], bad, bad.flip(0)], dim=1)
+    return spoil(wide.replace(valid=wide.valid & real, edges=edges)), now
 
 
 def encoder(spec: SequenceSpec = SPEC, **options: Any):

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from blocks_kit import chain
 from omnipatch.core.batching import pad
 from omnipatch.core.config import OptimizerConfig, Recipe, TrainerConfig
 from omnipatch.core.rng import RowRandom
@@ -64,6 +65,7 @@ class FakeStore:
             coords.clone(),
             values=self.values[index, :longest].clone(),
             valid=torch.arange(longest) < lengths.unsqueeze(1),
+            edges=chain(len(index), longest),
             **{name: torch.as_tensor(codes[index]) for name, codes in rows.items()},
         )
         return pad(batch, longest)
