@@ -68,6 +68,19 @@ class WindowSegments:
 
 
 @dataclass(frozen=True, eq=False)
+class WindowQuestion:
+    """What a ranking task asks of a window: which ids it does not show belong to it.
+
+    ids: [id] int64 of the first id column; none of them is in the window.
+    side: "validation" or "test". A person may have a window for each; the one for the test may show what the other is
+        asked for, and is not trained on then.
+    """
+
+    ids: np.ndarray
+    side: str
+
+
+@dataclass(frozen=True, eq=False)
 class Window:
     """A preprocessed stretch of one recording, ready to be cut into patches.
 
@@ -89,6 +102,7 @@ class Window:
     hand: np.ndarray | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
     segments: WindowSegments | None = None
+    question: WindowQuestion | None = None
 
 
 @dataclass(frozen=True)
@@ -96,8 +110,9 @@ class Task:
     """What fine-tuning and evaluation predict.
 
     unit: "event" (a label at a point, read from tokens around it), "window", "record" (windows averaged), "subject" (a
-        decision a person: all windows of all recordings averaged), or "dense" (a label at every `step` of the first
-        axis, scored by where its segments begin and end).
+        decision a person: all windows of all recordings averaged), "dense" (a label at every `step` of the first
+        axis, scored by where its segments begin and end), or "ranking" (all ids of the first column in the order in
+        which they are likely to belong to a window that does not show them; no classes).
     classes: names in the order of the integer codes.
     multilabel: several classes may hold at once (labels become 0/1 vectors).
     offsets: for events and dense labels, distances along the first axis at which tokens are read around the point.
@@ -106,6 +121,9 @@ class Task:
     background: dense only: the class between segments; it has no onsets and no F1 of its own ("" = there is none).
     tolerance: dense only: how far a predicted onset or offset may lie from a true one to count as found.
     shortest: dense only: shorter predicted segments are joined to their longer neighbour.
+    given: names of something known beforehand, which exercise was asked for, for instance; every window carries one of
+        them beside its class in `Window.label`. Each has a head, or a model, of its own on one shared encoder, and
+        scores are means over them. () = nothing is; windows without one of them are left out.
     """
 
     name: str
@@ -118,12 +136,21 @@ class Task:
     background: str = ""
     tolerance: float = 0.0
     shortest: float = 0.0
+    given: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.unit == "dense" and not (self.step > 0 and self.tolerance > 0):
             raise InputError("a dense task needs a positive step and tolerance", field=f"task {self.name}")
         if self.background and self.background not in self.classes:
             raise InputError("the background is not a class", field=f"task {self.name}", got=self.background)
+        if self.given and self.unit == "dense":
+            raise InputError("a dense task has one head, whatever is given", field=f"task {self.name}")
+        both = sorted({*self.given} & {*self.classes})
+        if both or len({*self.given}) < len(self.given):
+            raise InputError(
+                "names of what is given must differ, from classes too", field=f"task {self.name}",
+                got=(both or list(self.given))[0],
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)

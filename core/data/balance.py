@@ -23,14 +23,17 @@ _DRAWS = 256  # random partitions a holdout is chosen from
 
 
 def item_classes(store: WindowStore, code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Group and class of every labelled item; without labels, of every window (class 0)."""
+    """Group and class of every labelled item; without labels, of every window (class 0).
+
+    The same class of something else that is given is a class of its own.
+    """
     try:
         items = store.items()
     except InputError:
         windows = np.flatnonzero(store.fixed_split != PRETRAIN_SIDE)
         return code[windows], np.zeros(len(windows), np.int64)
     if items.label.ndim == 1:
-        return code[items.window], items.label
+        return code[items.window], items.given * len(items.classes) + items.label
     # several classes at once: stratify by the rarest that holds; its balance is the hardest to get
     rarity = items.label.sum(axis=0)
     score = np.where(items.label > 0, -rarity, -np.inf)

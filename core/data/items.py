@@ -5,7 +5,7 @@ Downstream protocols work on items only; they never look into windows for labels
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """Labelled items; unlabelled events and windows are left out.
+    """Labelled items; unlabelled events and windows are left out, and those of which nothing is known that should be.
 
     window: [item] int64 index into the store. at: [item] float32 place on the first axis (0 for windows).
     label: [item] int64, or [item, class] float32 of 0/1 for a multi-label task.
@@ -27,6 +27,8 @@ class Items:
     unit: "event", "window", "record" or "subject" (scores of all windows of either are averaged) or "dense".
     classes: in code order.
     place: [item] float64 place in the recording on the first axis; dense tasks only.
+    given: [item] int64 code of what is known beforehand (`Task.given`), 0 for all where nothing is.
+    given_names: in code order. ungiven: how many labelled items were left out because theirs is unknown.
     """
 
     window: np.ndarray
@@ -39,6 +41,18 @@ class Items:
     unit: str
     classes: tuple[str, ...]
     place: np.ndarray | None = None
+    given: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    given_names: tuple[str, ...] = ()
+    ungiven: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.given_names and len(self.given) != len(self.window):
+            object.__setattr__(self, "given", np.zeros(len(self.window), np.int64))
+
+    @property
+    def models(self) -> int:
+        """How many heads or models a task needs: one for each of what is given."""
+        return max(1, len(self.given_names))
 
     def __len__(self) -> int:
         return len(self.window)
@@ -59,10 +73,21 @@ def collect_items(store: WindowStore) -> Items:
             f"nothing is labelled for task {store.task.name}", field="data.task",
             expected="one of " + " | ".join(store.task.classes), fix="check the annotations or choose another task",
         )  # fmt: skip
+    names, known = store.task.given, np.ones(len(window), bool)
+    if names:
+        known = store.given[window] >= 0
+        window, at, label, features, hand = (column[known] for column in (window, at, label, features, hand))
+        if not len(window):
+            raise InputError(
+                f"no labelled window says what task {store.task.name} must know beforehand", field="data.task",
+                expected="one of " + " | ".join(names), fix="add it to the labels or choose another task",
+            )  # fmt: skip
     return Items(
         window, at, label, features, hand, subject=store.subject_code[window], record=store.record_code[window],
         unit=store.task.unit, classes=store.task.classes,
         place=store.start_s[window] + at if store.task.unit == "dense" else None,
+        given=store.given[window] if names else np.zeros(len(window), np.int64), given_names=names,
+        ungiven=int((~known).sum()),
     )  # fmt: skip
 
 

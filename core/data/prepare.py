@@ -107,8 +107,9 @@ def _shards(modality: Modality, sources: Sequence[Source], task: Task | None, jo
 
 # rows of a shard that must agree in width between records; checked before anything of the shard is written
 _RAGGED = ("values", "ids", "valid", "kind", "group", "coords", "edges", "hand",
-           "event_at", "event_label", "event_features", "event_hand", "dense")  # fmt: skip
-_PER_WINDOW = ("length", "n_values", "n_edges", "n_events", "n_hand", "n_dense", "start_s", "label")
+           "event_at", "event_label", "event_features", "event_hand", "dense", "asked")  # fmt: skip
+_PER_WINDOW = ("length", "n_values", "n_edges", "n_events", "n_hand", "n_dense", "start_s", "label", "given",
+               "n_asked", "asked_side")
 
 
 def _write(
@@ -120,6 +121,8 @@ def _write(
     count = len(shard.arrays["length"])
     for name, codes in names.items():
         arrays[name] = np.full(count, codes.code(getattr(shard, name)), np.int32)
+    if shard.subjects:
+        arrays["subject"] = np.array([names["subject"].code(name) for name in shard.subjects], np.int32)
     arrays["fold"] = np.full(count, shard.fold, np.int32)
     if "columns" in shard.arrays:
         arrays["pattern"] = np.array([patterns.code(row.tobytes()) for row in shard.arrays["columns"]], np.int32)

@@ -18,6 +18,7 @@ from ..errors import OmnipatchError
 from ..modality import Modality, Source, Task, Window, one_class
 from ..sequence import PatchSequence
 from .dense import dense_labels
+from .manifest import SIDES
 from .ragged import used_columns
 from .sensors import drop_sensors
 from .sources import PRETRAIN_SIDE
@@ -36,9 +37,10 @@ class Skipped:
 class Shard:
     """All windows of one recording as flat ragged arrays.
 
-    arrays: per window `length n_values n_events n_edges n_dense start_s label columns hand n_hand`; per patch
+    arrays: per window `length n_values n_events n_edges n_dense start_s label given columns hand n_hand`; per patch
     `valid kind group coords ids`; per number `values`; per event `event_at event_label event_features event_hand`;
-    per edge `edges`; per step of a dense task `dense`.
+    per edge `edges`; per step of a dense task `dense`; of a ranking task `n_asked asked_side` per window, `asked` per id.
+    subjects: [window] who each came from where a recording is of several people, else ().
     """
 
     record: str
@@ -49,6 +51,7 @@ class Shard:
     arrays: Mapping[str, np.ndarray]
     quality: Mapping[str, str] = field(default_factory=dict)
     text: str = ""
+    subjects: tuple[str, ...] = ()
 
 
 def make_shard(modality: Modality, source: Source, task: Task | None) -> Shard | Skipped:
@@ -75,10 +78,12 @@ def _make(modality: Modality, source: Source, task: Task | None) -> Shard | Skip
         windows = [replace(window, label=() if unlabelled else recording.label) for window in windows]
     rows = [_patchify(modality, window) for window in windows]
     arrays = _patch_arrays(rows) | _row_arrays(windows, task, source.start_s or 0.0) | _event_arrays(windows, task)
-    arrays |= _dense_arrays(windows, task)
+    arrays |= _dense_arrays(windows, task) | _question_arrays(windows, task)
     quality = dict(modality.quality(recording))
     text = report_text(recording.extras.get("text"))
-    return Shard(recording.record, recording.subject, recording.site, source.split, source.fold, arrays, quality, text)
+    subjects = tuple(window.subject or recording.subject for window in windows)
+    subjects = subjects if set(subjects) != {recording.subject} else ()
+    return Shard(recording.record, recording.subject, recording.site, source.split, source.fold, arrays, quality, text, subjects)
 
 
 def report_text(text: object) -> str:
@@ -136,18 +141,19 @@ def _row_arrays(windows: list[Window], task: Task | None, offset_s: float) -> di
     return {
         "start_s": np.array([window.start_s + offset_s for window in windows], np.float64),
         "label": np.stack([encode_label(window.label, task) for window in windows]),
+        "given": np.array([one_class(window.label, task.given if task else ()) for window in windows], np.int64),
         "n_hand": np.array([window.hand is not None for window in windows], np.int64),
-        "hand": np.stack(hand).astype(np.float32) if hand else np.empty((0, 0), np.float32),
+    """Code of a single-label class, -1 = none of the task's; or [class] of 0/1, NaN = unlabelled (but for what is given)."""
     }
 
 
 def encode_label(names: tuple[str, ...], task: Task | None) -> np.ndarray:
-    """Code of a single-label class, -1 = none of the task's; or a 0/1 vector, NaN = unlabelled (no name at all)."""
+    """Code of a single-label class, -1 = none of the task's; or 0/1 of each, NaN = unlabelled (no name but a given one)."""
     if task is None:
         return np.array(-1, np.int64)
     if not task.multilabel:
         return np.array(one_class(names, task.classes), np.int64)
-    if not names:
+    if not set(names) - set(task.given):
         return np.full(len(task.classes), np.nan, np.float32)
     return np.array([name in names for name in task.classes], np.float32)
 
@@ -157,6 +163,18 @@ def _dense_arrays(windows: list[Window], task: Task | None) -> dict[str, np.ndar
         return {}
     labels = [dense_labels(window, task) for window in windows]
     return {"n_dense": np.array([len(label) for label in labels], np.int64), "dense": np.concatenate(labels)}
+
+
+def _question_arrays(windows: list[Window], task: Task | None) -> dict[str, np.ndarray]:
+    if task is None or task.unit != "ranking":
+        return {}
+    asked = [np.empty(0, np.int64) if (q := window.question) is None else np.asarray(q.ids, np.int64) for window in windows]
+    sides = [SIDES.index(window.question.side) if window.question is not None else -1 for window in windows]
+    return {
+        "n_asked": np.array([len(ids) for ids in asked], np.int64),
+        "asked_side": np.array(sides, np.int8),
+        "asked": np.concatenate(asked),
+    }
 
 
 def _event_arrays(windows: list[Window], task: Task | None) -> dict[str, np.ndarray]:

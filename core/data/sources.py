@@ -136,19 +136,28 @@ def label_task(sources: list[Source], modality: Modality) -> Task | None:
 
     Labels of which each record has one exclude each other; they are no task of several labels a record, whose classes
     happen to have their names. Of the tasks that are left, the one with the fewest further classes.
-    None when nothing is labelled.
+    A task for which something is given covers labels beside which it stands. None when nothing is labelled.
     """
     labels = sorted({name for source in sources for name in source.label})
     if not labels:
         return None
     several = any(len(source.label) > 1 for source in sources)
-    covering = [
-        task
-        for task in modality.tasks().values()
-        if task.unit == "record" and task.multilabel == several and set(labels) <= set(task.classes)
-    ]
+    covering = [task for task in modality.tasks().values() if task.unit == "record" and _covers(task, sources)]
     made = Task(name="manifest", unit="record", classes=tuple(labels), multilabel=several)
     return min(covering, key=lambda task: len(task.classes), default=made)
+
+
+def _covers(task: Task, sources: list[Source]) -> bool:
+    """Whether the labels of all sources are classes of a task, each beside what is given where something is."""
+    found = [(set(source.label) - set(task.given), set(source.label) & set(task.given)) for source in sources]
+    labelled = [(own, given) for own, given in found if own]
+    several = any(len(own) > 1 for own, _ in labelled)
+    return (
+        bool(labelled)
+        and several == task.multilabel
+        and set().union(*(own for own, _ in labelled)) <= set(task.classes)
+        and all(len(given) == bool(task.given) for _, given in labelled)
+    )
 
 
 def _dataset_task(modality: Modality, dataset: Dataset, name: str | None) -> Task | None:

@@ -24,6 +24,7 @@ from ..sequence import Events, PatchSequence, SequenceSpec
 from .arrays import DamagedError, open_arrays
 from .cache import cache_folder, obtain
 from .fingerprint import store_key
+from .manifest import SIDES
 from .prepare import Progress, build_store
 from .ragged import Ragged, value_reader
 from .shard import Skipped
@@ -41,7 +42,9 @@ class WindowStore:
     fixed_split: [window] side named by the data set's authors, "" = none, "pretrain" = unlabelled addition.
     fixed_fold: [window] int64 fold by which its authors or users divide it, -1 = none.
     labels: [window] int64 or [window, class] float32, -1 or NaN = none. start_s: [window] place in its recording.
+    given: [window] int64 code of what the task knows beforehand, -1 = nothing.
     events, hand, dense: what tasks label, ragged over windows; None = nothing of the kind. Read them through `items`.
+    asked: what a ranking task asks of each window, ragged ids; asked_side: [window] on which side, "" = nothing is.
     texts: [record code] what was written about each record (report, transcript), "" = nothing.
     skipped: recordings that could not be used. quality: {record: {sensor: reason}} of untrustworthy sensors.
     """
@@ -93,7 +96,7 @@ class WindowStore:
         )
         self.fixed_split = np.array([*meta["names"]["split"], ""])[arrays["split"]]  # code -1 is the last, ""
         self.fixed_fold = arrays["fold"].astype(np.int64)
-        self.labels = np.array(arrays["label"])
+        self.labels, self.given = np.array(arrays["label"]), np.array(arrays["given"])
         self.start_s = np.array(arrays["start_s"])
         patches = Ragged(self.lengths, {name: arrays[name] for name in ("valid", "coords", "kind", "group")})
         self._patches = patches
@@ -105,6 +108,8 @@ class WindowStore:
         self.events = Ragged(arrays["n_events"], {k: arrays[v] for k, v in names.items()}) if has_events else None
         self.hand = Ragged(arrays["n_hand"], {"hand": arrays["hand"]}) if "hand" in arrays else None
 
+        self.asked = Ragged(arrays["n_asked"], {"ids": arrays["asked"]}) if "asked" in arrays else None
+        self.asked_side = np.array([*SIDES, ""])[arrays["asked_side"]] if "asked_side" in arrays else None
         self.dense = Ragged(arrays["n_dense"], {"label": arrays["dense"]}) if "dense" in arrays else None
 
     def __len__(self) -> int:

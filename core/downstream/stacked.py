@@ -68,7 +68,7 @@ def stack_items(stack: StackedStore, items: Sequence[Items]) -> tuple[Items, lis
         parts.append(replace(own, window=own.window + first, **codes))
         places.append(np.arange(count, count + len(own)))
         count += len(own)
-    names = ["window", "at", "label", "features", "hand", "subject", "record"]
+    names = ["window", "at", "label", "features", "hand", "subject", "record", "given"]
     names += ["place"] if parts[0].place is not None else []
     return replace(parts[0], **{n: np.concatenate([getattr(part, n) for part in parts]) for n in names}), places
 

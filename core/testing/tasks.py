@@ -49,10 +49,12 @@ def tasks_are_well_formed(case: Case) -> None:
 def labels_are_classes_of_their_task(case: Case) -> None:
     need(case.modality.tasks(), "the adapter has no tasks")
     for name, task in case.modality.tasks().items():
-        strange = sorted(_demo_labels(case)[name] - {"", *task.classes})
+        strange = sorted(_demo_labels(case)[name] - {"", *task.classes, *task.given})
         # a mark that carries no class is "" (or is left out); unknown names would vanish without a word
         expect(
-            not strange, got=f"label {strange[:1]} for task {task.name}", expected=f"one of {list(task.classes)} or ''"
+            not strange,
+            got=f"label {strange[:1]} for task {task.name}",
+            expected=f"one of {[*task.classes, *task.given]} or ''",
         )
 
 
