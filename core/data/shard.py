@@ -143,12 +143,12 @@ def _row_arrays(windows: list[Window], task: Task | None, offset_s: float) -> di
         "label": np.stack([encode_label(window.label, task) for window in windows]),
         "given": np.array([one_class(window.label, task.given if task else ()) for window in windows], np.int64),
         "n_hand": np.array([window.hand is not None for window in windows], np.int64),
-    """Code of a single-label class, -1 = none of the task's; or [class] of 0/1, NaN = unlabelled (but for what is given)."""
+        "hand": np.stack(hand).astype(np.float32) if hand else np.empty((0, 0), np.float32),
     }
 
 
 def encode_label(names: tuple[str, ...], task: Task | None) -> np.ndarray:
-    """Code of a single-label class, -1 = none of the task's; or 0/1 of each, NaN = unlabelled (no name but a given one)."""
+    """Code of a single-label class, -1 = none of the task's; or [class] of 0/1, NaN = unlabelled (nothing named)."""
     if task is None:
         return np.array(-1, np.int64)
     if not task.multilabel:
