@@ -1,0 +1,5 @@
+"""Recommender graphs: who took what, as histories that the common core can read.
+
+Rooms: `interactions` with `names`, `filters`, `splits` and `leaks`; `reading` of `tables`, `lists` and `side_graphs`;
+`datasets` and `demo`; `spectral` positions; `priors` that need no training; `ranking` and `blend`.
+"""
