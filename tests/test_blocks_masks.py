@@ -22,6 +22,8 @@ SAMPLERS = {
     "group": {"name": "group"},
     "disc": {"name": "disc", "axes": ["lead"], "radius": 1.0, "span": 0.3},
     "multiblock": {"name": "multiblock", "scale": 0.2},
+    "motion": {"name": "motion"},
+    "motion before": {"name": "motion", "against": "before"},
 }
 quick = settings(max_examples=25, deadline=None)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..sequence import PatchSequence
 from .masks import dense, place_codes
 
-# steps along the first axis that differ from a row's shortest by less than this share of it are steps too
+# what differs from a step (`spec.axis_scales` of the first axis) by less than this share of it is a step too
 _SLACK = 0.5
 
 
@@ -33,10 +33,9 @@ def neighbours(batch: PatchSequence) -> tuple[Tensor, Tensor]:
     order = time.argsort(dim=1, stable=True)
     order = order.gather(1, track.gather(1, order).argsort(dim=1, stable=True))
     track, time = track.gather(1, order), time.gather(1, order)
-    gap = time[:, 1:] - time[:, :-1]
-    same = (track[:, 1:] == track[:, :-1]) & (track[:, 1:] < batch.n_patches) & (gap > 0)
-    shortest = gap.masked_fill(~same, torch.inf).amin(dim=1, keepdim=True) if gap.shape[1] else gap
-    joined = same & (gap < (1.0 + _SLACK) * shortest)
+    steps = (time[:, 1:] - time[:, :-1]) / batch.spec.axis_scales[0]
+    same = (track[:, 1:] == track[:, :-1]) & (track[:, 1:] < batch.n_patches)
+    joined = same & ((steps - 1.0).abs() < _SLACK)
     nothing = torch.full_like(order, -1)
     after = torch.where(joined, order[:, 1:], -1)
     before = torch.where(joined, order[:, :-1], -1)
