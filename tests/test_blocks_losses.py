@@ -10,6 +10,7 @@ import pytest
 import torch
 from omnipatch.core.blocks.registry import build
 from omnipatch.core.blocks.targets import Target
+from omnipatch.core.errors import InputError
 from omnipatch.core.objective import reduce
 from scipy.integrate import quad
 
@@ -56,6 +57,39 @@ def test_elementwise_losses_skip_what_was_not_measured(name):
                 items.append(sum(errors) / len(errors))
     assert len(items) == 8
     assert value(name, prediction, goal, valid) == pytest.approx(sum(items) / len(items), abs=1e-5)
+
+
+@pytest.mark.parametrize("beta", [1.0, 2.0, 3.0])
+def test_scaled_cosine_is_the_slow_formula_over_known_numbers(beta):
+    prediction, goal = normal(3, 4, 5), 2 * normal(3, 4, 5, seed=1)
+    goal[0, 1, 2:] = float("nan")
+    goal[1, 0] = float("nan")
+    valid = torch.ones(3, 4, dtype=torch.bool)
+    valid[2, 1:] = False
+    items = []
+    for i in range(3):
+        for j in range(4):
+            pairs = [(float(p), float(g)) for p, g in zip(prediction[i, j], goal[i, j], strict=True) if g == g]
+            if pairs and valid[i, j]:
+                lengths = math.hypot(*(p for p, _ in pairs)) * math.hypot(*(g for _, g in pairs))
+                items.append((1.0 - sum(p * g for p, g in pairs) / lengths) ** beta)
+    assert len(items) == 8
+    assert value("scaled_cosine", prediction, goal, valid, beta=beta) == pytest.approx(sum(items) / 8, abs=1e-5)
+
+
+def test_scaled_cosine_weighs_easy_items_down_and_stays_finite_at_the_goal():
+    goal = normal(6, 3, 4)
+    far, near = (value("scaled_cosine", goal + spread * normal(6, 3, 4, seed=2), goal) for spread in (2.0, 0.2))
+    plain = [value("scaled_cosine", goal + s * normal(6, 3, 4, seed=2), goal, beta=1.0) for s in (2.0, 0.2)]
+    assert near / far < 0.2 * plain[1] / plain[0]
+    for start in (goal.clone(), torch.zeros_like(goal)):  # the goal itself, and no direction at all
+        guess = start.requires_grad_()
+        items, _ = build("loss", {"name": "scaled_cosine"})(guess, Target(goal, torch.ones(6, 3).bool()), UNKNOWN)
+        items.sum().backward()
+        assert bool(torch.isfinite(guess.grad).all())
+        assert float(items.detach().min()) >= 0.0
+    with pytest.raises(InputError, match="beta must be at least 1"):
+        build("loss", {"name": "scaled_cosine", "beta": 0.5})
 
 
 def test_smooth_l1_beta_sets_the_quadratic_part():
