@@ -17,8 +17,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.multiclass import OneVsRestClassifier
 
 from ..config import ProbeConfig
+from .given import for_each
 from .linear import item_weights, linear_probe
-from .targets import indicators
+from .targets import typical
 from .trial import Trial, thin
 
 # common classes are thinned to this many items: boosting gains nothing visible from more, and time is linear in it
@@ -42,17 +43,20 @@ def covariate_learner(trial: Trial, columns: np.ndarray, config: ProbeConfig) ->
 
 
 def prior(trial: Trial) -> np.ndarray:
-    """[test item, class]: the share of each class among the labelled subjects, the same for every item."""
-    share = indicators(trial.items.label[trial.learnable], trial.classes).mean(axis=0)
-    return np.tile(share, (len(trial.test), 1)).astype(np.float32)
+    """[test item, class]: the share of each class among the labelled subjects, the same for all with the same given."""
+
+    def share(part: Trial) -> np.ndarray:
+        return np.tile(typical(part.items.label[part.learnable], part.classes), (len(part.test), 1))
+
+    return for_each(trial, share)
 
 
 def hand_learners(trial: Trial, config: ProbeConfig) -> list[Learned]:
     """The learners on the hand features, first the one whose row this is."""
-    linear, items = _logistic(trial, trial.items.hand, config), len(trial.learnable)
+    linear, items = _logistic(trial, trial.items.hand, config), len(trial.learnable) // trial.items.models
     if trial.items.hand.shape[1] > items:
         return [linear]
-    boosted = Learned("gradient boosting", _boost(trial, config), {})
+    boosted = Learned("gradient boosting", for_each(trial, lambda part: _boost(part, config)), {})
     return [boosted, linear] if items >= LEAST_BOOSTED else [linear, boosted]
 
 

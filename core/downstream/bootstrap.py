@@ -5,8 +5,9 @@
   where no fold has anybody to resample, has an interval too.
 - All lines see the same resamples, so differences between two lines are paired.
 - A metric is averaged over seeds within each resample. The interval speaks of new subjects, for models like these.
-- Subjects that lack a class their fold's test side has would answer another question (a macro average over fewer
-  classes), so that fold has no say in the resample; where no fold has one, it is drawn again.
+- Where something is given, a metric is computed within each of it and averaged in each resample, as it is in the rows.
+- Subjects that lack a class their fold's test side has (under one thing given) would answer another question, a macro
+  average over fewer classes: that fold has no say in the resample; where no fold has one, it is drawn again.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import numpy as np
 
 from .rows import Evaluation, Prediction, Row
 from .segments import boundary_f1
-from .tallies import Tallies
-from .targets import indicators
+from .tallies import Tallies, mean_of
+from .targets import indicators_given
 
 LEVEL = 0.95
 # more subjects are merged at random into this many blocks: the variance estimate stays unbiased, the cost bounded
@@ -107,13 +108,8 @@ class Bootstrap:
         for row in evaluation.rows:
             prediction, column = evaluation.predictions[row.key], self._column[row.fold]
             of_code, (times, back) = units[column][0], distinct[column]
-            owner = of_code[prediction.subject + 1]
-            tallies = Tallies.of(prediction.label, prediction.probability, owner, times.shape[1], evaluation.classes)
-            metrics = tallies.metrics(times)
-            if (bounds := prediction.boundaries) is not None:
-                counts = bounds.counts(owner, times.shape[1], len(evaluation.classes))
-                resampled = np.tensordot(times, counts, axes=1)
-                metrics |= boundary_f1(resampled, evaluation.classes, bounds.background)
+            found = [_resampled(part, of_code, times, evaluation.classes) for part in prediction.parts]
+            metrics = {name: mean_of(np.stack([values[name] for values in found], axis=1)) for name in found[0]}
             self._by_row[row.key] = {name: values[back] for name, values in metrics.items()}
 
     def _units(self, prediction: Prediction, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +120,8 @@ class Bootstrap:
             unit = np.random.default_rng(seed).permutation(len(subjects)) % MOST_UNITS
         of_code = np.zeros(subjects.max() + 2, np.int64)
         of_code[subjects + 1] = unit
-        truth = indicators(prediction.label, len(self.evaluation.classes)) > 0
+        models, classes = max(1, len(self.evaluation.given)), len(self.evaluation.classes)
+        truth = indicators_given(prediction.label, prediction.given, classes, models) > 0
         holds = np.zeros((int(unit.max()) + 1, truth.shape[1]), bool)
         np.logical_or.at(holds, unit[first], truth)
         return of_code, holds
@@ -149,6 +146,18 @@ class Bootstrap:
         mean = _mean(self.evaluation.runs(*line), metric) - _mean(self.evaluation.runs(*other), metric)
         one, two = self.samples(line, metric), self.samples(other, metric)
         return _percentile(mean, one - two, metric)
+
+
+def _resampled(
+    prediction: Prediction, of_code: np.ndarray, times: np.ndarray, classes: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    """{metric: [resample]}; of_code: unit of each subject code (shifted by one); times: [resample, unit]."""
+    owner = of_code[prediction.subject + 1]
+    metrics = Tallies.of(prediction.label, prediction.probability, owner, times.shape[1], classes).metrics(times)
+    if (bounds := prediction.boundaries) is not None:
+        counts = np.tensordot(times, bounds.counts(owner, times.shape[1], len(classes)), axes=1)
+        metrics |= boundary_f1(counts, classes, bounds.background)
+    return metrics
 
 
 def _mean(rows: Sequence[Row], metric: str) -> float:

@@ -54,7 +54,7 @@ class ItemClassifier(nn.Module):
             side = side + SIDE_NOISE * jitter.normal(*side.shape[1:])
             side = side * (jitter.uniform(*side.shape[1:]) > SIDE_DROP)
         tokens = last_layers(encoded, normed=self.head.normed)
-        return self.head(tokens, encoded.valid, encoded.coords, events.at, side)
+        return self.head(tokens, encoded.valid, encoded.coords, events.at, side, events.given)
 
 
 @torch.no_grad()

@@ -49,8 +49,10 @@ class DenseHead(nn.Module):
         """Dense tasks have no side features."""
         return features
 
-    def forward(self, tokens: Tensor, valid: Tensor, coords: Tensor, at: Tensor, side: Tensor) -> Tensor:
-        """at: [row, event] centres of steps, in the unit of the first axis. side: ignored."""
+    def forward(
+        self, tokens: Tensor, valid: Tensor, coords: Tensor, at: Tensor, side: Tensor, given: Tensor | None = None
+    ) -> Tensor:
+        """at: [row, event] centres of steps, in the unit of the first axis. side, given: dense tasks have none."""
         place = coords[..., 0].masked_fill(~valid, 0.0)
         length = torch.maximum(place.amax() + 0.5 * self.cell, at.amax() + 0.5 * self.step)
         n_cells = max(1, math.ceil(float(length) / self.cell - 1e-3))

@@ -18,7 +18,7 @@ from .records import decision_of
 from .rows import Evaluation
 from .summary import summarise_all
 from .tables import bracketed
-from .targets import indicators
+from .targets import indicators_given
 
 if TYPE_CHECKING:
     from ..data.items import Items
@@ -29,13 +29,13 @@ METRICS = ("accuracy", "auroc", "balanced_accuracy", "macro_f1")
 def draw_labels(items: Items, chosen: np.ndarray, per_class: int, seed: int) -> np.ndarray:
     """Those of the chosen items that belong to `per_class` random decisions of each class, in their order.
 
-    All there are of a class that has fewer. Nested in `per_class` for one seed; where several classes may hold at once,
-    a decision counts for each of its own.
+    Where something is given: of each class under each of it. All there are of a class that has fewer. Nested in
+    `per_class` for one seed; where several classes may hold at once, a decision counts for each of its own.
     """
     owner = decision_of(items, chosen)
-    truth = indicators(items.label[chosen], len(items.classes)) > 0
+    truth = indicators_given(items.label[chosen], items.given[chosen], len(items.classes), items.models) > 0
     drawn: set[int] = set()
-    for c in range(len(items.classes)):
+    for c in range(truth.shape[1]):
         having = np.unique(owner[truth[:, c]])
         drawn.update(np.random.default_rng((seed, c)).permutation(having)[:per_class].tolist())
     return chosen[np.isin(owner, sorted(drawn))]

@@ -117,9 +117,18 @@ def train_classifier(
     probability = _scores(run.average, trial, store, trial.test, batch_size, precision)
     if balance:
         held_out = _scores(run.average, trial, store, trial.validation, batch_size, precision)
-        offsets = balanced_offsets(held_out, trial.items.label[trial.validation])
-        probability = moved(probability, offsets, several=trial.multilabel).astype(np.float32)
+        probability = _balanced(trial, held_out, probability)
     return Trained(run.average, probability, kept, history)
+
+
+def _balanced(trial: Trial, held_out: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Probabilities [test item, class] moved to where those `held_out` of validation items say, for each head alone."""
+    given, out = trial.items.given, probability.copy()
+    for code in np.unique(given[trial.validation]):
+        known, asked = given[trial.validation] == code, given[trial.test] == code
+        offsets = balanced_offsets(held_out[known], trial.items.label[trial.validation[known]])
+        out[asked] = moved(probability[asked], offsets, several=trial.multilabel)
+    return out
 
 
 class _Run:
@@ -141,7 +150,9 @@ class _Run:
         self.device, self.precision = next(model.parameters()).device, precision
         self.layout = ItemLayout(trial.items, fitted)
         self.label = torch.from_numpy(trial.items.label)
-        self.weights = torch.from_numpy(trial.weights(fitted, config.class_weight)).to(self.device)
+        given = trial.items.given[fitted]
+        weights = [trial.weights(fitted[given == code], config.class_weight) for code in range(trial.items.models)]
+        self.weights = torch.from_numpy(np.stack(weights)).to(self.device)
         self.optimizer = torch.optim.AdamW(parameter_groups(model, config, layerwise=layerwise), fused=True)
         self.rate = WarmupCosine(peak=1.0, warmup=config.warmup)
         self.average = copy.deepcopy(model).requires_grad_(False)
@@ -160,7 +171,9 @@ class _Run:
             logits = self.model(batch, rng.fork("side"))
         known = laid.item >= 0
         label = self.label[laid.item[known]].to(self.device)
-        value = loss(logits[known.to(self.device)], label, self.weights, self.config.label_smoothing)
+        assert batch.events is not None
+        weights = self.weights[0] if len(self.weights) == 1 else self.weights[batch.events.given[known.to(self.device)]]
+        value = loss(logits[known.to(self.device)], label, weights, self.config.label_smoothing)
         self.optimizer.zero_grad()
         value.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -204,7 +217,7 @@ def _new_head(
         return DenseHead(width, store.task, store.spec, dropout)
     side = Standardizer.fit(trial.items.features[fitted])
     radius = neighbourhood(store.task, store.spec)
-    return ItemHead(width, readout, radius, side, trial.classes, dropout)
+    return ItemHead(width, readout, radius, side, trial.classes, dropout, trial.items.models)
 
 
 def _scores(

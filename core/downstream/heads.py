@@ -9,6 +9,8 @@
   queries only need to find what that misses.
 - Side features join twice: in the hidden layer, and as a direct linear path.
 - What the linear probe reads may have a direct path too, which then begins as that probe (`head_start`).
+- Where a task knows something beforehand (`Task.given`), everything up to the hidden layer is shared, and each thing
+  given has rows of its own in all that leads to the logits.
 """
 
 from __future__ import annotations
@@ -86,24 +88,27 @@ class ItemHead(nn.Module):
     """Tokens and side features -> [row, event, class] logits.
 
     readout: how the task reads an item. radius: see `neighbourhood`. side: scales of the side features.
+    models: how many heads there are, one for each thing given.
     """
 
     side_mean: Tensor
     side_std: Tensor
 
     def __init__(
-        self, width: int, readout: Readout, radius: float | None, side: Standardizer, classes: int, dropout: float
-    ) -> None:
+        self, width: int, readout: Readout, radius: float | None, side: Standardizer, classes: int, dropout: float,
+        models: int = 1,
+    ) -> None:  # fmt: skip
         super().__init__()
-        n_side = len(side.mean)
+        n_side, self.classes = len(side.mean), classes
+        rows = models * classes
         self.readout, self.pool = readout, AttentivePool(width, radius)
         size = readout.size(width) + QUERIES * width
         self.norm = nn.LayerNorm(size)
         self.tokens = nn.Linear(size, HIDDEN)
         self.side = nn.Linear(n_side, HIDDEN) if n_side else None
-        self.direct = nn.Linear(n_side, classes, bias=False) if n_side else None
+        self.direct = nn.Linear(n_side, rows, bias=False) if n_side else None
         self.dropout = nn.Dropout(dropout)
-        self.out = nn.Linear(HIDDEN, classes)
+        self.out = nn.Linear(HIDDEN, rows)
         # small logits at the start; the readout keeps torch's larger default, for few steps must find its scale
         nn.init.trunc_normal_(self.out.weight, std=0.02)
         nn.init.zeros_(self.out.bias)
@@ -121,7 +126,8 @@ class ItemHead(nn.Module):
     def begin(self, tokens: Tensor, bias: Tensor, side: Tensor) -> None:
         """Give the readout a linear path to the logits, and both linear paths their start.
 
-        tokens: [readout size, class]; bias: [class]; side: [side feature, class] of standardised side features.
+        tokens: [readout size, given * class]; bias: [given * class]; side: [side feature, given * class], these
+        standardised.
         """
         self.linear = nn.Linear(len(tokens), len(bias), device=tokens.device)
         with torch.no_grad():
@@ -134,8 +140,10 @@ class ItemHead(nn.Module):
         """Side features in training standard deviations, clipped; missing ones become the mean."""
         return ((features - self.side_mean) / self.side_std).nan_to_num(nan=0.0).clamp(-CLIP, CLIP)
 
-    def forward(self, tokens: Tensor, valid: Tensor, coords: Tensor, at: Tensor, side: Tensor) -> Tensor:
-        """side: [row, event, feature], already standardised."""
+    def forward(
+        self, tokens: Tensor, valid: Tensor, coords: Tensor, at: Tensor, side: Tensor, given: Tensor | None = None
+    ) -> Tensor:
+        """side: [row, event, feature], already standardised. given: [row, event] whose logits, None = the first's."""
         read = self.readout(tokens, valid, coords, at)
         hidden = self.tokens(self.dropout(self.norm(torch.cat([read, self.pool(tokens, valid, coords, at)], dim=-1))))
         if self.side is not None:
@@ -146,4 +154,8 @@ class ItemHead(nn.Module):
         if self.linear is not None:
             with torch.autocast(read.device.type, enabled=False):  # small differences of large numbers
                 logits = logits + self.linear(read.float())
-        return logits
+        if logits.shape[-1] == self.classes:
+            return logits
+        heads = rearrange(logits, "r e (g c) -> r e g c", c=self.classes)
+        given = torch.zeros_like(at, dtype=torch.long) if given is None else given
+        return heads.take_along_dim(given[:, :, None, None], dim=2).squeeze(2)

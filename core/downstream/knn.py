@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ..config import ProbeConfig
 from ..train.precision import autocast
+from .given import for_each
 from .scaling import Blocks
 from .targets import indicators
 from .trial import Trial, thin
@@ -23,8 +24,13 @@ _CHUNK = 2048  # queries at a time: bounds the similarity matrix to about 100 MB
 def knn_probe(trial: Trial, features: np.ndarray, config: ProbeConfig, precision: str = "auto") -> np.ndarray:
     """[test item, class] probabilities from the votes of training and validation items.
 
-    Votes are weighted by class and by how many items each one stands for. precision: as `trainer.precision`.
+    Votes are weighted by class and by how many items each one stands for; items vote for those with which the same is
+    given. precision: as `trainer.precision`.
     """
+    return for_each(trial, lambda part: _vote(part, features, config, precision))
+
+
+def _vote(trial: Trial, features: np.ndarray, config: ProbeConfig, precision: str) -> np.ndarray:
     bank, stands_for = thin(trial.items, trial.learnable, config.most_items, trial.seed)
     blocks = Blocks.fit(features, trial.items.features, bank)
     truth = indicators(trial.items.label[bank], trial.classes)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ..config import ProbeConfig
+from .given import Models
 from .linear import item_weights
 from .logistic import Linear, descend
 from .rows import Evaluation
@@ -39,29 +40,37 @@ def layer_probe(trial: Trial, features: np.ndarray, config: ProbeConfig) -> tupl
     best, chosen = -np.inf, {"c": config.linear_c[len(config.linear_c) // 2], "token_scale": scales[len(scales) // 2]}
     if len(trial.validation):
         for scale in scales:
-            fit = _Fit(trial, features, trial.train, scale, config)
+            models = _models(trial, features, trial.train, trial.validation, scale, config)
             for c in sorted(config.linear_c):
-                fit.run(c)
-                score = trial.score(fit.probability(trial.validation))
+                score = trial.score(models(c))
                 if score > best:
                     best, chosen = score, {"c": c, "token_scale": scale, "validation": score}
-    fit = _Fit(trial, features, trial.learnable, chosen["token_scale"], config)
-    fit.run(chosen["c"])
-    return fit.probability(trial.test), {**chosen, "layer_weights": fit.layer_weights.tolist()}
+    models = _models(trial, features, trial.learnable, trial.test, chosen["token_scale"], config)
+    probability = models(chosen["c"])
+    weights = np.mean([fit.layer_weights for fit in models.fits], axis=0)
+    return probability, {**chosen, "layer_weights": weights.tolist()}
+
+
+def _models(
+    trial: Trial, features: np.ndarray, fitted: np.ndarray, asked: np.ndarray, scale: float, config: ProbeConfig
+) -> Models:
+    return Models(trial, fitted, asked, lambda part, *sides: _Fit(part, features, *sides, scale, config))
 
 
 class _Fit:
     """A path of fits on the same items; each starts from the one before."""
 
     def __init__(
-        self, trial: Trial, features: np.ndarray, fitted: np.ndarray, scale: float, config: ProbeConfig
-    ) -> None:
+        self, trial: Trial, features: np.ndarray, fitted: np.ndarray, asked: np.ndarray, scale: float,
+        config: ProbeConfig,
+    ) -> None:  # fmt: skip
         index, stands_for = thin(trial.items, fitted, config.most_items, trial.seed)
         self.trial, self.features, self.scale = trial, features, scale
         layers, width = features.shape[1:]
         self.of_layers = Standardizer.fit(features[index].reshape(len(index), -1))
         self.of_side = Standardizer.fit(trial.items.features[index])
         self.layers, self.side = self._inputs(index)
+        self.asked = self._inputs(asked)
         self.label = torch.from_numpy(trial.items.label[index])
         self.weight = item_weights(trial, fitted, index, stands_for, config.class_weight)
         self.gate = torch.zeros(layers)
@@ -72,16 +81,12 @@ class _Fit:
         """[layer], they sum to 1."""
         return self.gate.softmax(dim=0).numpy()
 
-    def run(self, c: float) -> None:
-        """Fit weights of layers and classifier together. c: inverse L2 strength of the classifier."""
+    def __call__(self, c: float) -> np.ndarray:
+        """[asked item, class] once layers' weights and classifier are fitted. c: inverse L2 strength of the latter."""
         w, b, gate = (x.clone().requires_grad_() for x in (self.linear.weight, self.linear.bias, self.gate))
         descend(lambda: _logits(self.layers, self.side, gate, w, b), [w, b, gate], w, self.label, self.weight, c)
         self.linear, self.gate = Linear(w.detach(), b.detach()), gate.detach()
-
-    def probability(self, index: np.ndarray) -> np.ndarray:
-        """[item, class]."""
-        layers, side = self._inputs(index)
-        logits = _logits(layers, side, self.gate, self.linear.weight, self.linear.bias)
+        logits = _logits(*self.asked, self.gate, self.linear.weight, self.linear.bias)
         return probabilities(logits, self.trial.multilabel).numpy()
 
     def _inputs(self, index: np.ndarray) -> tuple[Tensor, Tensor]:

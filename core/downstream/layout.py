@@ -47,7 +47,8 @@ class ItemLayout:
         chosen = chosen[np.argsort(items.window[chosen], kind="stable")]
         self.windows, counts = np.unique(items.window[chosen], return_counts=True)
         label = np.full(len(chosen), -1) if is_multilabel(items.label) else items.label[chosen]
-        columns = {"item": chosen, "at": items.at[chosen], "label": label, "features": items.features[chosen]}
+        columns = {"item": chosen, "at": items.at[chosen], "label": label, "features": items.features[chosen],
+                   "given": items.given[chosen]}  # fmt: skip
         self._items = Ragged(counts, columns)
 
     def __len__(self) -> int:
@@ -63,6 +64,7 @@ class ItemLayout:
             label=padded["label"].masked_fill(~valid, -1),
             valid=valid,
             features=padded["features"],
+            given=padded["given"],
         )
         batch = store.batch(self.windows[rows]).replace(events=events)
         return LaidOut(batch, padded["item"].masked_fill(~valid, -1))

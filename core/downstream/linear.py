@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..config import ProbeConfig
+from .given import Models
 from .logistic import Linear, fit_logistic
 from .scaling import Blocks
 from .targets import probabilities
@@ -30,39 +31,46 @@ def linear_probe(trial: Trial, features: np.ndarray, config: ProbeConfig) -> tup
     best, chosen = -np.inf, {"c": config.linear_c[len(config.linear_c) // 2], "token_scale": scales[len(scales) // 2]}
     if len(trial.validation):
         for scale in scales:
-            fit = _Fit(trial, features, trial.train, scale, config)
-            held_out = fit.inputs(trial.validation)
+            models = _models(trial, features, trial.train, trial.validation, scale, config)
             for c in sorted(config.linear_c):
-                score = trial.score(_scores(fit(c), held_out, trial))
+                score = trial.score(models(c))
                 if score > best:
                     best, chosen = score, {"c": c, "token_scale": scale, "validation": score}
-    fit = _Fit(trial, features, trial.learnable, chosen["token_scale"], config)
-    return _scores(fit(chosen["c"]), fit.inputs(trial.test), trial), chosen
+    models = _models(trial, features, trial.learnable, trial.test, chosen["token_scale"], config)
+    return models(chosen["c"]), chosen
+
+
+def _models(
+    trial: Trial, features: np.ndarray, fitted: np.ndarray, asked: np.ndarray, scale: float, config: ProbeConfig
+) -> Models:
+    return Models(trial, fitted, asked, lambda part, *sides: _Fit(part, features, *sides, scale, config))
 
 
 class _Fit:
     """A path of fits on the same items; each starts from the one before."""
 
     def __init__(
-        self, trial: Trial, features: np.ndarray, fitted: np.ndarray, scale: float, config: ProbeConfig
-    ) -> None:
+        self, trial: Trial, features: np.ndarray, fitted: np.ndarray, asked: np.ndarray, scale: float,
+        config: ProbeConfig,
+    ) -> None:  # fmt: skip
         index, stands_for = thin(trial.items, fitted, config.most_items, trial.seed)
         self.blocks = Blocks.fit(features, trial.items.features, index)
-        self.scale, self.has_features, self.classes = scale, bool(features.shape[1]), trial.classes
-        self.x = self.inputs(index)
+        self.scale, self.has_features, self.trial = scale, bool(features.shape[1]), trial
+        self.x, self.asked = self._inputs(index), self._inputs(asked)
         self.label = torch.from_numpy(trial.items.label[index])
         self.weight = item_weights(trial, fitted, index, stands_for, config.class_weight)
         self.last: Linear | None = None
 
-    def inputs(self, index: np.ndarray) -> Tensor:
+    def _inputs(self, index: np.ndarray) -> Tensor:
         parts = self.blocks.parts(index)
         if self.has_features:
             parts[0] = parts[0] * self.scale
         return torch.from_numpy(np.concatenate(parts, axis=1))
 
-    def __call__(self, c: float) -> Linear:
-        self.last = fit_logistic(self.x, self.label, self.classes, self.weight, c, self.last)
-        return self.last
+    def __call__(self, c: float) -> np.ndarray:
+        """[asked item, class]. c: inverse L2 strength."""
+        self.last = fit_logistic(self.x, self.label, self.trial.classes, self.weight, c, self.last)
+        return probabilities(self.last(self.asked), self.trial.multilabel).numpy()
 
 
 def item_weights(trial: Trial, fitted: np.ndarray, index: np.ndarray, stands_for: np.ndarray, scheme: str) -> Tensor:
@@ -72,7 +80,3 @@ def item_weights(trial: Trial, fitted: np.ndarray, index: np.ndarray, stands_for
     if trial.multilabel:
         return torch.from_numpy(np.where(label > 0, class_weight, 1.0).astype(np.float32) * stands_for[:, None])
     return torch.from_numpy(class_weight[label] * stands_for)
-
-
-def _scores(model: Linear, x: Tensor, trial: Trial) -> np.ndarray:
-    return probabilities(model(x), trial.multilabel).numpy()

@@ -38,7 +38,7 @@ def longer_decisions(prediction: Prediction, start_s: np.ndarray, seconds: float
     start_s: [n] where each window begins in its record. A class holds for a stretch when it does for most of its
     windows. A stretch with less than half as many windows as the fullest one (the end of a record) is left out.
     """
-    stretch = np.stack([prediction.record, np.floor(start_s / seconds).astype(np.int64)], axis=1)
+    stretch = np.stack([prediction.record, np.floor(start_s / seconds).astype(np.int64), prediction.given], axis=1)
     _, first, owner = np.unique(stretch, axis=0, return_index=True, return_inverse=True)
     owner, windows = owner.reshape(-1), np.bincount(owner.reshape(-1))
     several = is_multilabel(prediction.label)
@@ -51,7 +51,7 @@ def longer_decisions(prediction: Prediction, start_s: np.ndarray, seconds: float
     else:
         label, probability = truth.argmax(axis=1), softmax(odds, axis=1)
     kept = 2 * windows >= windows.max(initial=0)
-    origin = {name: getattr(prediction, name)[first][kept] for name in ("subject", "record", "item")}
+    origin = {name: getattr(prediction, name)[first][kept] for name in ("subject", "record", "item", "given")}
     return Prediction(label[kept], probability[kept], **origin)
 
 

@@ -52,6 +52,5 @@ def join_folds(evaluation: Evaluation) -> Evaluation:
 
 
 def _joined(found: list[Prediction]) -> Prediction:
-    arrays = ([getattr(one, name) for one in found] for name in ("label", "probability", "subject", "record", "item"))
-    label, probability, subject, record, item = map(np.concatenate, arrays)
-    return Prediction(label, probability, subject, record, item)
+    names = ("label", "probability", "subject", "record", "item", "given")
+    return Prediction(**{name: np.concatenate([getattr(one, name) for one in found]) for name in names})

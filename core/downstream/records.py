@@ -22,14 +22,16 @@ AVERAGED = ("record", "subject")
 def decision_of(items: Items, chosen: np.ndarray) -> np.ndarray:
     """[n] code of what each chosen item is decided with: itself, its recording or its person.
 
-    A recording of an unknown person is a person of its own.
+    A recording of an unknown person is a person of its own. What is decided under one thing given is another decision
+    than that under another.
     """
-    if items.unit == "record":
-        return items.record[chosen]
+    if items.unit not in AVERAGED:
+        return np.arange(len(chosen))
+    owner = items.record[chosen]
     if items.unit == "subject":
-        alone = items.subject.max(initial=-1) + 1 + items.record[chosen]
-        return np.where(items.subject[chosen] >= 0, items.subject[chosen], alone)
-    return np.arange(len(chosen))
+        alone = items.subject.max(initial=-1) + 1 + owner
+        owner = np.where(items.subject[chosen] >= 0, items.subject[chosen], alone)
+    return owner * items.models + items.given[chosen]
 
 
 def per_decision(

@@ -59,6 +59,7 @@ class Prediction:
     label: [n] int64 or [n, class] 0/1. probability: [n, class]. subject, record: [n] codes of the store.
     item: [n] index into the store's items (that of the first window where a record or a subject is decided once).
     boundaries: onsets and offsets of the segments, for dense tasks.
+    given: [n] code of what is known beforehand, default 0.
     """
 
     label: np.ndarray
@@ -67,6 +68,23 @@ class Prediction:
     record: np.ndarray
     item: np.ndarray
     boundaries: Boundaries | None = None
+    given: np.ndarray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.given is None:
+            object.__setattr__(self, "given", np.zeros(len(self.label), np.int64))
+
+    def part(self, chosen: np.ndarray) -> Prediction:
+        """Some of the decisions: `chosen` [n] bool."""
+        bounds = None if self.boundaries is None else self.boundaries.of_items(chosen)
+        names = ("label", "probability", "subject", "record", "item", "given")
+        return Prediction(boundaries=bounds, **{name: getattr(self, name)[chosen] for name in names})
+
+    @property
+    def parts(self) -> list[Prediction]:
+        """Those of each thing given; itself where that is one."""
+        codes = np.unique(self.given)
+        return [self] if len(codes) < 2 else [self.part(self.given == code) for code in codes]
 
 
 @dataclass(frozen=True)
@@ -98,6 +116,7 @@ class Evaluation:
     leak: by (model, fold), how well frozen features tell people apart, see `leak`.
     classes, subjects, records: names of the codes. unit: of the task.
     covariates: names of those in the row of that name, () = no such row.
+    given: names of what is known beforehand; scores are means over them.
     seconds: {stage: time}. notes: what was left out and why.
     """
 
@@ -119,6 +138,7 @@ class Evaluation:
     notes: list[str] = field(default_factory=list)
     unit: str = ""
     covariates: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
     def runs(self, model: str, protocol: str, label_fraction: float) -> list[Row]:
         """Rows of one line of the summary: all seeds and folds."""
@@ -156,6 +176,7 @@ def merge(evaluations: list[Evaluation]) -> Evaluation:
         seconds=seconds,
         unit=first.unit,
         covariates=first.covariates,
+        given=first.given,
         notes=list(dict.fromkeys([*(note for e in evaluations for note in e.notes), *_few(predictions)])),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,20 @@ if TYPE_CHECKING:
 
 
 def row_metrics(prediction: Prediction, classes: tuple[str, ...]) -> dict[str, float]:
-    """All metrics of a row. In dense tasks F1 is that of onsets and offsets, everything else that of steps."""
+    """All metrics of a row: those within each thing given, averaged.
+
+    In dense tasks F1 is that of onsets and offsets, everything else that of steps.
+    """
+    return average([_metrics(part, classes) for part in prediction.parts])
+
+
+def average(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean of each metric over those that have it."""
+    names = dict.fromkeys(name for values in metrics for name in values)
+    return {name: float(np.mean([values[name] for values in metrics if name in values])) for name in names}
+
+
+def _metrics(prediction: Prediction, classes: tuple[str, ...]) -> dict[str, float]:
     values = classification_metrics(prediction.label, prediction.probability, classes)
     bounds = prediction.boundaries
     if bounds is None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from .metrics import decide
 from .rows import Evaluation, Prediction
-from .scoring import row_metrics
+from .scoring import average, row_metrics
 from .targets import indicators
 
 Line = tuple[str, str, float]
@@ -53,12 +53,12 @@ def by_record(evaluation: Evaluation, line: Line) -> list[dict[str, Any]]:
         prediction = evaluation.predictions[row.key]
         owner = prediction.subject if evaluation.unit == "subject" else prediction.record
         for code in np.unique(owner):
-            here = _part(prediction, owner == code)
+            here = prediction.part(owner == code)
             entry = collected.setdefault(int(code), _head(evaluation, here, int(code)))
             values = row_metrics(here, evaluation.classes)
             wanted = ("accuracy", "macro_f1")
             entry["metrics"].append({k: v for k, v in values.items() if k in wanted or k.startswith("f1_")})
-    return [{**entry, "metrics": _average(entry["metrics"])} for _, entry in sorted(collected.items())]
+    return [{**entry, "metrics": average(entry["metrics"])} for _, entry in sorted(collected.items())]
 
 
 def without_largest(evaluation: Evaluation, line: Line, share: float = 0.5) -> list[dict[str, Any]]:
@@ -77,10 +77,10 @@ def without_largest(evaluation: Evaluation, line: Line, share: float = 0.5) -> l
             if not held.sum() or held.max() <= share * held.sum():
                 continue
             largest = int(held.argmax()) - 1
-            rest = [_part(p, p.subject != largest) for p in predictions]
+            rest = [p.part(p.subject != largest) for p in predictions]
             if not len(rest[0].label):
                 continue
-            metrics = _average([row_metrics(p, evaluation.classes) for p in rest])
+            metrics = average([row_metrics(p, evaluation.classes) for p in rest])
             subject = _name(evaluation.subjects, largest)
             out.append(
                 {
@@ -119,18 +119,6 @@ def _head(evaluation: Evaluation, part: Prediction, code: int) -> dict[str, Any]
         "counts": dict(zip(evaluation.classes, counts.tolist(), strict=True)),
         "metrics": [],
     }
-
-
-def _part(p: Prediction, chosen: np.ndarray) -> Prediction:
-    bounds = None if p.boundaries is None else p.boundaries.of_items(chosen)
-    return Prediction(
-        p.label[chosen], p.probability[chosen], p.subject[chosen], p.record[chosen], p.item[chosen], bounds
-    )
-
-
-def _average(metrics: list[dict[str, float]]) -> dict[str, float]:
-    names = dict.fromkeys(name for values in metrics for name in values)
-    return {name: float(np.mean([values[name] for values in metrics if name in values])) for name in names}
 
 
 def _name(names: tuple[str, ...], code: int) -> str:

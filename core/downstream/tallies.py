@@ -89,13 +89,13 @@ class Tallies:
                 recall = np.nanmean(np.stack([recall, specificity]), axis=0)
             out = {
                 "accuracy": times @ self.right / total,
-                "balanced_accuracy": _mean(recall),
-                "macro_f1": _mean(f1),
+                "balanced_accuracy": mean_of(recall),
+                "macro_f1": mean_of(f1),
                 **{f"f1_{name}": f1[:, c] for c, name in enumerate(self.classes)},
             }
         ranked = [self._ranking(times, c) for c in range(len(self.classes))]
-        out["auroc"] = _mean(np.stack([auroc for auroc, _ in ranked], axis=1))
-        out["auprc"] = _mean(np.stack([auprc for _, auprc in ranked], axis=1))
+        out["auroc"] = mean_of(np.stack([auroc for auroc, _ in ranked], axis=1))
+        out["auprc"] = mean_of(np.stack([auprc for _, auprc in ranked], axis=1))
         count, confidence, correct = np.moveaxis(np.tensordot(times, self.calibration, axes=1), 1, 0)
         out["ece"] = np.abs(confidence - correct).sum(axis=1) / count.sum(axis=1)
         return out
@@ -121,8 +121,8 @@ def _quantile_bins(score: np.ndarray) -> np.ndarray:
     return np.searchsorted(distinct, score).clip(max=SCORE_BINS - 1)
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
-    """Mean over classes without the absent ones; NaN where all are absent."""
+def mean_of(values: np.ndarray) -> np.ndarray:
+    """[resample, class] -> [resample] mean without absent (NaN) ones; NaN where all are absent."""
     present = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         return np.where(present, values, 0.0).sum(axis=1) / present.sum(axis=1)

@@ -38,6 +38,17 @@ def indicators(label: np.ndarray, classes: int) -> np.ndarray:
     return np.eye(classes, dtype=np.float32)[label]
 
 
+def indicators_given(label: np.ndarray, given: np.ndarray, classes: int, models: int) -> np.ndarray:
+    """[item, given * class] float32 of 0/1: each class once for each thing given; given: [item] codes."""
+    own = np.eye(models, dtype=np.float32)[given]
+    return (own[:, :, None] * indicators(label, classes)[:, None, :]).reshape(len(label), models * classes)
+
+
+def typical(label: np.ndarray, classes: int) -> np.ndarray:
+    """[class] float32: what is said where nothing is known, the share of each class."""
+    return indicators(label, classes).mean(axis=0) if len(label) else np.full(classes, 1.0 / classes, np.float32)
+
+
 def even_sample(label: np.ndarray, most: int) -> np.ndarray:
     """Positions of at most `most` items in which no class takes more than it must from the rare ones."""
     if len(label) <= most:
@@ -70,11 +81,20 @@ def class_weights(label: np.ndarray, classes: int, scheme: str) -> np.ndarray:
 
 
 def loss(logits: Tensor, label: Tensor, weights: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Weighted mean cross-entropy of [item, class] logits; binary cross-entropy a class for multi-label tasks."""
+    """Weighted mean cross-entropy of [item, class] logits; binary cross-entropy a class for multi-label tasks.
+
+    weights: [class], or [item, class] where items of different heads have weights of their own.
+    """
     if is_multilabel(label):
         soft = label * (1.0 - smoothing) + 0.5 * smoothing
         return F.binary_cross_entropy_with_logits(logits, soft, pos_weight=weights)
-    return F.cross_entropy(logits, label, weight=weights, label_smoothing=smoothing)
+    if weights.ndim == 1:
+        return F.cross_entropy(logits, label, weight=weights, label_smoothing=smoothing)
+    # the same with weights a row, which torch does not take
+    costs = -weights * logits.log_softmax(dim=-1)
+    own = F.one_hot(label, logits.shape[-1])
+    costs = (1.0 - smoothing) * (own * costs).sum() + smoothing / logits.shape[-1] * costs.sum()
+    return costs / (own * weights).sum()
 
 
 def probabilities(logits: Tensor, multilabel: bool) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 
 from .metrics import selection_score
 from .records import per_decision
-from .targets import class_weights, indicators, is_multilabel
+from .targets import class_weights, indicators_given, is_multilabel
 
 if TYPE_CHECKING:
     from ..data.items import Items
@@ -57,14 +57,31 @@ class Trial:
         """Training and validation items: what is fitted once every choice is made."""
         return np.sort(np.concatenate([self.train, self.validation]))
 
+    @property
+    def parts(self) -> list[Trial]:
+        """A trial of the items of each thing given alone, by its code; itself where nothing is."""
+        if self.items.models == 1:
+            return [self]
+        return [self._of_given(code) for code in range(self.items.models)]
+
     def score(self, probability: np.ndarray) -> float:
-        """How good [validation item, class] probabilities are, for choosing (larger is better)."""
-        label, probability, _ = per_decision(self.items, self.validation, probability)
-        return selection_score(label, probability, self.items.classes)
+        """How good [validation item, class] probabilities are, for choosing (larger is better).
+
+        The mean over what is given.
+        """
+        label, probability, item = per_decision(self.items, self.validation, probability)
+        given = self.items.given[item]
+        parts = (given == code for code in np.unique(given))
+        return float(np.mean([selection_score(label[p], probability[p], self.items.classes) for p in parts]))
 
     def weights(self, chosen: np.ndarray, scheme: str) -> np.ndarray:
         """[class] loss weights from the chosen items' labels."""
         return class_weights(self.items.label[chosen], self.classes, scheme)
+
+    def _of_given(self, code: int) -> Trial:
+        given = self.items.given
+        sides = {side: getattr(self, side) for side in ("train", "validation", "test")}
+        return dataclasses.replace(self, **{side: index[given[index] == code] for side, index in sides.items()})
 
 
 def hide_labels(items: Items, hidden: np.ndarray) -> Items:
@@ -78,13 +95,13 @@ def subject_order(items: Items, chosen: np.ndarray, seed: int) -> np.ndarray:
     """The subjects of the chosen items in the order in which they join growing label fractions.
 
     Random by seed, except that the next subject is always one that brings the most classes not yet seen, so that few
-    subjects hold as many classes as possible.
+    subjects hold as many classes as possible, each under everything that is given.
     """
     subjects = np.unique(items.subject[chosen])
-    truth = indicators(items.label[chosen], len(items.classes)) > 0
+    truth = indicators_given(items.label[chosen], items.given[chosen], len(items.classes), items.models) > 0
     holds = {s: truth[items.subject[chosen] == s].any(axis=0) for s in subjects}
     waiting = list(np.random.default_rng(seed).permutation(subjects))
-    seen = np.zeros(len(items.classes), bool)
+    seen = np.zeros(truth.shape[1], bool)
     order = []
     while waiting:
         new = [int((holds[s] & ~seen).sum()) for s in waiting]
