@@ -73,7 +73,7 @@ def test_a_block_is_attention_written_out():
     for h in range(2):
         own = slice(4 * h, 4 * h + 4)
         for i in range(3):
-            scores = [math.exp(float(q[i, own] @ k[j, own]) / 2.0) for j in range(5)]
+            scores = [math.exp((q[i, own] @ k[j, own]).item() / 2.0) for j in range(5)]
             gathered[i, own] = sum(s / sum(scores) * v[j, own] for j, s in enumerate(scores))
     after = x + block.out(gathered)
     slow = after + block.mlp(norm(block.norm2, after))
