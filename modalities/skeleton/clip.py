@@ -40,33 +40,36 @@ def make_clip(
     label: Sequence[str] = (),
     subject: str = "",
     extras: Mapping[str, Any] | None = None,
+    source: object = None,
 ) -> Recording:
     """A recording of positions [person, frame, joint, 2 or 3] in the layout's unit, axes and order of joints.
 
     confidence: [person, frame, joint] from 0 to 1; a joint below `least_confidence` counts as lost. It is kept as
         extras["confidence"] [sensor, frame] float32.
+    source: what errors name, the record where it is not given.
     Returns signals [sensor, 3, frame] float32, NaN = lost; extras["layout"] is the layout. Persons who are never seen
     have no sensors.
     Raises InputError for a wrong number of joints, no frames, nobody seen or an implausible frame rate.
     """
+    source = source if source is not None else record
     x = np.asarray(positions)
     if x.ndim != 4 or x.shape[-1] not in (2, 3) or not np.issubdtype(x.dtype, np.number) or np.iscomplexobj(x):
         raise CorruptFileError(
-            "no positions of joints", source=record, got=f"{x.dtype} of shape {x.shape}",
+            "no positions of joints", source=source, got=f"{x.dtype} of shape {x.shape}",
             expected="numbers [person, frame, joint, 2 or 3]",
         )  # fmt: skip
-    _check_joints(x.shape[2], layout, record)
-    _check_rate(sfreq_hz, record)
+    _check_joints(x.shape[2], layout, source)
+    _check_rate(sfreq_hz, source)
     if not x.shape[0] or not x.shape[1]:
-        raise CorruptFileError("no frames" if x.shape[0] else "nobody in it", source=record)
-    x = _turned(x, layout, record)
+        raise CorruptFileError("no frames" if x.shape[0] else "nobody in it", source=source)
+    x = _turned(x, layout, source)
     if confidence is not None:
-        confidence = _checked_confidence(confidence, x.shape[:3], record)
+        confidence = _checked_confidence(confidence, x.shape[:3], source)
         x[~(confidence >= least_confidence)] = np.nan
     seen = np.flatnonzero(np.isfinite(x).any(axis=(1, 2, 3)))
     if not len(seen):
         raise CorruptFileError(
-            "nobody is seen in it", source=record, got="no joint with a finite position"
+            "nobody is seen in it", source=source, got="no joint with a finite position"
             + (f" and a confidence of at least {least_confidence:g}" if confidence is not None else ""),
         )  # fmt: skip
     more: dict[str, Any] = {**(extras or {}), "layout": layout}
@@ -103,32 +106,32 @@ def with_unit(layout: SkeletonLayout, unit: str) -> SkeletonLayout:
     return replace(layout, unit=unit)
 
 
-def _check_joints(count: int, layout: SkeletonLayout, record: str) -> None:
+def _check_joints(count: int, layout: SkeletonLayout, source: object) -> None:
     if count == len(layout.joints):
         return
     others = layouts_of(count)
     raise InputError(
-        "wrong number of joints", source=record, field="layout", got=count,
+        "wrong number of joints", source=source, field="layout", got=count,
         expected=f"{len(layout.joints)} of layout {layout.name}",
         fix=f"built-in layouts with {count} joints: {', '.join(others)}" if others
         else "describe the joints in a layout of your own (YAML)",
     )  # fmt: skip
 
 
-def _check_rate(sfreq_hz: float, record: str) -> None:
+def _check_rate(sfreq_hz: float, source: object) -> None:
     if not SLOWEST_HZ <= sfreq_hz <= FASTEST_HZ:
         raise InputError(
-            "implausible frame rate", source=record, field="sfreq_hz", got=sfreq_hz,
+            "implausible frame rate", source=source, field="sfreq_hz", got=sfreq_hz,
             expected=f"{SLOWEST_HZ:g} to {FASTEST_HZ:g} Hz",
         )  # fmt: skip
 
 
-def _turned(x: np.ndarray, layout: SkeletonLayout, record: str) -> np.ndarray:
+def _turned(x: np.ndarray, layout: SkeletonLayout, source: object) -> np.ndarray:
     """[person, frame, joint, 3] float32 in metres or pixels, y up; not finite or beyond any camera = NaN."""
     if x.shape[-1] == 2:
         if layout.up not in ("y", "-y"):
             raise InputError(
-                "positions of two axes cannot have depth up", source=record, field="up", got=layout.up,
+                "positions of two axes cannot have depth up", source=source, field="up", got=layout.up,
                 expected="y or -y",
             )  # fmt: skip
         x = np.concatenate([x.astype(np.float64), np.full((*x.shape[:-1], 1), np.nan)], axis=-1)
@@ -143,11 +146,11 @@ def _turned(x: np.ndarray, layout: SkeletonLayout, record: str) -> np.ndarray:
     return x.astype(np.float32)
 
 
-def _checked_confidence(confidence: np.ndarray, shape: tuple[int, ...], record: str) -> np.ndarray:
+def _checked_confidence(confidence: np.ndarray, shape: tuple[int, ...], source: object) -> np.ndarray:
     confidence = np.asarray(confidence)
     if confidence.shape != shape or not (np.issubdtype(confidence.dtype, np.number) or confidence.dtype == bool):
         raise CorruptFileError(
-            "confidence does not fit the positions", source=record, got=f"{confidence.dtype} of {confidence.shape}",
+            "confidence does not fit the positions", source=source, got=f"{confidence.dtype} of {confidence.shape}",
             expected=f"numbers [person, frame, joint] of {tuple(shape)}",
         )  # fmt: skip
     return confidence.astype(np.float32)

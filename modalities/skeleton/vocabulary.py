@@ -78,7 +78,7 @@ def unknown_joint(name: str, source: object = None) -> InputError:
     """The error for a joint that neither the vocabulary nor a layout knows."""
     return InputError(
         "unknown joint", source=source, got=name, expected=f"a joint of the vocabulary ({nearest(name, VOCABULARY)})",
-        fix="describe it in a layout of your own (modality.layout FILE.yaml)",
+        fix="describe it in a layout of your own (--modality.layout FILE.yaml)",
     )  # fmt: skip
 
 
