@@ -77,7 +77,7 @@ class TestElsewhere:
 
     def test_another_layout(self, name, tmp_path):
         (tmp_path / "train.parquet").touch()
-        with pytest.raises(InputError, match="wrong layout.*expected .*(txt|tsv)"):
+        with pytest.raises(InputError, match=r"wrong layout.*expected .*(txt|tsv)"):
             MARKETS[name].read(tmp_path, 0)
 
 

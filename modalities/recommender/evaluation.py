@@ -1,0 +1,94 @@
+"""How good a scorer is on held-out interactions: full ranking, every metric, and slices that means hide.
+
+- Users with a held-out item count, each alike; users without a history among them (they are in published figures too).
+- Head items are the most popular ones that together have half of the training interactions, tail items are the rest.
+- Cold users are those with at most `COLD` interactions to learn from.
+- The per-user values are kept: intervals resample users, and two scorers are compared user by user.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...core.errors import InputError
+from .interactions import Interactions
+from .ranking import Score, entries, find_hits, rank
+from .ranking_metrics import exposure_metrics, slice_recall, user_metrics
+
+KS = (10, 20, 50)
+COLD = 5
+
+
+@dataclass(frozen=True, eq=False)
+class RankingResult:
+    """users: [row] codes. per_user: metric -> [row] value, NaN where it does not apply. exposure: metrics of all lists
+    together. best: [row, k] ranked items. seconds: for scoring and ranking.
+    """
+
+    users: np.ndarray
+    per_user: Mapping[str, np.ndarray]
+    exposure: Mapping[str, float]
+    best: np.ndarray
+    seconds: float
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Mean of each metric over the users it applies to, and those of all lists together."""
+        means = {name: _mean(values) for name, values in self.per_user.items()}
+        return {**means, **self.exposure}
+
+    def __getitem__(self, metric: str) -> float:
+        return _mean(self.per_user[metric])
+
+
+def evaluate(
+    score: Score, known: Interactions, held: Interactions, ks: Sequence[int] = KS, users: np.ndarray | None = None
+) -> RankingResult:
+    """Rank all items that users do not know yet and look for the held-out ones.
+
+    known: what the scorer learned from; its items are struck out. held: validation or test. users: [row] codes to look
+    at, default = all who have a held-out item.
+    """
+    asked = np.flatnonzero(held.user_degree > 0) if users is None else np.asarray(users)
+    if not len(asked) or (held.user_degree[asked] == 0).any():
+        raise InputError("no user has anything held out" if not len(asked) else "a user has nothing held out")
+    start = time.perf_counter()
+    best = rank(score, asked, known.matrix, max(ks))
+    hits = find_hits(best, held.matrix, asked)
+    seconds = time.perf_counter() - start
+    per_user = user_metrics(hits, held.user_degree[asked], ks)
+    per_user |= _slices(best, hits, known, held, asked, max(ks))
+    exposure = exposure_metrics(best, known.item_degree, known.n_users, ks)
+    return RankingResult(asked, per_user, exposure, best, seconds)
+
+
+def head_items(item_degree: np.ndarray) -> np.ndarray:
+    """[item] bool, the most popular items that together have half of all interactions."""
+    order = np.argsort(-item_degree, kind="stable")
+    before = np.cumsum(item_degree[order]) - item_degree[order]
+    head = np.zeros(len(item_degree), bool)
+    head[order] = before < item_degree.sum() / 2
+    return head
+
+
+def _slices(
+    best: np.ndarray, hits: np.ndarray, known: Interactions, held: Interactions, users: np.ndarray, k: int
+) -> dict[str, np.ndarray]:
+    head = head_items(known.item_degree)
+    rows, items = entries(held.matrix, users)
+    found = {}
+    for name, chosen in (("head", head), ("tail", ~head)):
+        wanted = np.bincount(rows[chosen[items]], minlength=len(users))
+        found[f"{name}_recall@{k}"] = slice_recall(hits, best, chosen, wanted, k)
+    cold = known.user_degree[users] <= COLD
+    found[f"cold_recall@{k}"] = np.where(cold, hits[:, :k].sum(axis=1) / held.user_degree[users], np.nan)
+    return found
+
+
+def _mean(values: np.ndarray) -> float:
+    counted = values[~np.isnan(values)]
+    return float(counted.mean()) if len(counted) else float("nan")
