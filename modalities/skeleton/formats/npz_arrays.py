@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...core.errors import CorruptFileError, first_line
+from ....core.errors import CorruptFileError, first_line
 
 _MOST_SHRUNK = 1032  # zlib, "Maximum Compression Factor"
 _FAULTS = (
