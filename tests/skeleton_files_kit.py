@@ -18,9 +18,9 @@ def walker(layout: str, frames: int = 12, persons: int = 1, axes: int = 3, seed:
     rng = np.random.default_rng(seed)
     places = np.array(find_layout(layout).places)
     time = np.arange(frames)[:, None, None]
+    facing = places * [-1, 1, -1] + [-0.5, 0.1, 3.0]
     x = np.stack([
-        places * [-1, 1, -1] + [1.5 * person - 0.5, 0.1, 3.0] + 0.05 * np.sin(0.4 * time + rng.uniform(0, 6, (25, 1))[0])
-        for person in range(persons)
+        facing + [1.5 * person, 0, 0] + 0.05 * np.sin(0.4 * time + rng.uniform(0, 6)) for person in range(persons)
     ])  # fmt: skip
     if axes == 2:
         return np.stack([320 + 200 * x[..., 0], 240 - 200 * x[..., 1]], axis=-1)
@@ -82,4 +82,8 @@ def coco_file(x: np.ndarray, names: list[str] | None = None, visible: int = 2) -
         for frame in range(x.shape[1]) for person in range(len(x))
     ]  # fmt: skip
     names = names or list(find_layout("coco-17").joints)
-    return {"images": images[::-1], "annotations": rows, "categories": [{"id": 1, "name": "person", "keypoints": names}]}
+    return {
+        "images": images[::-1],
+        "annotations": rows,
+        "categories": [{"id": 1, "name": "person", "keypoints": names}],
+    }

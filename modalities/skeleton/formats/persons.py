@@ -19,7 +19,7 @@ _MOST_PERSONS = 12
 def follow(frames: Sequence[np.ndarray], sfreq_hz: float) -> np.ndarray:
     """[person, frame, joint, value] of poses [pose, joint, value] a frame; NaN while a person is away.
 
-    The first two or more values are positions, lost ones NaN; the last is the confidence. Who is seen most comes first.
+    The first two or more values are positions, lost ones NaN; the last is the confidence. Who is seen best comes first.
     """
     last: dict[int, tuple[int, np.ndarray]] = {}  # person: frame and pose when last seen
     names: list[list[int]] = []
@@ -43,10 +43,10 @@ def follow(frames: Sequence[np.ndarray], sfreq_hz: float) -> np.ndarray:
 
 def gather(frames: Sequence[np.ndarray], names: Sequence[Sequence[Hashable]]) -> np.ndarray:
     """[person, frame, joint, value] of poses [pose, joint, value] whose persons are known by name."""
-    seen: dict[Hashable, int] = {}
+    seen: dict[Hashable, float] = {}
     for poses, found in zip(frames, names, strict=True):
         for pose, name in zip(poses, found, strict=True):
-            seen[name] = seen.get(name, 0) + int(np.isfinite(pose[:, 0]).sum())
+            seen[name] = seen.get(name, 0.0) + float(np.nansum(pose[:, -1]))
     people = sorted(seen, key=lambda name: -seen[name])[:_MOST_PERSONS]
     joint, value = next((poses.shape[1:] for poses in frames if len(poses)), (0, 0))
     x = np.full((len(people), len(frames), joint, value), np.nan)
