@@ -9,12 +9,27 @@ import numpy as np
 # (name, parent, offset in centimetres) of a person with CMU's names; y up, x to the left
 BODY = (
     ("Hips", -1, (0, 0, 0)),
-    ("LeftUpLeg", 0, (9, -3, 0)), ("LeftLeg", 1, (0, -42, 0)), ("LeftFoot", 2, (0, -41, 0)), ("LeftToeBase", 3, (0, -6, 14)),
-    ("RightUpLeg", 0, (-9, -3, 0)), ("RightLeg", 5, (0, -42, 0)), ("RightFoot", 6, (0, -41, 0)), ("RightToeBase", 7, (0, -6, 14)),
-    ("Spine", 0, (0, 25, 0)), ("Spine1", 9, (0, 22, 0)), ("Neck", 10, (0, 7, 0)), ("Head", 11, (0, 12, 0)),
-    ("LeftShoulder", 10, (5, 0, 0)), ("LeftArm", 13, (13, 0, 0)), ("LeftForeArm", 14, (28, 0, 0)), ("LeftHand", 15, (26, 0, 0)),
-    ("RightShoulder", 10, (-5, 0, 0)), ("RightArm", 17, (-13, 0, 0)), ("RightForeArm", 18, (-28, 0, 0)), ("RightHand", 19, (-26, 0, 0)),
-)  # fmt: skip
+    ("LeftUpLeg", 0, (9, -3, 0)),
+    ("LeftLeg", 1, (0, -42, 0)),
+    ("LeftFoot", 2, (0, -41, 0)),
+    ("LeftToeBase", 3, (0, -6, 14)),
+    ("RightUpLeg", 0, (-9, -3, 0)),
+    ("RightLeg", 5, (0, -42, 0)),
+    ("RightFoot", 6, (0, -41, 0)),
+    ("RightToeBase", 7, (0, -6, 14)),
+    ("Spine", 0, (0, 25, 0)),
+    ("Spine1", 9, (0, 22, 0)),
+    ("Neck", 10, (0, 7, 0)),
+    ("Head", 11, (0, 12, 0)),
+    ("LeftShoulder", 10, (5, 0, 0)),
+    ("LeftArm", 13, (13, 0, 0)),
+    ("LeftForeArm", 14, (28, 0, 0)),
+    ("LeftHand", 15, (26, 0, 0)),
+    ("RightShoulder", 10, (-5, 0, 0)),
+    ("RightArm", 17, (-13, 0, 0)),
+    ("RightForeArm", 18, (-28, 0, 0)),
+    ("RightHand", 19, (-26, 0, 0)),
+)
 NAMES = tuple(name for name, _, _ in BODY)
 PARENTS = tuple(parent for _, parent, _ in BODY)
 TIPS = {"Head": (0, 12, 0), "LeftToeBase": (0, 0, 5)}  # end sites
@@ -76,7 +91,7 @@ def depth_first() -> list[int]:
 def movement(seed: int = 0, frames: int = 6) -> tuple[np.ndarray, np.ndarray]:
     """Angles and places of the root of someone who moves."""
     rng = np.random.default_rng(seed)
-    return rng.uniform(-40, 40, (frames, len(BODY), 3)), rng.normal(0, 5, (frames, 3)) + (0, 95, 0)
+    return rng.uniform(-40, 40, (frames, len(BODY), 3)), rng.normal((0, 95, 0), 5, (frames, 3))
 
 
 def write_bvh(path: Path, **options) -> Path:

@@ -157,7 +157,7 @@ def test_several_people_are_refused(tmp_path):
 def test_a_truncated_file(tmp_path):
     text = bvh_text(*movement())
     (tmp_path / "a.bvh").write_text(text[: len(text) - 400])
-    with pytest.raises(InputError, match="no table of numbers|do not fit"):
+    with pytest.raises(InputError, match=r"no table of numbers|do not fit"):
         read(tmp_path / "a.bvh")
 
 

@@ -14,11 +14,12 @@ from omnipatch.modalities.skeleton.layout import find_layout
 from omnipatch.modalities.skeleton.vocabulary import VOCABULARY
 
 JOINTS = ("pelvis", "left_knee", "right_knee", "head")
+ASIDE = np.array([1.0, 0.0, 0.0])
 
 
 def clip(frames: int = 5, depth: bool = True) -> np.ndarray:
     """[frame, joint, 2 or 3] metres of someone who walks to their left."""
-    places = np.array([VOCABULARY[name].place for name in JOINTS]) + (0, 0.95, 3.0)
+    places = np.add([VOCABULARY[name].place for name in JOINTS], (0, 0.95, 3.0))
     x = places + np.linspace(0, 0.4, frames)[:, None, None] * (1, 0, 0)
     return x if depth else x[..., :2]
 
@@ -81,10 +82,10 @@ class TestLongTables:
         assert np.isnan(recording.signals).all(axis=(0, 1)).tolist() == [False, False, False, True, True, False]
 
     def test_people(self, tmp_path):
-        rows = [*long_rows(clip(), "anna"), *long_rows(clip() + (1.0, 0, 0), "ben")[: 2 * len(JOINTS)]]
+        rows = [*long_rows(clip(), "anna"), *long_rows(ASIDE + clip(), "ben")[: 2 * len(JOINTS)]]
         recording = read(table, self.write(tmp_path / "a.csv", rows, "person,frame,joint,x,y,z"), sfreq_hz=30.0)
         assert len(recording.sensors) == 2 * len(JOINTS)
-        np.testing.assert_allclose(seen(recording, "head#2")[:2], seen(recording, "head")[:2] + (1, 0, 0), atol=1e-5)
+        np.testing.assert_allclose(seen(recording, "head#2")[:2], ASIDE + seen(recording, "head")[:2], atol=1e-5)
         assert np.isnan(seen(recording, "head#2")[2:]).all()
 
     def test_confidence(self, tmp_path):
@@ -181,7 +182,7 @@ class TestArrays:
             np.testing.assert_allclose(seen(recording, name), clip()[:, i], atol=1e-5)
 
     def test_people_lost_joints_and_confidence(self, tmp_path):
-        x = np.stack([clip(), clip() + (1, 0, 0)])
+        x = np.stack([clip(), ASIDE + clip()])
         x[1, 2, 3] = 0.0
         x[0, 1, 0] = np.nan
         confidence = np.ones(x.shape[:3])

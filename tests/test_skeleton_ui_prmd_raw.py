@@ -132,10 +132,8 @@ def test_real_files_are_the_clip_of_the_archive_within_its_rounding(name, inc):
     path = sample(f"kinect_{name}_s02_e03_positions{inc}.txt.gz")
     recording = read(path)
     held = np.load(path.parent.parent / "ui_prmd_kinect.npz")
-    wanted = (int(name[1:]), 2, 3, int(not inc))
-    (clip,) = np.flatnonzero(
-        np.all([held[key] == value for key, value in zip(("exercise", "subject", "episode", "correct"), wanted, strict=True)], axis=0)
-    )  # fmt: skip
+    wanted = {"exercise": int(name[1:]), "subject": 2, "episode": 3, "correct": int(not inc)}
+    (clip,) = np.flatnonzero(np.all([held[key] == value for key, value in wanted.items()], axis=0))
     first, length = int(held["start"][clip]), int(held["length"][clip])
     expected = held["positions"][first : first + length] * float(held["position_scale_cm"]) / 100
     found = recording.signals.transpose(2, 0, 1)
@@ -153,12 +151,10 @@ def test_feet_stand_in_a_real_squat_with_this_order_of_rotations_and_skate_with_
         .reshape(-1, 22, 3)
         for kind in ("positions", "angles")
     )  # fmt: skip
-    drift = {
-        order: ankles_cm(
-            forward_kinematics(offsets, euler_rotations(degrees[..., ["XYZ".index(a) for a in order]], order), LAYOUT.parents)
-        )
-        for order in ("ZXY", "ZYX", "XYZ", "XZY", "YXZ", "YZX")
-    }  # fmt: skip
+    drift = {}
+    for order in ("ZXY", "ZYX", "XYZ", "XZY", "YXZ", "YZX"):
+        turns = euler_rotations(degrees[..., ["XYZ".index(axis) for axis in order]], order)
+        drift[order] = ankles_cm(forward_kinematics(offsets, turns, LAYOUT.parents))
     own = ankles_cm(100 * read(path).signals.transpose(2, 0, 1))
     assert own == pytest.approx(drift.pop("ZXY"), rel=1e-3)
     assert own < 5.0

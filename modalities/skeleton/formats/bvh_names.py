@@ -1,7 +1,7 @@
 """What joints of BVH files are called, in terms of the vocabulary: CMU, Mixamo, Biped, Rigify and others.
 
-A joint carries the name of the bone that begins at it, so "LeftLeg" is a knee and "LeftHand" a wrist. Others call joints
-by their own names ("LeftKnee"); where a file has such a name, it wins, and "LeftHand" is a hand then.
+A joint carries the name of the bone that begins at it, so "LeftLeg" is a knee and "LeftHand" a wrist. Other programs
+call joints by their own names ("LeftKnee"); where a file has such a name, it wins, and "LeftHand" is a hand then.
 """
 
 from __future__ import annotations

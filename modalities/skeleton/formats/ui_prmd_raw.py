@@ -1,9 +1,9 @@
 """Raw files of UI-PRMD (Vakanski et al. 2018, doi:10.3390/data3010002), Kinect part: two text files a repetition.
 
-- `*_positions*.txt` holds each joint's offset in its parent's frame in centimetres, of the root its place; `*_angles*.txt`
-  Euler angles in degrees. Both have 66 columns, (x, y, z) of 22 joints, a line a frame.
-- Places follow by R = Rz Rx Ry and the parent's accumulated rotation. The order was found by test: with it feet stand in
-  a deep squat, with any other they slide several times as far.
+- `*_positions*.txt` holds each joint's offset in its parent's frame in centimetres, of the root its place;
+  `*_angles*.txt` Euler angles in degrees. Both have 66 columns, (x, y, z) of 22 joints, a line a frame.
+- Places follow by R = Rz Rx Ry and the parent's accumulated rotation. The order was found by test: with it feet stand
+  in a deep squat, with any other they slide several times as far.
 - Exercise, subject and whether it was done well are in the name: `m01_s02_e03`, `_inc` at the end for a faulty one.
 """
 
