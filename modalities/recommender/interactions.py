@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -104,17 +105,17 @@ class Interactions:
         """[interaction] int64 user of each."""
         return np.repeat(np.arange(self.n_users), self.user_degree)
 
-    @property
+    @cached_property
     def user_degree(self) -> np.ndarray:
         """[user] int64 items each user took."""
         return np.diff(self.indptr)
 
-    @property
+    @cached_property
     def item_degree(self) -> np.ndarray:
         """[item] int64 users who took each item."""
         return np.bincount(self.indices, minlength=self.n_items)
 
-    @property
+    @cached_property
     def matrix(self) -> sparse.csr_matrix:
         """[user, item] float32 of ones; shares its indices with this."""
         ones = np.ones(len(self), np.float32)
@@ -125,7 +126,7 @@ class Interactions:
         """[interaction] int64 `user * n_items + item`, ascending: what set operations work on."""
         return self.user * self.n_items + self.indices
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Hexadecimal name of the graph (who took what, without names and times)."""
         total = hashlib.sha256(f"{self.n_users} {self.n_items}".encode())

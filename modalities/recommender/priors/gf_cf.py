@@ -1,0 +1,45 @@
+"""GF-CF: items taken together, plus the smooth part of the history (Shen et al. 2021, doi:10.1145/3459637.3482264).
+
+Scores are h R~^T R~ + weight * h D^-1/2 V V^T D^1/2, with R~ the symmetric-normalised training graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from ..interactions import Interactions
+from ..spectral import normalised, spectrum_of
+from .item_graph import ItemGraph
+from .low_pass import LowPassScorer
+from .scorer import HistoryScorer, Prior
+
+_RANKS = (64, 128, 256)
+
+
+@dataclass(frozen=True)
+class GfCf(Prior):
+    """rank, computed: as of the low-pass part. weight: of that part, 0.3 in the paper."""
+
+    rank: int = 256
+    weight: float = 0.3
+    computed: int = 0
+
+    name = "gf-cf"
+    grid = tuple({"rank": r, "weight": w, "computed": _RANKS[-1]} for r in _RANKS for w in (0.1, 0.3, 1.0, 3.0))
+
+    def fit(self, train: Interactions) -> HistoryScorer:
+        vectors = spectrum_of(train, self.computed or self.rank).first(self.rank).items
+        graph = ItemGraph(normalised(train.matrix))
+        return _Scorer(train, graph, LowPassScorer(train, vectors, 0.5), self.weight)
+
+
+class _Scorer(HistoryScorer):
+    def __init__(self, train: Interactions, graph: ItemGraph, smooth: LowPassScorer, weight: float) -> None:
+        super().__init__(train)
+        self._graph, self._smooth, self._weight = graph, smooth, np.float32(weight)
+
+    def score(self, histories: sparse.csr_matrix) -> np.ndarray:
+        return self._graph.of(histories) + self._weight * self._smooth.score(histories)
