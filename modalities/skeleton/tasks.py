@@ -12,6 +12,6 @@ EXERCISES = (
 )  # fmt: skip
 QUALITIES = ("correct", "incorrect")
 
-QUALITY = Task("quality", "record", QUALITIES)
+QUALITY = Task("quality", "record", QUALITIES, given=EXERCISES)
 EXERCISE = Task("exercise", "record", EXERCISES)
 TASKS = {task.name: task for task in (QUALITY, EXERCISE)}
