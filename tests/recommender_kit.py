@@ -17,6 +17,15 @@ def random_interactions(seed: int, users: int = 12, items: int = 15, share: floa
     return Interactions.from_codes(user, item, users=users, items=items, time=when)
 
 
+def blocks_of_taste(seed=0, users=60, items=50, blocks=4):
+    """Users take items of their own block, and a few others. Returns interactions and block of users and items."""
+    rng = np.random.default_rng(seed)
+    of_user, of_item = rng.integers(0, blocks, users), rng.integers(0, blocks, items)
+    taken = rng.random((users, items)) < np.where(of_user[:, None] == of_item, 0.5, 0.05)
+    user, item = np.nonzero(taken)
+    return Interactions.from_codes(user, item, users=users, items=items), of_user, of_item
+
+
 @st.composite
 def graphs(draw, time: bool = False, most: int = 9):
     """Interactions of a few users and items, some of them without any."""

@@ -53,9 +53,9 @@ def evaluate(
     known: what the scorer learned from; its items are struck out. held: validation or test. users: [row] codes to look
     at, default = all who have a held-out item.
     """
-    asked = np.flatnonzero(held.user_degree > 0) if users is None else np.asarray(users)
-    if not len(asked) or (held.user_degree[asked] == 0).any():
-        raise InputError("no user has anything held out" if not len(asked) else "a user has nothing held out")
+    asked = evaluation_users(held) if users is None else np.asarray(users)
+    if (held.user_degree[asked] == 0).any():
+        raise InputError("a user has nothing held out", field="users")
     start = time.perf_counter()
     best = rank(score, asked, known.matrix, max(ks))
     hits = find_hits(best, held.matrix, asked)
@@ -64,6 +64,14 @@ def evaluate(
     per_user |= _slices(best, hits, known, held, asked, max(ks))
     exposure = exposure_metrics(best, known.item_degree, known.n_users, ks)
     return RankingResult(asked, per_user, exposure, best, seconds)
+
+
+def evaluation_users(held: Interactions) -> np.ndarray:
+    """[row] codes of users with anything held out. Raises InputError when there is none."""
+    users = np.flatnonzero(held.user_degree > 0)
+    if not len(users):
+        raise InputError("no user has anything held out")
+    return users
 
 
 def head_items(item_degree: np.ndarray) -> np.ndarray:
