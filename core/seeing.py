@@ -7,6 +7,8 @@ of a token are frequencies, or what a head looks like. A modality that can say s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,20 @@ import torch
 from torch import Tensor
 
 from .sequence import PatchSequence
+
+
+@dataclass(frozen=True, eq=False)
+class SeenWindow:
+    """The patches of one window as an objective sees them.
+
+    values: [patch, value], NaN = missing or invalid. coords: [patch, axis]. hidden: [patch] bool, not shown to the
+    encoder. predicted: [patch, value] what a decoder says of hidden patches, NaN elsewhere; None = there is none.
+    """
+
+    values: np.ndarray
+    coords: np.ndarray
+    hidden: np.ndarray
+    predicted: np.ndarray | None = None
 
 
 class Seeing:
@@ -33,6 +49,14 @@ class Seeing:
 
         where: as in `place_names`. colours: a matplotlib colormap from -limit to limit. smooth: interpolate between
         places; else each is a field of its own. Returns False where no map can be drawn; bars are drawn then.
+        """
+        return False
+
+    def draw_window(self, figure: Any, window: SeenWindow, colours: Mapping[str, str]) -> bool:
+        """Draw a window as people of the field draw one, on an empty matplotlib figure as wide as the page.
+
+        For patches that are no samples of sensors over time. colours: of "ink", "soft", "hidden", "predicted" things.
+        Returns False where there is nothing better than a matrix of the values.
         """
         return False
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .look import CLASSES, INK, MODELS, WASH, WIDE, class_colour, new_figure, signed_colours, style, to_svg
+from ..seeing import Seeing, SeenWindow
+from .look import CLASSES, INK, MODELS, SOFT, WASH, WIDE, class_colour, new_figure, signed_colours, style, to_svg
 from .words import MODEL_LABELS
 
 _MARKS = ("o", "^", "s", "D")  # of subjects, once the colours are used up
@@ -85,14 +86,15 @@ def training(rows: Sequence[Mapping[str, str]]) -> str:
         return to_svg(figure, "pretraining")
 
 
-def example_window(arrays: Mapping[str, np.ndarray]) -> str:
-    """One window with hidden patches shaded, its augmented versions, or its raw patches where nothing can be undone."""
+def example_window(arrays: Mapping[str, np.ndarray], seeing: Seeing) -> str:
+    """One window with hidden patches shaded, its augmented versions, or where patches are no samples of sensors over
+    time the modality's own drawing of it, or a matrix of the values."""
     if "window_spec" not in arrays:
         return ""
     if "window_signal_0" in arrays:
         return _signal(arrays)
     if "window_values" in arrays:
-        return _values(arrays)
+        return _drawn(arrays, seeing) or _values(arrays)
     return ""
 
 
@@ -135,6 +137,19 @@ def _hidden(arrays: Mapping[str, np.ndarray], row: int, rows: int) -> np.ndarray
         return coords[hidden, 0]
     per_sensor = len(coords) // rows  # patches of one sensor after another
     return coords[hidden[hidden // per_sensor == row], 0]
+
+
+def _drawn(arrays: Mapping[str, np.ndarray], seeing: Seeing) -> str:
+    values, valid = arrays["window_values"], arrays["window_valid"].astype(bool)
+    hidden = np.zeros(len(values), bool)
+    hidden[arrays.get("window_hidden", np.empty(0, int))] = True
+    window = SeenWindow(
+        np.where(valid[:, None], values, np.nan), arrays["window_coords"], hidden & valid, arrays.get("window_rebuilt")
+    )
+    colours = {"ink": INK, "soft": SOFT, "hidden": MODELS["pretrained"], "predicted": class_colour(2)}
+    with style():
+        figure = new_figure(WIDE, 2.6)
+        return to_svg(figure, "example window") if seeing.draw_window(figure, window, colours) else ""
 
 
 def _values(arrays: Mapping[str, np.ndarray]) -> str:

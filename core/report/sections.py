@@ -212,7 +212,9 @@ def _pretraining(run: Story) -> Section:
         what = "Blue: hidden from the encoder and to be predicted."
     if "window_reconstruction" in run.arrays:
         what += " Colour: what the decoder makes of it, drawn with each patch's own mean and size."
-    window = _figure(pictures.example_window(run.arrays), f"One window as the objective sees it. {what}")
+    elif "window_rebuilt" in run.arrays:
+        what += " Other colour: what the decoder makes of it."
+    window = _figure(pictures.example_window(run.arrays, run.seeing), f"One window as the objective sees it. {what}")
     return "pretraining", "Pretraining", curves + window + _hidden_patches(run)
 
 

@@ -72,7 +72,8 @@ def window_arrays(settings: Settings, prepared: Prepared, checkpoints: Path) -> 
     if signal is not None:
         arrays["window_reconstruction"] = signal
     elif rebuilt is not None:
-        arrays |= _hidden_values(batch, rebuilt)
+        assert rebuilt.values is not None
+        arrays |= {"window_rebuilt": rebuilt.values[0].numpy(), **_hidden_values(batch, rebuilt)}
     return arrays
 
 

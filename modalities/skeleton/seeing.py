@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import torch
 from scipy.spatial.distance import cdist
 
-from ...core.seeing import Seeing, without_values
+from ...core.seeing import Seeing, SeenWindow, without_values
 from ...core.sequence import PatchSequence
 from .body import resolve_body
+from .strips import draw_strip
 from .tokens import AXES, TokenShape, part_places
 from .vocabulary import PARTS, VOCABULARY, sensor_name, split_sensor
 
@@ -54,6 +56,9 @@ class SkeletonSeeing(Seeing):
         axes.set_aspect("equal")
         axes.set_axis_off()
         return True
+
+    def draw_window(self, figure: Any, window: SeenWindow, colours: Mapping[str, str]) -> bool:
+        return draw_strip(figure, window, self.shape, colours)
 
     def without_parts(self, batch: PatchSequence) -> dict[str, PatchSequence]:
         """The batch without each stream in turn."""
