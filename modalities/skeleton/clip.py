@@ -22,6 +22,7 @@ from .vocabulary import sensor_name
 LEAST_CONFIDENCE = 0.3
 SLOWEST_HZ, FASTEST_HZ = 1.0, 2_000.0
 _FARTHEST = {"m": 1_000.0, "px": 1e5}  # beyond it a number is no position
+_LARGEST_NUMBER = 1e7  # of a position in any unit
 # columns (file's axes) of x, y, z of the recording and their signs: proper rotations that bring `up` to y
 _TURNS = {
     "y": ((0, 1, 2), (1, 1, 1)), "-y": ((0, 1, 2), (1, -1, -1)), "z": ((0, 2, 1), (1, 1, -1)),
@@ -44,8 +45,8 @@ def make_clip(
 ) -> Recording:
     """A recording of positions [person, frame, joint, 2 or 3] in the layout's unit, axes and order of joints.
 
-    confidence: [person, frame, joint] from 0 to 1; a joint below `least_confidence` counts as lost. It is kept as
-        extras["confidence"] [sensor, frame] float32.
+    confidence: [person, frame, joint] from 0 to 1 (more counts as 1); a joint below `least_confidence` counts as lost.
+        It is kept as extras["confidence"] [sensor, frame] float32.
     source: what errors name, the record where it is not given.
     Returns signals [sensor, 3, frame] float32, NaN = lost; extras["layout"] is the layout. Persons who are never seen
     have no sensors.
@@ -62,7 +63,7 @@ def make_clip(
     _check_rate(sfreq_hz, source)
     if not x.shape[0] or not x.shape[1]:
         raise CorruptFileError("no frames" if x.shape[0] else "nobody in it", source=source)
-    x = _turned(x, layout, source)
+    x = _turned(numbers_are_finite(x), layout, source)
     if confidence is not None:
         confidence = _checked_confidence(confidence, x.shape[:3], source)
         x[~(confidence >= least_confidence)] = np.nan
@@ -87,12 +88,20 @@ def make_clip(
     )
 
 
+def numbers_are_finite(x: np.ndarray) -> np.ndarray:
+    """A copy in float64 with NaN for what is not finite or too large for a position in any unit."""
+    with np.errstate(invalid="ignore"):  # files can hold signalling NaNs
+        x = x.astype(np.float64)
+        x[~(np.abs(x) <= _LARGEST_NUMBER)] = np.nan
+    return x
+
+
 def zeros_are_lost(positions: np.ndarray) -> np.ndarray:
     """A copy of [person, frame, joint, axis] in float with NaN where a file wrote zeros for a lost joint.
 
     A joint that is zero throughout is the centre of coordinates in the frames where others are not zero, and stays.
     """
-    x = np.array(positions, dtype=np.float64)
+    x = numbers_are_finite(positions)
     zero = (x == 0).all(axis=-1)
     nothing = zero.all(axis=2, keepdims=True)  # whole frames of a person
     centre = (zero | nothing).all(axis=(0, 1), keepdims=True) & ~nothing
@@ -127,22 +136,21 @@ def _check_rate(sfreq_hz: float, source: object) -> None:
 
 
 def _turned(x: np.ndarray, layout: SkeletonLayout, source: object) -> np.ndarray:
-    """[person, frame, joint, 3] float32 in metres or pixels, y up; not finite or beyond any camera = NaN."""
+    """[person, frame, joint, 3] float32 in metres or pixels, y up; what is beyond any camera = NaN."""
     if x.shape[-1] == 2:
         if layout.up not in ("y", "-y"):
             raise InputError(
                 "positions of two axes cannot have depth up", source=source, field="up", got=layout.up,
                 expected="y or -y",
             )  # fmt: skip
-        x = np.concatenate([x.astype(np.float64), np.full((*x.shape[:-1], 1), np.nan)], axis=-1)
+        x = np.concatenate([x, np.full((*x.shape[:-1], 1), np.nan)], axis=-1)
     columns, signs = _TURNS[layout.up]
-    x = x[..., list(columns)].astype(np.float64) * signs * UNITS[layout.unit]
+    x = x[..., list(columns)] * signs * UNITS[layout.unit]
     if layout.handed == "left":
         x[..., 2] *= -1.0
     farthest = _FARTHEST["px" if layout.image else "m"]
-    # a position needs x and y; only depth may be missing
-    lost = ~(np.abs(x[..., :2]) <= farthest).all(axis=-1) | (np.abs(x[..., 2]) > farthest)
-    x[lost] = np.nan
+    axes = 3 if np.isfinite(x[..., 2]).any() else 2  # an image pose has no depth anywhere
+    x[~(np.abs(x[..., :axes]) <= farthest).all(axis=-1)] = np.nan
     return x.astype(np.float32)
 
 
@@ -153,7 +161,7 @@ def _checked_confidence(confidence: np.ndarray, shape: tuple[int, ...], source: 
             "confidence does not fit the positions", source=source, got=f"{confidence.dtype} of {confidence.shape}",
             expected=f"numbers [person, frame, joint] of {tuple(shape)}",
         )  # fmt: skip
-    return confidence.astype(np.float32)
+    return np.clip(confidence.astype(np.float64), 0.0, 1.0).astype(np.float32)
 
 
 def _rows(x: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ...core.errors import CorruptFileError, InputError
 from ...core.recording import Recording
 from .clip import LEAST_CONFIDENCE
-from .formats import npz, ntu, openpose, pyskl, table, ui_prmd_raw
+from .formats import bvh, npz, ntu, openpose, pyskl, table, ui_prmd_raw
 from .formats.options import ReadOptions
 
 _READERS = {
@@ -20,6 +20,7 @@ _READERS = {
     ".json": openpose.read,
     ".csv": table.read, ".tsv": table.read,
     ".npz": npz.read,
+    ".bvh": bvh.read,
 }  # fmt: skip
 
 

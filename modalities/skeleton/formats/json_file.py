@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ....core.errors import CorruptFileError, InputError, first_line
+from ..clip import numbers_are_finite
 
 _MOST_BYTES = 1 << 30
 
@@ -41,4 +42,4 @@ def pose(numbers: Any, columns: int, source: str, field: str) -> np.ndarray:
             "ragged joints", source=source, field=field, got=f"{flat.size} numbers",
             expected=f"a multiple of {columns}",
         )  # fmt: skip
-    return flat.reshape(-1, columns)
+    return numbers_are_finite(flat.reshape(-1, columns))

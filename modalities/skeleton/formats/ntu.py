@@ -19,7 +19,7 @@ import numpy as np
 
 from ....core.errors import CorruptFileError
 from ....core.recording import Recording
-from ..clip import make_clip
+from ..clip import make_clip, numbers_are_finite
 from ..layout import find_layout
 from .options import ReadOptions
 
@@ -39,7 +39,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
             frames = _frames(_Lines(file, path), len(layout.joints))
     except OSError as error:
         raise CorruptFileError("cannot be read", source=path, got=error.strerror) from error
-    joints = _persons(frames, len(layout.joints))
+    joints = numbers_are_finite(_persons(frames, len(layout.joints)))
     order = np.argsort(-_activity(joints[..., :3]), kind="stable")
     return make_clip(
         joints[order, ..., :3], layout, options.sfreq_hz or SFREQ_HZ, path.stem,
@@ -102,8 +102,8 @@ def _frames(lines: _Lines, joint_count: int) -> list[dict[bytes, np.ndarray]]:
                 raise lines.error("wrong number of joints", count, joint_count)
             numbers = lines.numbers(joint_count, _NUMBERS)
             state = numbers[:, -1]
-            if not np.isin(state, (0, 1, 2)).all():
-                raise lines.error("unknown tracking state of a joint", state, "0, 1 or 2")
+            for unknown in state[~np.isin(state, (0, 1, 2))]:
+                raise lines.error("unknown tracking state of a joint", f"{unknown:g}", "0, 1 or 2")
             bodies[info[0]] = np.c_[numbers[:, :3], _CONFIDENCE[state.astype(int)]]
         frames.append(bodies)
     return frames

@@ -14,6 +14,7 @@ import math
 import pickle
 import pickletools
 import re
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -43,8 +44,10 @@ def load_pickle(path: Path) -> Any:
     except OSError as error:
         raise CorruptFileError("cannot be read", source=path, got=error.strerror) from error
     try:
-        _look_over(raw)
-        return _plain(_Unpickler(raw).load(), {})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of strange escapes in text
+            _look_over(raw)
+            return _plain(_Unpickler(raw).load(), {})
     except InputError as error:
         raise type(error)(error.what, source=path, got=error.got, expected=error.expected, fix=error.fix) from error
     except Exception as error:  # a broken pickle can fail in any way
