@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..config import EvaluateConfig
+from .by_given import by_given_table
 from .covariates import over_covariates
 from .falls import occlusion_table
 from .few_labels import few_labels_table
@@ -13,9 +14,11 @@ from .layers import layer_table
 from .leak import leak_table
 from .longer import longer_table
 from .pooled import pooled_table
+from .ranking_table import ranking_table
 from .rows import Evaluation
 
 _TABLES = {
+    "by_given": by_given_table,
     "pooled": pooled_table,
     "few_labels": few_labels_table,
     "covariates": over_covariates,
@@ -24,6 +27,7 @@ _TABLES = {
     "occlusion": occlusion_table,
     "subject_leak": leak_table,
     "layer_weights": layer_table,
+    "ranking": ranking_table,
 }
 
 

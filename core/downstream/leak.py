@@ -7,11 +7,13 @@ itself: a voice has a speaker. It says how much there is to be confused by.
 
 - People are those of the training and validation side; nothing of the test side is looked at.
 - Of a person with several recordings some are held out whole. Of a single recording it is the last part, with a gap.
+- Where a task knows something beforehand, people are told apart within each of it: by how they do one exercise.
 - Everybody counts alike: accuracy is the mean over people, so that chance is one over their number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +104,19 @@ def subject_leak(lineup: Lineup, features: np.ndarray) -> Leak:
     right = model(asked).argmax(dim=1).numpy() == truth
     recall = np.bincount(truth, weights=right) / np.bincount(truth)
     return Leak(float(recall.mean()), lineup.subjects, len(truth), lineup.within)
+
+
+def line_ups(items: Items, labelled: np.ndarray, when: np.ndarray, seed: int = 0) -> list[Lineup]:
+    """A line-up (`line_up`) for each thing given of which there is one."""
+    parts = (labelled[items.given[labelled] == code] for code in range(items.models))
+    return [found for part in parts if (found := line_up(items, part, when, seed)) is not None]
+
+
+def mean_leak(lineups: Sequence[Lineup], features: np.ndarray) -> Leak:
+    """The leak of [item, feature] features over all line-ups: mean accuracy, and the usual number of people in one."""
+    found = [subject_leak(lineup, features) for lineup in lineups]
+    accuracy, subjects = (np.mean([getattr(leak, name) for leak in found]) for name in ("accuracy", "subjects"))
+    return Leak(float(accuracy), round(float(subjects)), sum(leak.items for leak in found), found[0].within)
 
 
 def leak_table(evaluation: Evaluation, resamples: int = 0, seed: int = 0) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ from .features import frozen_features, layer_features
 from .finetune import train_classifier
 from .knn import knn_probe
 from .layers import layer_probe
-from .leak import Lineup, line_up, subject_leak
+from .leak import Lineup, line_ups, mean_leak
 from .linear import linear_probe
 from .longer import longer_decisions
 from .occlusion import occlude
@@ -78,12 +78,14 @@ class Session:
         self.result = self._empty()
         if len(self.decisions_s) < len(recipe.evaluate.decisions_s):
             self.result.notes.append(f"no longer decisions: the task decides once a {items.unit} already")
+        if items.given_names:
+            self.result.notes.append(_about_given(items))
         for per_class in sorted(set(recipe.evaluate.labels_per_class)):
             self.result.few[per_class] = self._empty()
         self.planned = list(plan_trials(recipe, items, sides, self.scored, self.result))
         self.seen = np.concatenate([sides["train"], sides["validation"], self.scored])
         self.running = {"batch_size": recipe.evaluate.batch_size, "precision": recipe.trainer.precision}
-        self.lineup = self._line_up()
+        self.lineups = self._line_ups()
 
     def run(self, wanted: dict[str, list[str]], encoder: Encoder, fresh_encoder: Callable[[int], Encoder]) -> None:
         """Models outermost: frozen features of one encoder are in memory at a time."""
@@ -125,7 +127,10 @@ class Session:
     def _empty(self) -> Evaluation:
         store, items = self.store, self.items
         names = self.covariates.names if self.covariates else ()
-        return Evaluation([], {}, {}, items.classes, store.subjects, store.records, unit=items.unit, covariates=names)
+        return Evaluation(
+            [], {}, {}, items.classes, store.subjects, store.records, unit=items.unit, covariates=names,
+            given=items.given_names,
+        )  # fmt: skip
 
     def _features(self, model: str, encoder: Encoder, *, keep: bool) -> np.ndarray:
         layers = self.recipe.probe.layers
@@ -186,26 +191,27 @@ class Session:
 
     def _leak(self, model: str, encoder: Encoder, features: np.ndarray | None) -> None:
         """Whose recording it is, by features that were not trained to tell; by the frozen ones if they are there."""
-        if self.lineup is None or model not in ("pretrained", "random-init", "hand-features"):
+        if not self.lineups or model not in ("pretrained", "random-init", "hand-features"):
             return
         with self._clock(f"{model}: subject leak"):
             if model == "hand-features":
                 features = self.items.hand
             elif features is None:
-                asked, layers = self.lineup.items, self.recipe.probe.layers
+                asked = np.concatenate([lineup.items for lineup in self.lineups])
+                layers = self.recipe.probe.layers
                 features = frozen_features(
                     encoder, self.store, self.items, asked, self.readout, layers=layers, **self.running
                 )
-            self.result.leak[model, self.fold] = subject_leak(self.lineup, features)
+            self.result.leak[model, self.fold] = mean_leak(self.lineups, features)
 
-    def _line_up(self) -> Lineup | None:
+    def _line_ups(self) -> list[Lineup]:
         """The people that the leak is about."""
         if not self.recipe.evaluate.subject_leak:
-            return None
+            return []
         labelled = np.concatenate([self.sides["train"], self.sides["validation"]])
         when = self.store.start_s[self.items.window] + self.items.at
-        found = line_up(self.items, labelled, when, self.recipe.seed)
-        if found is None:
+        found = line_ups(self.items, labelled, when, self.recipe.seed)
+        if not found:
             self.result.notes.append(
                 "no subject leak: fewer than two subjects of the training side have two recordings or a long one"
             )
@@ -264,7 +270,8 @@ class Session:
         assert task is not None
         bounds = find_boundaries(task, self.items, test, probability) if task.unit == "dense" else None
         label, probability, item = per_decision(self.items, test, probability)
-        return Prediction(label, probability, self.items.subject[item], self.items.record[item], item, bounds)
+        of = self.items
+        return Prediction(label, probability, of.subject[item], of.record[item], item, bounds, of.given[item])
 
     def _score(self, prediction: Prediction) -> dict[str, float]:
         return row_metrics(prediction, self.items.classes)
@@ -272,6 +279,13 @@ class Session:
     def _clock(self, stage: str) -> _Clock:
         self.say(stage)
         return _Clock(self.result.seconds, stage.split(",")[0])
+
+
+def _about_given(items: Items) -> str:
+    """What a reader must know of scores that are means over what is given."""
+    text = f"scores are means over {len(items.given_names)} things given, each with a head or model of its own"
+    left = f"; {items.ungiven} labelled items of which none of them is known are left out" if items.ungiven else ""
+    return text + left
 
 
 class _Clock:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..console import interval
+from ..downstream.by_given import by_given_lines
 from ..downstream.few_labels import few_labels_lines
 from ..downstream.fewer_sensors import curve_table
 from ..downstream.longer import decisions_table
+from ..downstream.ranking_table import ranking_lines
 from ..downstream.tables import line_table
 from .words import metric_label
 
@@ -17,6 +19,11 @@ Shown = tuple[str, list[str], list[list[str]]]  # title, header and lines of a t
 
 def further_tables(results: dict[str, Any], metrics: list[str]) -> Iterator[Shown]:
     """metrics: those of the table of results, the one that the headline speaks of first."""
+    if given := results.get("by_given"):
+        title = f"{metric_label(metrics[0])} of each thing given by itself (in the table above: the mean over them):"
+        yield title, *by_given_lines(given, metrics[0])
+    if ranking := results.get("ranking"):
+        yield "All that ranks (validation: ndcg@20 there; change: to the best without training):", *ranking_lines(ranking)
     if pooled := [entry for entry in results.get("pooled", ()) if entry["metric"] == "auroc"]:
         head, rows = line_table(pooled, "metric", "{}", interval)
         yield (

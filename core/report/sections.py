@@ -102,6 +102,16 @@ def _roc(run: Story) -> str:
     return _figure(svg, f"One class against the rest, {words.line_label(shown[0])}, first seed.{dashed}")
 
 
+def _given(run: Story) -> Section:
+    entries = [e for e in run.results.get("by_given", []) if e["label_fraction"] == 1.0]
+    html = tables.given_table(entries, run.metric)
+    text = (
+        f"{words.metric_label(run.metric)} under each thing that is given. All share one encoder, each has a "
+        "head or model of its own, and the scores above are means over them. Small: 95 % interval over subjects."
+    )
+    return "given", "One by one", _lead(text) + html if html else ""
+
+
 def _trust(run: Story) -> Section:
     shown = words.featured(run.results)
     curves = {line: run.prediction(i) for i, line in enumerate(shown) if f"label_{i}" in run.arrays}
@@ -276,7 +286,7 @@ def _repeat(run: Story) -> Section:
 
 
 SECTIONS = (
-    _results, _difference, _few_labels, _classes, _trust, _longer, _sensors, _records, _occlusion, _map,
+    _results, _difference, _given, _few_labels, _classes, _trust, _longer, _sensors, _records, _occlusion, _map,
     _pretraining, _data, _repeat,
 )  # fmt: skip
 

@@ -103,6 +103,19 @@ def few_labels_table(entries: Sequence[dict[str, Any]], metric: str) -> str:
     return table(["model", *map(label_words, numbers)], rows) if rows else ""
 
 
+def given_table(entries: Sequence[dict[str, Any]], metric: str) -> str:
+    """A metric of every line under each thing given, a row each, with intervals; "" = nothing is given."""
+    cells: dict[str, dict[words.Line, str]] = {}
+    for e in (e for e in entries if e["metric"] == metric):
+        bounds = "" if e["ci_low"] is None else f"<small>{e['ci_low']:.3f} to {e['ci_high']:.3f}</small>"
+        line = (e["model"], e["protocol"], e["label_fraction"])
+        cells.setdefault(e["given"], {})[line] = f"{e['mean']:.3f}{bounds}"
+    lines = list(dict.fromkeys(line for of in cells.values() for line in of))
+    several = len({line[2] for line in lines}) > 1
+    rows = [[escape(name), *(of.get(line, "") for line in lines)] for name, of in cells.items()]
+    return table(["given", *(words.line_label(line, fraction=several) for line in lines)], rows) if rows else ""
+
+
 def longer_table(entries: Sequence[dict[str, Any]], metrics: Sequence[str]) -> str:
     """Metrics of every line for decisions on longer stretches, with intervals; "" = there are none."""
     lengths = sorted({e["seconds"] for e in entries})
