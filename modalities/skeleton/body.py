@@ -67,16 +67,17 @@ class _Known:
 
 @lru_cache(maxsize=256)  # the same few sets of sensors come back for every window
 def _resolve(sensors: tuple[str, ...], layout: SkeletonLayout | None) -> Body:
-    names, persons = zip(*(split_sensor(sensor) for sensor in sensors), strict=True) if sensors else ((), ())
+    found = [split_sensor(sensor) for sensor in sensors]
+    names, persons = [name for name, _ in found], [person for _, person in found]
     table = _table(layout)
     for name in names:
         if name not in table:
             raise unknown_joint(name)
-    at = {found: i for i, found in enumerate(zip(names, persons, strict=True))}
-    parent = [_nearest_ancestor(name, person, table, at) for name, person in zip(names, persons, strict=True)]
-    mirror = [
-        at.get((table[name].mirror, person), i) for i, (name, person) in enumerate(zip(names, persons, strict=True))
-    ]
+    at = {sensor: i for i, sensor in enumerate(found)}
+    parent = [_nearest_ancestor(name, person, table, at) for name, person in found]
+    mirror = [at.get((table[name].mirror, person), i) for i, (name, person) in enumerate(found)]
+    # a layout with one side only, and a sensor of the other from elsewhere
+    mirror = [other if mirror[other] == i else i for i, other in enumerate(mirror)]
     return Body(
         joint=tuple(names),
         person=_frozen(persons),

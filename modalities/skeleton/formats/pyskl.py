@@ -26,7 +26,10 @@ from .options import ReadOptions
 from .safe_pickle import load_pickle
 
 SFREQ_HZ = 30.0  # of the videos and sensors behind the data sets that pyskl distributes
-_LAYOUTS = {(17, 2): "coco-17", (25, 3): "ntu-25", (18, 2): "openpose-18", (25, 2): "openpose-25"}
+# (joints, axes)
+_LAYOUTS: dict[tuple[int, ...], str] = {
+    (17, 2): "coco-17", (18, 2): "openpose-18", (25, 2): "openpose-25", (25, 3): "ntu-25",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

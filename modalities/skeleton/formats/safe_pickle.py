@@ -62,9 +62,10 @@ def _look_over(raw: bytes) -> None:
         if opcode.name in _REFUSED:
             raise _forbidden(opcode.name)
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            if not 0 <= argument <= stored:
-                raise CorruptFileError("no readable pickle", got=f"memo {argument} after {stored}")
-            stored = max(stored, argument + 1)
+            place = int(argument or 0)
+            if not 0 <= place <= stored:
+                raise CorruptFileError("no readable pickle", got=f"memo {place} after {stored}")
+            stored = max(stored, place + 1)
         elif opcode.name == "MEMOIZE":
             stored += 1
 
