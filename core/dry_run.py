@@ -36,15 +36,16 @@ def dry_run(settings: Settings, voice: Voice) -> None:
     sources = resolve_sources(settings.modality, recipe.data)
     total = len(sources)
     few = resolve_sources(settings.modality, replace(recipe.data, limit=min(total, _RECORDINGS), pretrain_with=()))
+    modality = settings.modality.fitted(few.sources)
     with tempfile.TemporaryDirectory() as cache:
-        store = WindowStore.prepare(settings.modality, few, few.task, cache)
+        store = WindowStore.prepare(modality, few, few.task, cache)
         size = recipe.trainer.batch_size // recipe.trainer.accumulate_grad_batches
         batch = store.batch([i % len(store) for i in range(size)])
     origin = Origin(few.sources, lambda source: load_trained(source).models[0])
-    corpus = StoreCorpus(store, settings.modality, np.arange(min(size, len(store))), size, origin)
-    encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed)
+    corpus = StoreCorpus(store, modality, np.arange(min(size, len(store))), size, origin)
+    encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed, modality.known_of_ids())
     objective = Objective.from_config(recipe.objective, store.spec, encoder, store.texts)
-    objective.augment, objective.total_steps = settings.modality.augment, recipe.trainer.max_steps
+    objective.augment, objective.total_steps = modality.augment, recipe.trainer.max_steps
     objective.prepare(corpus)
     precision = resolve_precision(recipe.trainer.precision, recipe.trainer.accelerator)
     device = torch.device(

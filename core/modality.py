@@ -19,19 +19,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from .crop import crop
 from .errors import InputError
 from .recording import Annotation as Annotation
+from .ranking import Ranked, Ranker, Score
 from .recording import Recording as Recording
 from .rng import RowRandom
 from .seeing import Seeing
 from .sequence import PatchSequence, SequenceSpec
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
 API_VERSION = 1
+EXTRA_TREES = "extra trees"
+HAND_LEARNERS = ("logistic regression", "gradient boosting", EXTRA_TREES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +130,8 @@ class Task:
     given: names of something known beforehand, which exercise was asked for, for instance; every window carries one of
         them beside its class in `Window.label`. Each has a head, or a model, of its own on one shared encoder, and
         scores are means over them. () = nothing is; windows without one of them are left out.
+    hand_learner: what the field fits to hand features like these, one of `HAND_LEARNERS`; it makes their row. "" = the
+        number of labels decides.
     """
 
     name: str
@@ -137,6 +145,7 @@ class Task:
     tolerance: float = 0.0
     shortest: float = 0.0
     given: tuple[str, ...] = ()
+    hand_learner: str = ""
 
     def __post_init__(self) -> None:
         if self.unit == "dense" and not (self.step > 0 and self.tolerance > 0):
@@ -145,6 +154,11 @@ class Task:
             raise InputError("the background is not a class", field=f"task {self.name}", got=self.background)
         if self.given and self.unit == "dense":
             raise InputError("a dense task has one head, whatever is given", field=f"task {self.name}")
+        if self.hand_learner and self.hand_learner not in HAND_LEARNERS:
+            raise InputError(
+                f"unknown hand_learner {self.hand_learner!r}", field=f"task {self.name}",
+                expected=" | ".join(HAND_LEARNERS),
+            )  # fmt: skip
         both = sorted({*self.given} & {*self.classes})
         if both or len({*self.given}) < len(self.given):
             raise InputError(
@@ -286,6 +300,34 @@ class Modality(ABC):
         """What must be said beside every score of this configuration, "" = nothing: that it knows something of the
         people who are tested, for instance."""
         return ""
+
+    def fitted(self, sources: Sequence[Source]) -> Modality:
+        """This adapter, knowing what only the data can tell it: which items a catalogue has, what place each takes.
+
+        Called once, before windows are made; an adapter that knows it already (`restored`) stays as it is. What will be
+        asked for in a test must not be looked at.
+        """
+        return self
+
+    def learned(self) -> Mapping[str, np.ndarray]:
+        """What `fitted` found, {name: array}: saved beside the weights. Empty = nothing but the config."""
+        return {}
+
+    def restored(self, learned: Mapping[str, np.ndarray]) -> Modality:
+        """An adapter of the same config that knows what another one had learned."""
+        return self
+
+    def known_of_ids(self) -> Sequence[np.ndarray]:
+        """[id, number] float32 of each id column: what is known of ids before training, see `spec.known_of_ids`."""
+        return ()
+
+    def rankers(self) -> Mapping[str, Sequence[Ranker]]:
+        """Ways to rank ids without training, {name: variants}; the first is the simplest (the prior of the results)."""
+        return {}
+
+    def judge_ranking(self, score: Score, shown: csr_matrix, asked: csr_matrix) -> Ranked:
+        """How well `score` ranks the ids that rows are asked for, [row, id], above all others that they do not show."""
+        raise NotImplementedError(f"modality {self.name} has no ranking tasks")
 
     def relate(self, sources: Sequence[Source]) -> list[Source]:
         """A look at all sources before any is opened, for preprocessing of one recording that needs others.

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from .data.sources import SourceList
     from .data.splits import Split
     from .data.store import WindowStore
+    from .modality import Modality
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Windows and splits (one, or one a fold) of a recipe's data."""
+    """Windows and splits (one, or one a fold) of a recipe's data. modality: the recipe's, fitted to them."""
 
+    modality: Modality
     sources: SourceList
     store: WindowStore
     splits: list[Split]
@@ -32,12 +34,13 @@ def prepare(settings: Settings, voice: Voice) -> Prepared:
     data = settings.recipe.data
     sources = resolve_sources(settings.modality, data)
     voice.step(f"data {sources.name}: {len(sources)} recordings")
+    modality = settings.modality.fitted(sources.sources)
     with voice.counting("reading") as progress:
-        store = WindowStore.prepare(settings.modality, sources, sources.task, data.cache, data.jobs, progress)
+        store = WindowStore.prepare(modality, sources, sources.task, data.cache, data.jobs, progress)
     splits = make_splits(store, settings.recipe.split, sources.folds)
     voice.step(
         f"{len(store)} windows of {len(store.subjects)} subjects, {splits[0].kind} split by {splits[0].group}"
         + (f", {len(splits)} folds" if len(splits) > 1 else "")
         + (f", {len(store.skipped)} recordings skipped" if store.skipped else "")
     )
-    return Prepared(sources, store, splits)
+    return Prepared(modality, sources, store, splits)

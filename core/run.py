@@ -89,6 +89,7 @@ class _Pipeline:
         self.all_unseen = False  # the encoder was trained on other data sets only
         self.zero_shots: list[dict[str, Any]] = []
         self.prepared = prepare(settings, self.voice)
+        self.settings = replace(settings, modality=self.prepared.modality)
         write_json(folder / "split.json", _split_json(self.prepared.splits))
 
     def everything(self) -> Path:
@@ -154,9 +155,10 @@ class _Pipeline:
         from .train.model_io import fresh_encoder
 
         began, store = time.perf_counter(), self.prepared.store
+        known = self.settings.modality.known_of_ids()
         found = rows(
             self.recipe, self.settings.modality, store, split, encoder,
-            lambda seed: fresh_encoder(self.recipe.encoder, store.spec, seed), self.voice.step,
+            lambda seed: fresh_encoder(self.recipe.encoder, store.spec, seed, known), self.voice.step,
             self._fewer_sensors(split), Covariates.of(self.prepared.sources, store.records),
         )  # fmt: skip
         found.notes.extend(self._zero_shot(split, encoder))

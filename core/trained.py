@@ -50,7 +50,8 @@ class Trained:
         }
         modality = {**trained.modality, **said}
         recipe = replace(asked, modality=modality, encoder=trained.encoder, objective=trained.objective)
-        return Settings(recipe, build_modality(recipe.modality), settings.source)
+        built = build_modality(recipe.modality).restored(self.models[0].modality.learned())
+        return Settings(recipe, built, settings.source)
 
     def model(self, split: Split, folds: int) -> Model:
         """The model to evaluate on a split out of so many."""

@@ -21,6 +21,8 @@ CLASSES = ("N", "S", "V")
 class FakeStore:
     """Windows [window, patch, 8] of two leads; events carry a class that a bump in the patches shows."""
 
+    asked_side = None  # nothing is ranked
+
     def __init__(self, subjects=12, windows=12, patches=20, events=5, noise=0.3, seed=0, unit="event", signal=2.0):
         rng = np.random.default_rng(seed)
         n = subjects * windows

@@ -19,6 +19,8 @@ SIDES = ("train", "validation", "test")
 
 
 class FakeStore(SimpleNamespace):
+    asked_side = None  # nothing is ranked
+
     def __len__(self):
         return len(self.subject_code)
 

@@ -1,9 +1,9 @@
 """Vectors of ids: learned ones, plus a linear map of what is known of each id before anything is learned.
 
 Design decisions
-- What is known (the place of an item in the graph of all histories, how often it occurs) is a buffer: it is saved with
-  the weights and never trained. As a trainable start it would be erased within an epoch, because its numbers are far
-  smaller than a step of Adam.
+- What is known (the place of an item in the graph of all histories, how often it occurs) is a buffer and never
+  trained. As a trainable start it would be erased within an epoch: its numbers are far smaller than a step of Adam.
+- The numbers belong to the modality (`Modality.known_of_ids`), which is saved beside the weights; they are no weights.
 - The map starts at zero: a fresh model is one of learned vectors alone.
 - The learned table is also the output layer of objectives that ask for ids (`Encoder.score_ids`).
 """
@@ -24,7 +24,7 @@ class KnownOfIds(nn.Module):
 
     def __init__(self, ids: int, known: int, width: int) -> None:
         super().__init__()
-        self.register_buffer("values", torch.zeros(ids, known))
+        self.register_buffer("values", torch.zeros(ids, known), persistent=False)
         self.map = nn.Linear(known, width, bias=False)
 
     def init_weights(self) -> None:

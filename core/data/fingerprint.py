@@ -56,6 +56,7 @@ def store_key(modality: Modality, sources: Sequence[Source], task: Task | None, 
         "code": _code(modality),
         "modality": [modality.name, type(modality).__qualname__, dataclasses.asdict(modality.config)],
         "task": dataclasses.asdict(task) if task else None,
+        **({"learned": dict(learned)} if (learned := modality.learned()) else {}),
         "sources": list(sources),
     }
     text = json.dumps(content, sort_keys=True, default=plain)

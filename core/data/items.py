@@ -64,6 +64,8 @@ def collect_items(store: WindowStore) -> Items:
         raise InputError("these recordings have no labels", field="data.task", fix="choose a task, or only pretrain")
     if store.task.unit == "event":
         window, at, label, features, hand = _event_items(store)
+    elif store.task.unit == "ranking":
+        window, at, label, features, hand = _asked_windows(store)
     elif store.task.unit == "dense":
         window, at, label, features, hand = _dense_items(store)
     else:
@@ -127,6 +129,15 @@ def _event_items(store: WindowStore) -> tuple[np.ndarray, ...]:
     labelled = flat["label"] >= 0
     window = np.repeat(every, events.counts)[labelled]
     return window, *(flat[name][labelled] for name in ("at", "label", "features", "hand"))
+
+
+def _asked_windows(store: WindowStore) -> tuple[np.ndarray, ...]:
+    """Windows that a ranking task asks for ids; they have no class."""
+    if store.asked is None:
+        return _no_items()
+    window = np.flatnonzero(store.asked.counts > 0)
+    nothing = np.empty((len(window), 0), np.float32)
+    return window, np.zeros(len(window), np.float32), np.zeros(len(window), np.int64), nothing, nothing
 
 
 def _dense_items(store: WindowStore) -> tuple[np.ndarray, ...]:

@@ -8,6 +8,7 @@ Design decisions
 - Validation groups are cut from the training groups; every choice is made on them.
 - The pretraining side holds training, validation and unlabelled additions (labels are not used there), the test
   groups only when `pretrain_on_test` says so, which is stamped too.
+- A ranking task holds out ids of each person instead (`questions`), unless people are to be held out by name.
 - Sides are balanced by class as far as whole groups allow (`balance`).
 """
 
@@ -23,6 +24,7 @@ from ..errors import InputError, SplitError, nearest
 from .balance import class_counts, draw_groups, fold_groups
 from .items import Items
 from .manifest import SIDES
+from .questions import WITHIN, WITHIN_STAMP, in_question, ranks
 from .sources import PRETRAIN_SIDE
 from .store import WindowStore
 
@@ -31,7 +33,7 @@ from .store import WindowStore
 class Split:
     """One partition of groups. `train`, `validation`, `test` hold group names (subjects, sites, records, windows).
 
-    kind: official, holdout or kfold. fold: number of the fold, 0 when there is one.
+    kind: official, holdout or kfold, or "within" where a ranking task has everybody on every side. fold: number of the fold, 0 when there is one.
     stamp: what must be said beside every score of this split, "" = nothing.
     """
 
@@ -59,14 +61,17 @@ class Split:
 
     def _inside(self, store: WindowStore, side: str) -> np.ndarray:
         if side == PRETRAIN_SIDE:
-            inside = self._inside(store, "train") | self._inside(store, "validation")
+            inside = self._inside(store, "train") | (self._inside(store, "validation") & in_question(store, "train"))
             inside |= store.fixed_split == PRETRAIN_SIDE
             return inside | self._inside(store, "test") if self.pretrain_on_test else inside
         if side not in SIDES:
             raise InputError(f"unknown side {side!r}", fix=nearest(side, (*SIDES, PRETRAIN_SIDE)))
+        asked = in_question(store, side)
+        if self.kind == WITHIN:  # nobody is on one side alone
+            return asked & (store.fixed_split != PRETRAIN_SIDE)
         names, code = window_groups(store, self.group)
         chosen = np.array([name in getattr(self, side) for name in (*names, "")])  # code -1 is the last
-        return chosen[code] & (store.fixed_split != PRETRAIN_SIDE)
+        return chosen[code] & asked & (store.fixed_split != PRETRAIN_SIDE)
 
     def to_json(self) -> dict[str, Any]:
         """The split as plain data, group names sorted."""
@@ -86,6 +91,9 @@ def make_splits(store: WindowStore, config: SplitConfig, usual: int = 0) -> list
     Raises SplitError when groups are unknown, too few, on both sides of an official split or in two fixed folds.
     """
     names, code = window_groups(store, config.group)
+    if ranks(store) and config.kind == "auto":
+        nobody = frozenset[str]()
+        return [Split(frozenset(names), nobody, nobody, WITHIN, config.group, stamp=WITHIN_STAMP)]
     used = store.fixed_split != PRETRAIN_SIDE
     _refuse_unknown(store, config, code, used)
     groups = np.unique(code[used])

@@ -130,7 +130,10 @@ class Bootstrap:
         """[resample] values."""
         rows = self.evaluation.runs(*line)
         weight = np.stack([self._weights[:, self._column[row.fold]] for row in rows])
-        values = np.stack([self._by_row[row.key][metric] for row in rows])
+        known = [self._by_row[row.key] for row in rows]
+        if any(metric not in values for values in known):  # of all lists together: no mean over subjects
+            return np.full(len(self._weights), np.nan)
+        values = np.stack([values[metric] for values in known])
         total = weight.sum(axis=0)
         total[total == 0] = np.nan  # a line need not have been run on every fold
         return np.where(weight > 0, weight * values, 0.0).sum(axis=0) / total
@@ -153,11 +156,24 @@ def _resampled(
 ) -> dict[str, np.ndarray]:
     """{metric: [resample]}; of_code: unit of each subject code (shifted by one); times: [resample, unit]."""
     owner = of_code[prediction.subject + 1]
+    if prediction.values is not None:
+        return {name: _resampled_mean(values, owner, times) for name, values in prediction.values.items()}
     metrics = Tallies.of(prediction.label, prediction.probability, owner, times.shape[1], classes).metrics(times)
     if (bounds := prediction.boundaries) is not None:
         counts = np.tensordot(times, bounds.counts(owner, times.shape[1], len(classes)), axes=1)
         metrics |= boundary_f1(counts, classes, bounds.background)
     return metrics
+
+
+def _resampled_mean(values: np.ndarray, owner: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """[resample] mean of [n] values, NaN = does not count. owner: [n] unit; times: [resample, unit]."""
+    counts = ~np.isnan(values)
+    total, number = (
+        times @ np.bincount(owner, weights=weight, minlength=times.shape[1])
+        for weight in (np.where(counts, values, 0.0), counts)
+    )
+    with np.errstate(invalid="ignore"):
+        return total / number
 
 
 def _mean(rows: Sequence[Row], metric: str) -> float:

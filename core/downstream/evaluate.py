@@ -14,12 +14,14 @@ import numpy as np
 
 from ..blocks.encoder import Encoder
 from ..config import Recipe
+from ..data.questions import ranks
 from ..errors import InputError, SplitError, nearest
 from ..modality import Modality, SensorLoss
 from .covariates import Covariates
 from .fewer_sensors import FewerSensors
+from .ranking import evaluate_ranking
 from .records import check_decisions_agree
-from .rows import SUPPORTED, WITHOUT_ENCODER, Evaluation
+from .rows import RANKING, SUPPORTED, WITHOUT_ENCODER, Evaluation
 from .session import OnProgress, Session
 from .stacked import StackedStore, stack_items
 
@@ -49,7 +51,12 @@ def evaluate(
 
     Raises InputError for unknown models or protocols and when a side has no labelled items.
     """
+    say = on_progress or (lambda text: None)
+    if ranks(store):
+        return evaluate_ranking(recipe, modality, store, split, encoder, fresh_encoder, say)
     wanted = wanted_rows(recipe)
+    if RANKING in recipe.evaluate.protocols:
+        raise InputError("this task does not rank", field="evaluate.protocols", got=RANKING, fix="leave it out")
     items = store.items()
     sides = {side: split.items(items, store, side) for side in ("train", "validation", "test")}
     _check(items, sides)
@@ -63,7 +70,7 @@ def evaluate(
             lost[one.loss] = place[split.items(own, one.store, "test")]
         store = cast("WindowStore", stack)  # it has all that this room reads of a store
     session = Session(
-        recipe, modality, store, items, sides, lost, split.fold, on_progress or (lambda text: None), covariates
+        recipe, modality, store, items, sides, lost, split.fold, say, covariates
     )
     session.run(wanted, encoder, fresh_encoder)
     return session.result

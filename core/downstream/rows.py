@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,11 @@ MODELS = ("pretrained", "random-init", "scratch", "hand-features", "covariates",
 # controls without an encoder: fits on what does not depend on a protocol
 WITHOUT_ENCODER = ("hand-features", "covariates", "prior")
 PROTOCOLS = ("knn", "linear", "layers", "attentive", "finetune")
+RANKING = "ranking"  # the one protocol of ranking tasks, of all their models
 # which protocols a model can have; what is fitted without an encoder is called "linear"
 SUPPORTED: dict[str, tuple[str, ...]] = {
-    "pretrained": PROTOCOLS,
-    "random-init": ("knn", "linear", "layers", "attentive"),
+    "pretrained": (*PROTOCOLS, RANKING),
+    "random-init": ("knn", "linear", "layers", "attentive", RANKING),
     "scratch": ("finetune",),
     "hand-features": ("linear",),
     "covariates": ("linear",),
@@ -60,6 +62,7 @@ class Prediction:
     item: [n] index into the store's items (that of the first window where a record or a subject is decided once).
     boundaries: onsets and offsets of the segments, for dense tasks.
     given: [n] code of what is known beforehand, default 0.
+    values: {metric: [n]} of decisions that are scored one by one, as rankings are; they have no label or probability.
     """
 
     label: np.ndarray
@@ -69,6 +72,7 @@ class Prediction:
     item: np.ndarray
     boundaries: Boundaries | None = None
     given: np.ndarray = None  # type: ignore[assignment]
+    values: Mapping[str, np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         if self.given is None:
@@ -117,6 +121,7 @@ class Evaluation:
     classes, subjects, records: names of the codes. unit: of the task.
     covariates: names of those in the row of that name, () = no such row.
     given: names of what is known beforehand; scores are means over them.
+    ranked: of a ranking task, everything that ranks by its name, those without a row of the table too.
     seconds: {stage: time}. notes: what was left out and why.
     """
 
@@ -139,6 +144,7 @@ class Evaluation:
     unit: str = ""
     covariates: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
+    ranked: list[tuple[str, Row, Prediction]] = field(default_factory=list)
 
     def runs(self, model: str, protocol: str, label_fraction: float) -> list[Row]:
         """Rows of one line of the summary: all seeds and folds."""
@@ -177,6 +183,7 @@ def merge(evaluations: list[Evaluation]) -> Evaluation:
         unit=first.unit,
         covariates=first.covariates,
         given=first.given,
+        ranked=[entry for e in evaluations for entry in e.ranked],
         notes=list(dict.fromkeys([*(note for e in evaluations for note in e.notes), *_few(predictions)])),
     )
 

@@ -90,8 +90,9 @@ def collect(
     arrays = window_arrays(settings, prepared, first / "checkpoints")
     if evaluation is not None:
         facts |= {"also": [{"name": name, **row.to_json()} for name, row in evaluation.also]}
-        facts |= _tables(evaluation, shown)
-        arrays |= {**_predictions(evaluation, shown), **_maps(evaluation, prepared)}
+        decided = shown if evaluation.classes else []  # a ranking decides nothing
+        facts |= _tables(evaluation, decided)
+        arrays |= {**_predictions(evaluation, decided), **_maps(evaluation, prepared)}
     Material(facts, arrays).save(folder)
 
 
@@ -103,7 +104,7 @@ def _sides(prepared: Prepared, evaluation: Evaluation | None) -> list[dict[str, 
         entry: dict[str, Any] = {
             "side": side, "groups": len(getattr(split, side)), "windows": len(split.windows(store, side)),
         }  # fmt: skip
-        if evaluation is not None:
+        if evaluation is not None and evaluation.classes:
             items = store.items()
             label = items.label[split.items(items, store, side)]
             counts = label.sum(axis=0) if label.ndim == 2 else np.bincount(label, minlength=len(evaluation.classes))

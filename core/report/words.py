@@ -17,7 +17,7 @@ from typing import Any
 
 from ..downstream.rows import WITHOUT_ENCODER
 
-_METRICS = ("macro_f1", "auroc", "balanced_accuracy", "accuracy", "mae", "spearman", "ndcg@10", "recall@10")
+_METRICS = ("macro_f1", "auroc", "balanced_accuracy", "accuracy", "mae", "spearman", "ndcg@20", "recall@20")
 _LABELS = {
     "macro_f1": "macro F1", "auroc": "AUROC", "auprc": "AUPRC", "ece": "ECE", "mae": "MAE", "spearman": "Spearman",
     "balanced_accuracy": "balanced accuracy", "accuracy": "accuracy",
@@ -117,7 +117,8 @@ def featured(results: dict[str, Any]) -> list[Line]:
             control = "scratch" if protocol in ("finetune", "lora", "semi") else "random-init"
             chosen = [line, (control, protocol, line[2])]
             break
-    return [line for line in [*chosen, ("hand-features", "linear", found[0][2])] if line in found] if found else []
+    hand = next((line for line in found if line[0] == "hand-features"), None)
+    return [line for line in [*chosen, hand] if line in found]
 
 
 def headline(results: dict[str, Any], differences: Sequence[dict[str, Any]]) -> Headline:
@@ -132,9 +133,13 @@ def headline(results: dict[str, Any], differences: Sequence[dict[str, Any]]) -> 
         return Headline("none", "No control was evaluated, so nothing can be said about pretraining.", details)
     signs = [_sign(d, metric) for d in told]
     details = [_compared(results, d, metric) for d in told]
-    hand = entry(results, ("hand-features", "linear", told[0]["label_fraction"]), metric)
+    share = told[0]["label_fraction"]
+    ranks = told[0]["protocol"] == "ranking"
+    hand = entry(results, ("hand-features", "ranking" if ranks else "linear", share), metric)
     if hand is not None and hand["mean"] is not None:
-        details.append(f"Hand-made features reach {metric_label(metric)} {_range(hand)}.")
+        whose = "The best ranking without training reaches" if ranks else "Hand-made features reach"
+        details.append(f"{whose} {metric_label(metric)} {_range(hand)}.")
+    details += _over_rankers(results, metric)
     details += _over_covariates(results, metric)
     verdict, title = _verdict(signs, told)
     return Headline(verdict, title, tuple(details))
@@ -214,6 +219,17 @@ def _over_covariates(results: dict[str, Any], metric: str) -> list[str]:
         change += f", 95 % interval {found[0]['ci_low']:+.3f} to {found[0]['ci_high']:+.3f}"
     told = f"{names[0].upper()}{names[1:]} alone reach {metric_label(metric)} {_range(alone)}; {line_label(line)}, is "
     return [told + (f"above that ({change})." if sure else f"not clearly above that ({change}): it may rest on them.")]
+
+
+def _over_rankers(results: dict[str, Any], metric: str) -> list[str]:
+    """What the trained model adds to the best ranking without training."""
+    found = [e for e in results.get("ranking", ()) if e["name"] == "pretrained, blended" and e["metric"] == metric]
+    if not found or found[0].get("change") is None:
+        return []
+    told, weight = found[0], found[0]["weight"]
+    change = f"{told['change']:+.4f}, 95 % interval {told['change_low']:+.4f} to {told['change_high']:+.4f}"
+    clear = "adds to" if told["change_low"] > 0 else "takes from" if told["change_high"] < 0 else "does not clearly add to"
+    return [f"The trained model {clear} it ({change}, by subject), at the weight {weight:.2f} that validation chose."]
 
 
 def _alone(results: dict[str, Any], line: Line, metric: str) -> str:

@@ -3,6 +3,7 @@
     weights.safetensors   the encoder (no pickle, no code)
     config.json           recipe, encoder options with their defaults, sequence spec, checksum of the weights
     preprocessing.json    the modality and its whole configuration, applied again at inference
+    learned.safetensors   what the modality knows of the data it was fitted to, where it is fitted
     README.md             the card
 
 The folder appears at once or not at all. Loading is strict, by registered names only: nothing in it can import code.
@@ -14,17 +15,21 @@ import dataclasses
 import inspect
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_numpy
+from safetensors.numpy import save_file as save_numpy
 from safetensors.torch import load_file, save_file
 
 from ..blocks.encoder import Encoder
+from ..blocks.id_table import tell_known
 from ..blocks.registry import build, describe
 from ..config import Recipe
 from ..errors import CorruptFileError, InputError
@@ -37,6 +42,7 @@ from .seeding import own_random_state
 
 FORMAT = 1
 _WEIGHTS, _CONFIG, _PREPROCESSING, _CARD = "weights.safetensors", "config.json", "preprocessing.json", "README.md"
+_LEARNED = "learned.safetensors"
 
 
 @dataclass(frozen=True)
@@ -48,10 +54,18 @@ class Model:
     recipe: Recipe
 
 
-def fresh_encoder(options: Mapping[str, Any], spec: SequenceSpec, seed: int) -> Encoder:
-    """A randomly initialised encoder, a pure function of its arguments; the global random state is left alone."""
+def fresh_encoder(
+    options: Mapping[str, Any], spec: SequenceSpec, seed: int, known: Sequence[np.ndarray] = ()
+) -> Encoder:
+    """A randomly initialised encoder, a pure function of its arguments; the global random state is left alone.
+
+    known: of ids, what the modality knows (`Modality.known_of_ids`).
+    """
     with own_random_state(seed):
-        return build("encoder", options, spec)
+        encoder = build("encoder", options, spec)
+    if known:
+        tell_known(encoder, known)
+    return encoder
 
 
 def save_model(
@@ -65,12 +79,16 @@ def save_model(
     with replacing_folder(folder) as part:
         state = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
         save_file(state, part / _WEIGHTS, metadata={"format": "pt"})
+        digests = {"weights_sha256": file_sha256(part / _WEIGHTS)}
+        if learned := modality.learned():
+            save_numpy({name: np.ascontiguousarray(array) for name, array in learned.items()}, part / _LEARNED)
+            digests["learned_sha256"] = file_sha256(part / _LEARNED)
         config = {
             "format": FORMAT,
             "omnipatch": version("omnipatch"),
             "recipe": {**to_plain(recipe), "encoder": _with_defaults(recipe.encoder)},
             "spec": dataclasses.asdict(encoder.spec),
-            "weights_sha256": file_sha256(part / _WEIGHTS),
+            **digests,
         }
         preprocessing = {"name": recipe.modality["name"], **dataclasses.asdict(modality.config)}
         (part / _CONFIG).write_text(json.dumps(config, indent=2) + "\n")
@@ -99,21 +117,24 @@ def load_model(folder: Path | str) -> Model:
     if not isinstance(config.get("recipe"), dict):
         raise CorruptFileError("has no recipe", source=folder / _CONFIG, field="recipe")
     settings = load_plain({**config["recipe"], "modality": preprocessing}, str(folder / _CONFIG))
-    spec = settings.modality.spec
+    modality = settings.modality
+    if "learned_sha256" in config:
+        modality = modality.restored(_read_tensors(folder / _LEARNED, config, "learned_sha256", load_numpy))
+    spec = modality.spec
     _check_spec(spec, config.get("spec"), folder)
-    encoder = fresh_encoder(settings.recipe.encoder, spec, seed=0)
-    _load_weights(encoder, folder / _WEIGHTS, config.get("weights_sha256"))
-    return Model(encoder.eval(), settings.modality, settings.recipe)
+    encoder = fresh_encoder(settings.recipe.encoder, spec, seed=0, known=modality.known_of_ids())
+    state = _read_tensors(folder / _WEIGHTS, config, "weights_sha256", load_file)
+    load_strictly(encoder, state, folder / _WEIGHTS)
+    return Model(encoder.eval(), modality, settings.recipe)
 
 
-def _load_weights(encoder: Encoder, path: Path, digest: object) -> None:
+def _read_tensors(path: Path, config: Mapping[str, Any], digest: str, load: Callable[[Path], Any]) -> Any:
     try:
-        if file_sha256(path) != digest:
-            raise CorruptFileError("the weights do not match their checksum", source=path, field="weights_sha256")
-        state = load_file(path)
+        if file_sha256(path) != config.get(digest):
+            raise CorruptFileError("the weights do not match their checksum", source=path, field=digest)
+        return load(path)
     except (OSError, SafetensorError) as error:
         raise CorruptFileError("the weights cannot be read", source=path, got=str(error)) from error
-    load_strictly(encoder, state, path)
 
 
 def load_strictly(module: torch.nn.Module, state: Mapping[str, torch.Tensor], source: object) -> None:

@@ -138,7 +138,7 @@ def _micro_batch(recipe: Recipe, available: int) -> int:
 def _build_objective(
     recipe: Recipe, modality: Modality, store: WindowStore, windows: np.ndarray, origin: Origin | None
 ) -> Objective:
-    encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed)
+    encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed, modality.known_of_ids())
     with own_random_state(recipe.seed):
         objective = Objective.from_config(recipe.objective, store.spec, encoder, known_texts(store, windows))
     objective.augment = modality.augment

@@ -1,0 +1,41 @@
+"""Sides of a ranking task: who is asked for what, and which windows may be learned from.
+
+Everybody may be on every side: what is held out is ids of each person, not people ("within"). A window that shows what
+another one of the same person is asked for is only there to be asked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .store import WindowStore
+
+WITHIN = "within"  # kind of a split by ids of each person
+WITHIN_STAMP = (
+    "split by what each person took, not by person: of everybody something was seen in pretraining, what is asked for was not"
+)
+
+
+def ranks(store: WindowStore) -> bool:
+    """Whether the store's task asks for ids."""
+    return store.asked_side is not None
+
+
+def in_question(store: WindowStore, side: str) -> np.ndarray:
+    """[window] bool: what of the windows a side may use: those that are asked on it, or those that may be learned from
+    (train). All of them unless the task ranks."""
+    if store.asked_side is None:
+        return np.ones(len(store), bool)
+    if side != "train":
+        return store.asked_side == side
+    return (store.asked_side != "test") | ~_asked_twice(store)
+
+
+def _asked_twice(store: WindowStore) -> np.ndarray:
+    """[window] bool: the same person is asked for validation in another window."""
+    assert store.asked_side is not None
+    chooses = np.unique(store.subject_code[store.asked_side == "validation"])
+    return np.isin(store.subject_code, chooses) & (store.asked_side != "validation")

@@ -1,0 +1,216 @@
+"""Evaluation of a ranking task: all ids in order, for windows that do not show what they are asked for.
+
+- Every choice (which ranker without training is best, how much of it goes into a model's ranking) is made on what the
+  validation side is asked; what the test side is asked is looked at once, to score.
+- Rankers without training are fitted twice: to what may be trained on, for the choices, and to all that is known before
+  the test, for the test. A model is not trained twice: for the test it only reads longer histories.
+- A model's scores are blended with those of the best ranker without training, pretrained and untrained alike: late,
+  because a network that starts from such a ranker loses it again while it trains. Weight 0 is that ranker itself, so the
+  difference to it is what the model adds. How each ranks alone is told beside the table.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from ..blocks.encoder import Encoder
+from ..config import Recipe
+from ..errors import InputError
+from ..modality import Modality
+from ..ranking import Ranked, Ranker, Score
+from .id_scores import asked_of, model_score, shown_by
+from .rows import RANKING, Evaluation, Prediction, Row
+
+if TYPE_CHECKING:
+    from ..data.splits import Split
+    from ..data.store import WindowStore
+
+CHOSEN_BY = "ndcg@20"  # on validation
+MOST_CHOOSING = 2000  # windows that choices are made by; more would only take longer
+WEIGHTS = tuple(round(0.05 * i, 2) for i in range(21))  # of a model beside the ranker it is blended with
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Windows that are asked on a side: what each shows and what it is asked for, [row, id]."""
+
+    windows: np.ndarray
+    shown: csr_matrix
+    asked: csr_matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A ranker without training: its value on validation, and scores for the windows of both sides."""
+
+    name: str
+    value: float
+    choosing: Score
+    testing: Score
+
+
+def evaluate_ranking(
+    recipe: Recipe,
+    modality: Modality,
+    store: WindowStore,
+    split: Split,
+    encoder: Encoder,
+    fresh_encoder: Callable[[int], Encoder],
+    say: Callable[[str], None],
+) -> Evaluation:
+    """All rows of one split. Raises InputError when a side asks for nothing or nothing ranks without training."""
+    return _Ranking(recipe, modality, store, split, say).run(encoder, fresh_encoder)
+
+
+class _Ranking:
+    def __init__(
+        self, recipe: Recipe, modality: Modality, store: WindowStore, split: Split, say: Callable[[str], None]
+    ) -> None:
+        self.recipe, self.modality, self.store, self.say, self.fold = recipe, modality, store, say, split.fold
+        choosing = split.windows(store, "validation")
+        if len(choosing) > MOST_CHOOSING:
+            choosing = np.sort(np.random.default_rng(0).permutation(choosing)[:MOST_CHOOSING])
+        self.choose = self._side(choosing, "validation")
+        self.test = self._side(split.windows(store, "test"), "test")
+        self.trained = split.windows(store, "pretrain")
+        self.result = Evaluation([], {}, {}, (), store.subjects, store.records, unit=RANKING)
+
+    def run(self, encoder: Encoder, fresh_encoder: Callable[[int], Encoder]) -> Evaluation:
+        models, first = self.recipe.evaluate.models, self.recipe.seed
+        rankers = self._without_training()
+        if "pretrained" in models:
+            self._blend("pretrained", first, encoder, rankers)
+        if "random-init" in models:
+            for seed in range(first, first + self.recipe.evaluate.seeds):
+                self._blend("random-init", seed, fresh_encoder(seed), rankers)
+        return self.result
+
+    def _side(self, windows: np.ndarray, side: str) -> Side:
+        if not len(windows):
+            raise InputError(f"nobody is asked for anything on the {side} side", field="split", fix="use more data")
+        return Side(windows, shown_by(self.store, windows), asked_of(self.store, windows))
+
+    def _without_training(self) -> list[Fitted]:
+        """Rows of the rankers that need no training, each in its best variant by validation."""
+        known = shown_by(self.store, self.trained), shown_by(self.store, self._known())
+        found = [self._fitted(name, variants, *known) for name, variants in self.modality.rankers().items()]
+        fitted = [one for one in found if one is not None]
+        if not fitted:
+            raise InputError(f"modality {self.modality.name} ranks nothing without training", field="data.task")
+        prior, best = fitted[0], max(fitted, key=lambda one: one.value)
+        for one in fitted:
+            model = "prior" if one is prior else "hand-features" if one is best else ""
+            with self._clock(one.name):
+                self._add(model, one.name, self.recipe.seed, self._judge(one.testing), {"validation": one.value})
+        return fitted
+
+    def _fitted(
+        self, name: str, variants: Sequence[Ranker], trained: csr_matrix, known: csr_matrix
+    ) -> Fitted | None:
+        """None where the data are too large for it, which is noted."""
+        with self._clock(name):
+            try:
+                scores = [_of_rows(variant(trained), self.choose.shown) for variant in variants]
+                values = [self._value(score) for score in scores]
+                chosen = int(np.argmax(values))
+                testing = _of_rows(variants[chosen](known), self.test.shown)
+            except InputError as error:
+                self.result.notes.append(f"no {name}: {error}")
+                return None
+        return Fitted(name, values[chosen], scores[chosen], testing)
+
+    def _known(self) -> np.ndarray:
+        """Windows with all that is known of everybody before the test, one each: of who is tested, that for the test."""
+        tested = np.isin(self.store.subject_code[self.trained], self.store.subject_code[self.test.windows])
+        inside = np.isin(self.store.subject_code[self.test.windows], self.store.subject_code[self.trained])
+        return np.concatenate([self.trained[~tested], self.test.windows[inside]])
+
+    def _blend(self, model: str, seed: int, encoder: Encoder, rankers: Sequence[Fitted]) -> None:
+        run = {"batch_size": self.recipe.evaluate.batch_size, "precision": self.recipe.trainer.precision}
+        with self._clock(model):
+            choosing, testing = (
+                model_score(encoder, self.store, side.windows, **run) for side in (self.choose, self.test)
+            )
+            values = {
+                (weight, i): self._value(blended(choosing, one.choosing, weight))
+                for i, one in enumerate(rankers)
+                for weight in WEIGHTS
+            }
+            weight, i = max(values, key=values.__getitem__)
+            alone, pooled = self._judge(testing), self._judge(blended(testing, rankers[i].testing, weight))
+        self._add("", f"{model}, alone", seed, alone, {"validation": values[1.0, 0]})
+        chosen = {"validation": values[weight, i], "weight": weight, "blended_with": rankers[i].name}
+        self._add(model, f"{model}, blended", seed, pooled, chosen)
+
+    def _value(self, score: Score) -> float:
+        judged = self.modality.judge_ranking(score, self.choose.shown, self.choose.asked)
+        return float(np.nanmean(judged.per_row[CHOSEN_BY]))
+
+    def _judge(self, score: Score) -> Ranked:
+        return self.modality.judge_ranking(score, self.test.shown, self.test.asked)
+
+    def _add(self, model: str, name: str, seed: int, judged: Ranked, chosen: dict[str, Any]) -> None:
+        """A row of the table of results, or, where `model` is "", only of the table of all rankers."""
+        per_row = {metric: values for metric, values in judged.per_row.items() if not np.isnan(values).all()}
+        means = {metric: float(np.nanmean(values)) for metric, values in per_row.items()}
+        row = Row(model or name, RANKING, 1.0, seed, self.fold, {**means, **judged.overall})
+        windows = self.test.windows
+        prediction = Prediction(
+            np.zeros((len(windows), 0)), np.zeros((len(windows), 0)), self.store.subject_code[windows],
+            self.store.record_code[windows], np.arange(len(windows)), values=per_row,
+        )  # fmt: skip
+        self.result.ranked.append((name, row, prediction))
+        self.result.choices[row.key] = chosen
+        if model:
+            self.result.rows.append(row)
+            self.result.predictions[row.key] = prediction
+
+    def _clock(self, stage: str) -> _Clock:
+        self.say(f"{stage}: ranking")
+        return _Clock(self.result.seconds, stage)
+
+
+def blended(model: Score, other: Score, weight: float) -> Score:
+    """`weight` of the model's scores and the rest of the other's, both standardised over the ids of a row."""
+    if weight in (0.0, 1.0):
+        return model if weight else other
+
+    def score(rows: np.ndarray) -> np.ndarray:
+        mixed = _standard(model(rows))
+        mixed *= weight
+        rest = _standard(other(rows))
+        rest *= 1.0 - weight
+        mixed += rest
+        return mixed
+
+    return score
+
+
+def _standard(scores: np.ndarray) -> np.ndarray:
+    scores = np.asarray(scores, np.float32)
+    scores -= scores.mean(axis=1, keepdims=True)
+    scores /= scores.std(axis=1, keepdims=True) + 1e-8
+    return scores
+
+
+def _of_rows(scores: Callable[[csr_matrix], np.ndarray], shown: csr_matrix) -> Score:
+    return lambda rows: scores(shown[rows])
+
+
+class _Clock:
+    """Adds the time of a `with` block to `seconds[stage]`."""
+
+    def __init__(self, seconds: dict[str, float], stage: str) -> None:
+        self.seconds, self.stage = seconds, stage
+
+    def __enter__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self.seconds[self.stage] = self.seconds.get(self.stage, 0.0) + time.perf_counter() - self.start

@@ -1,0 +1,83 @@
+"""The items a model knows: their names, and what is known of each before anything is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...core.errors import CorruptFileError, InputError
+from ...core.recording import Recording
+from .interactions import Interactions
+from .log import TRAIN, histories
+from .names import numbered
+from .spectral import spectrum_of
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """items: [item] names. known: [item, number] float32, spectral positions and the logarithm of the degree, each of
+    mean square one over the items that somebody took."""
+
+    items: np.ndarray
+    known: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @classmethod
+    def of_numbers(cls, n: int, positions: int) -> Catalogue:
+        """Items "0" to "n - 1" of which nothing is known."""
+        return cls(numbered(n), np.zeros((n, positions + 1), np.float32))
+
+    @classmethod
+    def fit(cls, recordings: Sequence[Recording], positions: int) -> Catalogue:
+        """Items of all logs; what is known of them comes from what may be learned from alone."""
+        names = [np.asarray(recording.extras["items"]) for recording in recordings]
+        items = names[0] if len(names) == 1 else np.unique(np.concatenate(names))
+        blank = cls(items, np.empty((len(items), 0), np.float32))
+        user, item, people = [], [], 0
+        for recording in recordings:
+            codes = blank.codes_of(recording)
+            for history in histories(recording):
+                own = codes[history.items[history.side == TRAIN]]
+                user.append(np.full(len(own), people))
+                item.append(own)
+                people += 1
+        train = Interactions.from_codes(np.concatenate(user), np.concatenate(item), users=people, items=items)
+        degree = np.log1p(train.item_degree).astype(np.float32)
+        degree -= degree.mean()
+        known = np.concatenate([spectrum_of(train, positions).item_positions, degree[:, None]], axis=1)
+        return cls(items, known / (np.sqrt(np.square(known).mean(axis=0)) + np.float32(1e-8)))
+
+    def codes_of(self, recording: Recording) -> np.ndarray:
+        """[item of the log] int64 code here, -1 = an item this catalogue does not know. Raises InputError when it knows
+        none of them."""
+        names = recording.extras.get("items")
+        if names is None:
+            return np.arange(len(self))
+        names = np.asarray(names)
+        if len(names) == len(self.items) and bool((names == self.items).all()):
+            return np.arange(len(self))
+        order = np.argsort(self.items)
+        at = np.searchsorted(self.items[order], names).clip(max=len(order) - 1)
+        codes = np.where(self.items[order][at] == names, order[at], -1)
+        if (codes < 0).all():
+            raise InputError(
+                "the model knows none of these items", source=recording.record, got=f"{names[0]}, ...",
+                expected=f"items such as {self.items[0]}", fix="pretrain on this catalogue",
+            )  # fmt: skip
+        return codes
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As plain numbers; names as bytes of UTF-8, one a line."""
+        return {"items": np.frombuffer("\n".join(self.items.tolist()).encode(), np.uint8), "known": self.known}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Catalogue:
+        """The inverse of `arrays`."""
+        items = np.array(np.asarray(arrays["items"]).tobytes().decode().split("\n"))
+        if len(items) != len(arrays["known"]):
+            raise CorruptFileError("the catalogue is damaged", got=len(arrays["known"]), expected=f"{len(items)} items")
+        return cls(items, np.asarray(arrays["known"], np.float32))

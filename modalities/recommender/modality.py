@@ -1,0 +1,191 @@
+"""The recommender adapter: a graph of who took what is a recording, a person's history is a window, an item a patch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+
+from ...core.crop import crop
+from ...core.errors import InputError
+from ...core.modality import Dataset, Modality, Recording, Source, Task, Window, WindowQuestion
+from ...core.ranking import Ranked, Ranker, Score
+from ...core.rng import RowRandom
+from ...core.sequence import PatchSequence, SequenceSpec
+from .catalogue import Catalogue
+from .datasets import MARKETS
+from .demo_log import DEMO_ITEMS, demo_sources, make_split
+from .judge import judge, rankers
+from .log import TEST, VALIDATION, History, histories, make_log
+from .reading import read_interactions
+from .splits import split_interactions
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+TASK = "items"
+
+
+@dataclass(frozen=True)
+class RecommenderConfig:
+    """How graphs are read and split, what is known of items, and views of histories; saved with the weights."""
+
+    positions: int = 64  # spectral positions of an item on the training graph; they and its degree are known beforehand
+    split: str = "random"  # of your own files: random, leave-one-out or time
+    test_share: float = 0.2  # of the interactions, in such a split
+    validation_share: float = 0.1  # likewise
+    choosing: float = 0.2  # share of people whose validation part chooses, where it was cut from train; others learn it
+    split_seed: int = 0  # which random split
+    layout: str = ""  # of your own files: table, lists or sequences; "" = found from the file
+    augment_keep: float = 0.7  # share of a history that a view keeps
+
+    def __post_init__(self) -> None:
+        for name in ("choosing", "augment_keep"):
+            if not 0 < getattr(self, name) <= 1:
+                raise InputError(
+                    "must be a share above 0 and up to 1", source=f"modality.{name}", got=getattr(self, name)
+                )
+        if self.positions < 1:
+            raise InputError("must be positive", source="modality.positions", got=self.positions)
+
+
+class Recommender(Modality):
+    """Histories of people who take items. Before it is `fitted`, it knows the items of the demo market."""
+
+    name: ClassVar[str] = "recommender"
+    Config: ClassVar[type] = RecommenderConfig
+    reading_options: ClassVar[tuple[str, ...]] = ("layout", "split", "test_share", "validation_share", "split_seed")
+    config: RecommenderConfig
+
+    def __init__(self, config: RecommenderConfig | None = None, catalogue: Catalogue | None = None) -> None:
+        super().__init__(config)
+        self.catalogue = catalogue or Catalogue.of_numbers(DEMO_ITEMS, self.config.positions)
+        self._fitted = catalogue is not None
+
+    @property
+    def spec(self) -> SequenceSpec:
+        return SequenceSpec(
+            axes=("steps_back",), patch_shape=(1,), kinds=("item",), vocabulary=(len(self.catalogue),),
+            known_of_ids=(self.catalogue.known.shape[1],),
+        )  # fmt: skip
+
+    # ---- what the data tell -----------------------------------------------------------------------------------
+
+    def fitted(self, sources: Sequence[Source]) -> Recommender:
+        """Items of all sources, and their places in the graph of what is learned from."""
+        if self._fitted:
+            return self
+        return Recommender(self.config, Catalogue.fit([self.load(s) for s in sources], self.config.positions))
+
+    def learned(self) -> Mapping[str, np.ndarray]:
+        return self.catalogue.arrays() if self._fitted else {}
+
+    def restored(self, learned: Mapping[str, np.ndarray]) -> Recommender:
+        return Recommender(self.config, Catalogue.of_arrays(learned)) if learned else self
+
+    def known_of_ids(self) -> Sequence[np.ndarray]:
+        return (self.catalogue.known,)
+
+    # ---- files to histories -----------------------------------------------------------------------------------
+
+    def read(self, path: Path | str) -> Recording:
+        c = self.config
+        log = read_interactions(path, c.layout)
+        split = split_interactions(log, c.split, c.test_share, c.validation_share, c.split_seed)
+        return make_log(split, Path(path).stem, c.choosing)
+
+    def open(self, source: Source) -> Recording:
+        name = source.extras.get("market")
+        if source.path is None or name is None:
+            return super().open(source)
+        split = MARKETS[name].read(source.path, self.config.split_seed).split
+        choosing = self.config.choosing if split.note else 1.0  # an official validation part is not learned from
+        return crop(make_log(split, source.record, choosing), source.start_s, source.stop_s)
+
+    def windows(self, recording: Recording, task: str | None = None) -> list[Window]:
+        """What each person took. Under the task, one who is asked twice has a window for each question."""
+        codes = self.catalogue.codes_of(recording)
+        names = recording.extras.get("users")
+        found = []
+        for history in histories(recording):
+            who = recording.subject or (str(history.user) if names is None else str(names[history.user]))
+            for shown, question in _questions(history, codes, asks=task is not None):
+                found.append(
+                    Window(
+                        shown[None].astype(np.float32), ("item",), 1.0, float(history.start), recording.record, who,
+                        recording.site, question=question, extras={"ordered": history.ordered},
+                    )
+                )  # fmt: skip
+        return found
+
+    # ---- histories to patches ---------------------------------------------------------------------------------
+
+    def patchify(self, window: Window) -> PatchSequence:
+        """An item a patch; its place counts steps back from the newest where there is an order, its group is itself."""
+        items = torch.from_numpy(window.values[0].astype(np.int64))[None]
+        back = torch.arange(items.shape[1]).flip(0).float() * bool(window.extras.get("ordered"))
+        return PatchSequence.build(self.spec, back[None, :, None].clone(), ids=items.unsqueeze(-1), group=items.clone())
+
+    def augment(self, batch: PatchSequence, rng: RowRandom) -> PatchSequence:
+        """A random part of each history, at least one item of it."""
+        draw = torch.gather(rng.uniform(batch.n_patches), 1, (batch.valid.cumsum(dim=1) - 1).clamp(min=0))
+        draw = draw.masked_fill(~batch.valid, 2.0)
+        kept = (draw < self.config.augment_keep) | (draw == draw.min(dim=1, keepdim=True).values)
+        return batch.replace(valid=batch.valid & kept)
+
+    def maskers(self) -> dict[str, dict[str, Any]]:
+        return {"random": {"name": "random", "ratio": [0.3, 0.6]}}
+
+    # ---- what it knows ----------------------------------------------------------------------------------------
+
+    def tasks(self) -> dict[str, Task]:
+        return {TASK: Task(TASK, "ranking", ())}
+
+    def rankers(self) -> Mapping[str, Sequence[Ranker]]:
+        return rankers()
+
+    def judge_ranking(self, score: Score, shown: csr_matrix, asked: csr_matrix) -> Ranked:
+        return judge(score, shown, asked)
+
+    def datasets(self) -> dict[str, Dataset]:
+        return {name: _dataset(name) for name in MARKETS}
+
+    def example(self, rng: np.random.Generator) -> Recording:
+        return make_log(make_split(rng), "demo", self.config.choosing)
+
+    def demo(self, seed: int = 0) -> list[Source]:
+        return demo_sources(seed)
+
+
+def _questions(history: History, codes: np.ndarray, *, asks: bool) -> list[tuple[np.ndarray, WindowQuestion | None]]:
+    """What to show of a history, and what to ask of it then. codes: [item of the log] its code, -1 = unknown."""
+    items, side = codes[history.items], history.side
+    known = items >= 0
+    items, side = items[known], side[known]
+    if not asks:
+        shown = items[side != TEST]
+        return [(shown, None)] if len(shown) else []
+    found: list[tuple[np.ndarray, WindowQuestion | None]] = []
+    for asked, name in ((VALIDATION, "validation"), (TEST, "test")):
+        shown, ids = items[side < asked], items[side == asked]
+        if len(shown) and len(ids):
+            found.append((shown, WindowQuestion(ids, name)))
+    learned = items[side < TEST]
+    return found or ([(learned, None)] if len(learned) else [])
+
+
+def _dataset(name: str) -> Dataset:
+    reader = MARKETS[name]
+
+    def list_sources(root: Path) -> list[Source]:
+        reader.read(root, 0)  # raises where the layout is another one
+        return [Source(path=root, record=name, extras={"market": name})]
+
+    return Dataset(
+        name, reader.folder, list_sources, (TASK,), licence=reader.licence, citation=reader.citation,
+        instructions=reader.instructions,
+    )  # fmt: skip
