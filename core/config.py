@@ -103,6 +103,7 @@ class FinetuneConfig:
     class_weight: Literal["none", "sqrt", "balanced"] = "sqrt"
     augment: bool = True
     dropout: float = 0.1  # in the head
+    temporal_blocks: int = 0  # multi-scale convolutions over time at each place, between encoder and head; 0 = none
     offset: bool = False  # decide where validation subjects' errors balance; they do not train then
     head_start: float = 0.0  # begin as a linear probe of this inverse L2 strength (LP-FT), 0 = with a fresh head
     label_smoothing: float = 0.0

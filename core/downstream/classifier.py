@@ -17,6 +17,7 @@ from .heads import ItemHead
 from .layout import ItemLayout
 from .readout import last_layers
 from .targets import probabilities
+from .temporal import TemporalBranch
 
 if TYPE_CHECKING:
     from ..data.store import WindowStore
@@ -30,11 +31,14 @@ class ItemClassifier(nn.Module):
     """[row, event, class] logits of the items of a batch.
 
     frozen: the encoder is used as it is: no gradient, no training mode (attentive probe).
+    temporal: convolutions over time between encoder and head, None = the head reads the encoder's tokens.
     """
 
-    def __init__(self, encoder: Encoder, head: ItemHead | DenseHead, *, frozen: bool) -> None:
+    def __init__(
+        self, encoder: Encoder, head: ItemHead | DenseHead, *, frozen: bool, temporal: TemporalBranch | None = None
+    ) -> None:
         super().__init__()
-        self.encoder, self.head, self.frozen = encoder, head, frozen
+        self.encoder, self.head, self.frozen, self.temporal = encoder, head, frozen, temporal
         encoder.requires_grad_(not frozen)
 
     def train(self, mode: bool = True) -> ItemClassifier:
@@ -54,6 +58,8 @@ class ItemClassifier(nn.Module):
             side = side + SIDE_NOISE * jitter.normal(*side.shape[1:])
             side = side * (jitter.uniform(*side.shape[1:]) > SIDE_DROP)
         tokens = last_layers(encoded, normed=self.head.normed)
+        if self.temporal is not None:
+            tokens = self.temporal(tokens, encoded.embedding, encoded.valid, encoded.coords)
         return self.head(tokens, encoded.valid, encoded.coords, events.at, side, events.given)
 
 

@@ -37,6 +37,7 @@ from .operating_point import balanced_offsets, moved
 from .readout import Readout
 from .scaling import Standardizer
 from .targets import loss
+from .temporal import TemporalBranch
 from .trial import Trial
 
 if TYPE_CHECKING:
@@ -91,7 +92,10 @@ def train_classifier(
     device = next(encoder.parameters()).device
     with own_random_state(trial.seed, device.type):
         head = _new_head(encoder.width, readout or Readout.of(store.task), trial, store, fitted, config.dropout)
-        model = ItemClassifier(copy.deepcopy(encoder), head.to(device), frozen=frozen)
+        temporal = None
+        if config.temporal_blocks and not frozen:
+            temporal = TemporalBranch(encoder.width, store.spec, config.temporal_blocks, config.dropout).to(device)
+        model = ItemClassifier(copy.deepcopy(encoder), head.to(device), frozen=frozen, temporal=temporal)
         if config.head_start and isinstance(head, ItemHead):
             start_head(
                 head, model.encoder, trial, store, fitted, c=config.head_start, class_weight=config.class_weight,
