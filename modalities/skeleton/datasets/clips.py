@@ -10,6 +10,7 @@ from ....core.errors import InputError
 from ....core.modality import Recording, Source
 from ..reading import read_skeleton
 from .msr_action3d import MSR_ACTION3D, open_msr_action3d
+from .pyskl import PYSKL
 from .ui_prmd import UI_PRMD, open_ui_prmd
 
 _OPENERS: Mapping[str, Callable[[Source, float], Recording]] = MappingProxyType(
@@ -35,4 +36,5 @@ def open_clip(source: Source, config: ReadingConfig) -> Recording:
     opener = _OPENERS.get(source.extras.get("data_set", ""))
     if opener is not None:
         return opener(source, config.least_confidence)
-    return read_skeleton(source.path, config.layout, config.file_sfreq_hz, config.least_confidence)
+    record = source.extras.get("clip", "") if source.extras.get("data_set") == PYSKL else ""
+    return read_skeleton(source.path, config.layout, config.file_sfreq_hz, config.least_confidence, record)

@@ -4,8 +4,8 @@
   holds nobody in any frame, and is skipped with that reason when it is opened.
 - Sides are those of the usual cross-subject test: people with odd numbers train, those with even numbers are tested.
 - Joints at zero were lost, 4.7 % of them. A place of confidence 0 is none that was lost: pelvis, spine, chest and feet
-  have it in 97 % of frames, because the tracker infers them, and jitter no more than others. So places count from half a
-  confidence on, as inferred joints of NTU do; without all that are below 0.3 a linear floor falls from .69 to .65.
+  have it in 97 % of frames, because the tracker infers them, and jitter no more than others. So places count from half
+  a confidence on, as inferred joints of NTU do; without all that are below 0.3 a linear floor falls from .69 to .65.
 """
 
 from __future__ import annotations
