@@ -24,6 +24,7 @@ from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
 from ...core.errors import InputError
+from .graph_key import GraphKey
 from .interactions import Interactions
 from .side_graphs import SideGraph
 
@@ -63,10 +64,10 @@ def spectrum_of(train: Interactions, rank: int, seed: int = 0, kept: Kept | None
     if rank < 1:
         raise InputError("no directions are asked for", field="rank", got=rank, expected=">= 1")
     if kept is None:
-        return _spectrum(_Named(train), rank, seed)
+        return _spectrum(GraphKey(train), rank, seed)
 
     def make() -> dict[str, np.ndarray]:
-        found = _spectrum(_Named(train), rank, seed)
+        found = _spectrum(GraphKey(train), rank, seed)
         return {"users": found.users, "items": found.items, "values": found.values}
 
     return Spectrum(**kept("spectrum", f"{train.fingerprint}-{rank}-{seed}", make))
@@ -110,19 +111,6 @@ def decompose(operator: sparse.csr_matrix, rank: int, seed: int = 0) -> Spectrum
     )
 
 
-class _Named:
-    """Interactions that equal others of the same graph."""
-
-    def __init__(self, train: Interactions) -> None:
-        self.train = train
-
-    def __hash__(self) -> int:
-        return hash(self.train.fingerprint)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Named) and self.train.fingerprint == other.train.fingerprint
-
-
 @lru_cache(maxsize=2)
-def _spectrum(graph: _Named, rank: int, seed: int) -> Spectrum:
+def _spectrum(graph: GraphKey, rank: int, seed: int) -> Spectrum:
     return decompose(normalised(graph.train.matrix), rank, seed)

@@ -1,7 +1,8 @@
 """EASE: the linear model that writes each history by the other items in it (Steck 2019, doi:10.1145/3308558.3313710).
 
 Closed form: B = I - P / diag(P) with P = (R^T R + regularisation I)^-1. Items squared in memory, cubed in time: for
-catalogues of some thousands.
+catalogues of some thousands. In float32, by LAPACK's Cholesky pair: half the memory and time of a general inverse, and
+with a penalty of 1 or more the weights differ from those in float64 in the fourth digit.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import sparse
+from scipy.linalg import lapack
 
 from ....core.errors import InputError
 from ..interactions import Interactions
@@ -25,7 +27,7 @@ class Ease(Prior):
     most_items: int = 12_000
 
     name = "ease"
-    grid = tuple({"regularisation": r} for r in (50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0))
+    grid = tuple({"regularisation": r} for r in (30.0, 100.0, 300.0, 1000.0, 3000.0))
 
     def __post_init__(self) -> None:
         if not self.regularisation > 0:
@@ -37,10 +39,16 @@ class Ease(Prior):
                 "too many items for ease", got=train.n_items, expected=f"at most {self.most_items}",
                 fix="use gf-cf, or raise most_items (memory grows with its square)",
             )  # fmt: skip
-        gram = as_dense(train.matrix.T @ train.matrix).astype(np.float64)
-        gram[np.diag_indices_from(gram)] += self.regularisation
-        inverse = linalg.inv(gram, overwrite_a=True, check_finite=False, assume_a="pos")
-        weights = (-inverse / np.diag(inverse)).astype(np.float32)
+        gram = np.asfortranarray(as_dense(train.matrix.T @ train.matrix))
+        gram[np.diag_indices_from(gram)] += np.float32(self.regularisation)
+        factor, failed = lapack.spotrf(gram, lower=True, overwrite_a=True)
+        weights, singular = lapack.spotri(factor, lower=True, overwrite_c=True)
+        if failed or singular:
+            raise InputError("the items cannot be told apart", field="regularisation", got=self.regularisation,
+                             fix="raise it")  # fmt: skip
+        # LAPACK fills one triangle
+        weights = np.tril(weights) + np.tril(weights, -1).T
+        weights /= -np.diag(weights).copy()
         np.fill_diagonal(weights, 0)
         return _Scorer(train, weights)
 

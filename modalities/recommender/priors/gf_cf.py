@@ -11,8 +11,8 @@ import numpy as np
 from scipy import sparse
 
 from ..interactions import Interactions
-from ..spectral import normalised, spectrum_of
-from .item_graph import ItemGraph
+from ..spectral import spectrum_of
+from .item_graph import ItemGraph, item_graph_of
 from .low_pass import LowPassScorer
 from .scorer import HistoryScorer, Prior
 
@@ -28,12 +28,11 @@ class GfCf(Prior):
     computed: int = 0
 
     name = "gf-cf"
-    grid = tuple({"rank": r, "weight": w, "computed": _RANKS[-1]} for r in _RANKS for w in (0.1, 0.3, 1.0, 3.0))
+    grid = tuple({"rank": r, "weight": w, "computed": _RANKS[-1]} for r in _RANKS for w in (0.3, 1.0, 3.0))
 
     def fit(self, train: Interactions) -> HistoryScorer:
         vectors = spectrum_of(train, self.computed or self.rank).first(self.rank).items
-        graph = ItemGraph(normalised(train.matrix))
-        return _Scorer(train, graph, LowPassScorer(train, vectors, 0.5), self.weight)
+        return _Scorer(train, item_graph_of(train), LowPassScorer(train, vectors, 0.5), self.weight)
 
 
 class _Scorer(HistoryScorer):

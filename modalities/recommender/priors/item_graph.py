@@ -1,4 +1,4 @@
-"""Items that are taken together: M^T M of a sparse matrix [user, item], applied to histories.
+"""Items that are taken together: M^T M of the normalised training graph M [user, item], applied to histories.
 
 Held as numbers where that is small (dense when most pairs occur), else applied as two products: the explicit form is
 an order of magnitude faster, but grows with the squared length of histories.
@@ -6,8 +6,14 @@ an order of magnitude faster, but grows with the squared length of histories.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy import sparse
+
+from ..graph_key import GraphKey
+from ..interactions import Interactions
+from ..spectral import normalised
 
 _MOST_BYTES = 2 * 2**30
 _DENSE = 0.2  # share of pairs that occur, from which on a dense product is faster
@@ -30,6 +36,16 @@ class ItemGraph:
             through_users = (histories @ self._operator.T).toarray()
             return np.asarray((self._operator.T @ through_users.T).T)
         return as_dense(histories @ self._explicit)
+
+
+def item_graph_of(train: Interactions) -> ItemGraph:
+    """That of a training graph; the last one is remembered, for priors are tried with many options."""
+    return _item_graph(GraphKey(train))
+
+
+@lru_cache(maxsize=1)
+def _item_graph(graph: GraphKey) -> ItemGraph:
+    return ItemGraph(normalised(graph.train.matrix))
 
 
 def as_dense(product: np.ndarray | sparse.spmatrix) -> np.ndarray:

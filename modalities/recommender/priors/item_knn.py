@@ -1,10 +1,12 @@
 """Items like those in the history: cosine of who took them, the nearest few of each item (Sarwar et al. 2001).
 
-The similarity of two items is shrunk where few users took both, s = n_ab / (sqrt(n_a n_b) + shrink).
+The similarity of two items is shrunk where few users took both, s = n_ab / (sqrt(n_a n_b) + shrink). Items are compared
+in blocks, so that memory holds the neighbours that are kept and one block of those that are not.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,18 +17,18 @@ from ..interactions import Interactions
 from .item_graph import as_dense
 from .scorer import HistoryScorer, Prior
 
-_BLOCK_BYTES = 2**27
+_BLOCK_ENTRIES = 2**25
 
 
 @dataclass(frozen=True)
 class ItemKnn(Prior):
     """neighbours: kept of each item. shrink: of similarities that few users speak for."""
 
-    neighbours: int = 100
+    neighbours: int = 200
     shrink: float = 10.0
 
     name = "item-knn"
-    grid = tuple({"neighbours": n, "shrink": s} for n in (20, 50, 100, 200, 400) for s in (0.0, 10.0))
+    grid = tuple({"neighbours": n, "shrink": s} for n in (50, 100, 200, 400) for s in (0.0, 10.0))
 
     def __post_init__(self) -> None:
         if self.neighbours < 1 or self.shrink < 0:
@@ -35,25 +37,35 @@ class ItemKnn(Prior):
     def fit(self, train: Interactions) -> HistoryScorer:
         by_item = sparse.csr_matrix(train.matrix.T)
         root = np.sqrt(train.item_degree).astype(np.float32)
-        step = max(1, _BLOCK_BYTES // (4 * train.n_items))
-        pieces = [
-            self._nearest(by_item[at : at + step] @ train.matrix, root, at) for at in range(0, train.n_items, step)
-        ]
+        pieces = []
+        for at, until in _blocks(train):
+            together = sparse.csr_matrix(by_item[at:until] @ train.matrix)
+            pieces.append(self._nearest(together, root, at))
         return _Scorer(train, sparse.csr_matrix(sparse.vstack(pieces).T))
 
     def _nearest(self, together: sparse.csr_matrix, root: np.ndarray, start: int) -> sparse.csr_matrix:
-        """[item of the block, neighbour] similarities of the nearest ones. together: users who took both."""
-        counts = together.toarray()
-        rows = np.arange(len(counts))
-        counts[rows, start + rows] = 0
-        scale = np.outer(root[start : start + len(counts)], root) + np.float32(self.shrink)
-        similarity = np.divide(counts, scale, out=np.zeros_like(counts), where=scale > 0)
-        kept = min(self.neighbours, similarity.shape[1])
-        nearest = np.argpartition(-similarity, kept - 1, axis=1)[:, :kept]
-        value = np.take_along_axis(similarity, nearest, axis=1).ravel()
-        found = sparse.csr_matrix((value, (np.repeat(rows, kept), nearest.ravel())), shape=similarity.shape)
-        found.eliminate_zeros()
-        return found
+        """[item of the block, item] similarities of the nearest ones. together: how many users took both."""
+        own = np.repeat(np.arange(start, start + together.shape[0]), np.diff(together.indptr))
+        similarity = together.data / (root[own] * root[together.indices] + np.float32(self.shrink))
+        similarity[own == together.indices] = 0
+        kept = np.zeros(len(similarity), bool)
+        for first, last in zip(together.indptr[:-1], together.indptr[1:], strict=True):
+            if last - first <= self.neighbours:
+                kept[first:last] = True
+            else:
+                order = np.argpartition(similarity[first:last], -self.neighbours)
+                kept[first + order[-self.neighbours :]] = True
+        kept &= similarity > 0
+        rows, columns = own[kept] - start, together.indices[kept]
+        return sparse.csr_matrix((similarity[kept], (rows, columns)), shape=together.shape)
+
+
+def _blocks(train: Interactions) -> list[tuple[int, int]]:
+    """(first, last + 1) items of each block; together at most `_BLOCK_ENTRIES` pairs, unless one item has more."""
+    pairs = np.asarray(train.matrix.T @ train.user_degree.astype(np.float64)).ravel()
+    block = (np.cumsum(np.minimum(pairs, train.n_items)) // _BLOCK_ENTRIES).astype(np.int64)
+    edges = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), train.n_items]
+    return [(a, b) for a, b in itertools.pairwise(edges) if b > a]
 
 
 class _Scorer(HistoryScorer):
