@@ -85,7 +85,7 @@ def test_the_hand_learner_is_trained_once_a_seed(monkeypatch):
 
     calls, learners = [], module.hand_learners
     monkeypatch.setattr(
-        module, "hand_learners", lambda trial, config: calls.append(trial.seed) or learners(trial, config)
+        module, "hand_learners", lambda trial, *rest: calls.append(trial.seed) or learners(trial, *rest)
     )
     run(0.5, seeds=2)
     assert calls == [0, 1]

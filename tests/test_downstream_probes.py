@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from downstream_fakes import FakeStore
+from omnipatch import InputError, Task
 from omnipatch.core.config import ProbeConfig
 from omnipatch.core.downstream import baselines
 from omnipatch.core.downstream.baselines import hand_learners, prior
@@ -171,3 +172,37 @@ def test_scales_come_from_fitted_items_only_and_ignore_missing_values():
     np.testing.assert_allclose(scale(x[:2]), [[-1, 0, 0], [1, 0, 0]])
     blocks = Blocks.fit(x, np.empty((3, 0), np.float32), np.array([0, 1]))
     assert len(blocks.parts(np.array([2]))) == 1
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_learner_of_the_field_makes_the_row(several):
+    store = FakeStore(subjects=8)
+    trial = Trial.of(store, store.split())
+    if several:
+        label = np.eye(3, dtype=np.float32)[store.items().label]
+        label[trial.test] = np.nan
+        trial = replace(trial, items=replace(trial.items, label=label))
+    learned = hand_learners(trial, ProbeConfig(), "extra trees")
+    assert [one.learner for one in learned] == ["extra trees", "logistic regression", "gradient boosting"]
+    truth = store.items().label[trial.test]
+    assert np.mean(learned[0].probability.argmax(axis=1) == truth) > 0.6
+    again = hand_learners(trial, ProbeConfig(), "extra trees")[0]
+    np.testing.assert_array_equal(learned[0].probability, again.probability)
+    first = hand_learners(trial, ProbeConfig(), "gradient boosting")[0].learner
+    assert first == "gradient boosting"
+
+
+def test_extra_trees_live_with_more_features_than_items_and_missing_ones():
+    store = FakeStore(subjects=6, windows=2, unit="window")
+    trial = Trial.of(store, store.split(2, 1))
+    rng = np.random.default_rng(0)
+    hand = rng.normal(size=(len(trial.items), 60)).astype(np.float32)
+    hand[:, 0], hand[::3, 1] = np.nan, np.nan
+    found = hand_learners(replace(trial, items=replace(trial.items, hand=hand)), ProbeConfig(), "extra trees")
+    assert [one.learner for one in found] == ["extra trees", "logistic regression"], "boosting is not tried"
+    np.testing.assert_allclose(found[0].probability.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_an_unknown_learner_is_refused():
+    with pytest.raises(InputError, match="extra trees"):
+        Task("t", "record", ("a", "b"), hand_learner="forest")

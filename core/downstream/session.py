@@ -230,7 +230,9 @@ class Session:
     def _learners(self, trial: Trial) -> list[Learned]:
         """Those of the hand features, trained once a trial."""
         if trial not in self.learned:
-            self.learned[trial] = hand_learners(trial, self.recipe.probe)
+            task = self.store.task
+            assert task is not None
+            self.learned[trial] = hand_learners(trial, self.recipe.probe, task.hand_learner)
         return self.learned[trial]
 
     def _tell_also(self, into: Evaluation, name: str, row: Row, probability: np.ndarray) -> None:

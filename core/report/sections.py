@@ -46,7 +46,7 @@ def _also(run: Story) -> str:
     html = ""
     for text, scores in (
         (
-            "Hand features use boosting where there are labels enough for it, else logistic regression. The other one",
+            "Other learners on the same hand features; which of them makes the row is fixed beforehand, not by a score",
             hand,
         ),
         ("Heads without the hand features", alone),
