@@ -49,7 +49,11 @@ class Trained:
             if getattr(config, name) != getattr(usual, name)
         }
         modality = {**trained.modality, **said}
-        recipe = replace(asked, modality=modality, encoder=trained.encoder, objective=trained.objective)
+        # steps are those that the weights have seen: a control may be trained for as many
+        steps = replace(asked.trainer, max_steps=trained.trainer.max_steps)
+        recipe = replace(
+            asked, modality=modality, encoder=trained.encoder, objective=trained.objective, trainer=steps
+        )  # fmt: skip
         built = build_modality(recipe.modality).restored(self.models[0].modality.learned())
         return Settings(recipe, built, settings.source)
 

@@ -205,3 +205,21 @@ def test_folds_are_joined(evaluation):
     assert both.seconds["prior: linear"] == pytest.approx(2 * evaluation.seconds["prior: linear"])
     lines, _ = summarise_all(both, 50)
     assert {entry["n"] for entry in lines} == {4}
+
+
+def test_scratch_may_have_the_steps_of_pretraining_too():
+    recipe = replace(
+        QUICK,
+        trainer=TrainerConfig(max_steps=5),
+        evaluate=EvaluateConfig(
+            models=("pretrained", "scratch"), protocols=("finetune",), seeds=1, scratch_total_steps=True
+        ),
+    )
+    store = FakeStore(windows=2)
+    found = run(store, recipe)
+    steps = {key[0]: len(curve) for key, curve in found.histories.items()}
+    assert steps == {"pretrained": 4, "scratch": 9}
+    assert any("9 steps with labels" in note and "pretraining (5)" in note for note in found.notes)
+    usual = run(store, replace(recipe, evaluate=replace(recipe.evaluate, scratch_total_steps=False)))
+    assert {len(curve) for curve in usual.histories.values()} == {4}
+    assert not any("steps with labels" in note for note in usual.notes)

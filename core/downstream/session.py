@@ -102,6 +102,12 @@ class Session:
                 f"trained heads are pooled with the hand features' own learner (its share: {self.blend:.0%}), "
                 "pretrained, random-init and scratch alike"
             )
+        if "scratch" in wanted and self.recipe.evaluate.scratch_total_steps:
+            before, after = self.recipe.trainer.max_steps, self.recipe.finetune.steps
+            self.result.notes.append(
+                f"from scratch means {before + after} steps with labels, as many as pretraining ({before}) and "
+                f"fine-tuning ({after}) have together"
+            )
         first = self.recipe.seed
         trained = [p for p in wanted.get("pretrained", ()) if p in ("attentive", "finetune")]
         if trained and self.recipe.evaluate.occlusion:
@@ -243,7 +249,7 @@ class Session:
     ) -> tuple[np.ndarray, dict[str, Any]]:
         curve: list[tuple[int, float]] = []
         trained = train_classifier(
-            planned.trial, self.modality, self.store, encoder, self._schedule(row.protocol), readout=self.readout,
+            planned.trial, self.modality, self.store, encoder, self._schedule(row), readout=self.readout,
             frozen=row.protocol == "attentive", pretrained=row.model == "pretrained", features=features,
             on_step=lambda step, loss: curve.append((step, loss)), **self.running,
         )  # fmt: skip
@@ -256,9 +262,11 @@ class Session:
                 self.result.occlusion[row.key] = found
         return trained.probability, trained.chosen
 
-    def _schedule(self, protocol: str) -> FinetuneConfig:
+    def _schedule(self, row: Row) -> FinetuneConfig:
         probe, finetune = self.recipe.probe, self.recipe.finetune
-        if protocol == "finetune":
+        if row.model == "scratch" and self.recipe.evaluate.scratch_total_steps:
+            return replace(finetune, steps=self.recipe.trainer.max_steps + finetune.steps)
+        if row.protocol == "finetune":
             return finetune
         return replace(finetune, steps=probe.attentive_steps, lr=probe.attentive_lr, class_weight=probe.class_weight)
 
