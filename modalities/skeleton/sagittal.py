@@ -104,7 +104,7 @@ def _from_space(x: np.ndarray, body: Body, width: int) -> np.ndarray:
             line = (x[body.joint.index(f"left_{name}")] - x[body.joint.index(f"right_{name}")])[[0, 2]]
             across += fill_gaps(line)[0]
     across = uniform_filter1d(across, width, axis=1, mode="nearest")
-    length = np.hypot(*across)
+    length = np.hypot(across[0], across[1])
     c, s = np.where(length > 0, across / np.maximum(length, 1e-12), np.array([[1.0], [0.0]]))
     return np.stack([c * x[:, 0] + s * x[:, 2], x[:, 1], c * x[:, 2] - s * x[:, 0]], axis=1)
 
