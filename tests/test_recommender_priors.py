@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omnipatch import InputError
 from omnipatch.modalities.recommender.evaluation import evaluate
-from omnipatch.modalities.recommender.priors import PRIORS, Ease, GfCf, ItemKnn, LowPass, Popularity, choose, item_graph
+from omnipatch.modalities.recommender.priors import (
+    PRIORS,
+    Bspm,
+    Ease,
+    GfCf,
+    ItemKnn,
+    LowPass,
+    Popularity,
+    choose,
+    item_graph,
+)
 from omnipatch.modalities.recommender.splits import split_interactions
 from recommender_kit import blocks_of_taste, graphs, random_interactions
 from scipy import sparse
@@ -60,6 +70,15 @@ class TestFormulas:
         scores = GfCf(rank=9, weight=weight).fit(found)(everybody(found))
         np.testing.assert_allclose(scores[with_history(found)], expected[with_history(found)], atol=1e-3)
 
+    @given(graphs(), st.sampled_from([0.0, 0.7]))
+    def test_bspm_is_gf_cf_against_its_own_blur(self, found, step):
+        dense = found.matrix.toarray().astype(np.float64)
+        operator = dense / np.sqrt(np.maximum(dense.sum(1), 1)[:, None] * np.maximum(dense.sum(0), 1))
+        blurred = GfCf(rank=9, weight=0.3).fit(found)(everybody(found)).astype(np.float64)
+        scores = Bspm(rank=9, weight=0.3, sharpening=step).fit(found)(everybody(found))
+        expected = blurred - step * blurred @ (operator.T @ operator)
+        np.testing.assert_allclose(scores[with_history(found)], expected[with_history(found)], atol=1e-3)
+
     @given(graphs(), st.sampled_from([0.5, 100.0]))
     def test_ease_is_a_ridge_regression_of_each_item_on_the_others(self, found, penalty):
         dense = found.matrix.toarray().astype(np.float64)
@@ -76,14 +95,16 @@ class TestFormulas:
         scores = PRIORS[name]().fit(found).of_histories(sparse.csr_matrix((2, found.n_items), dtype=np.float32))
         assert (scores == found.item_degree).all()
 
-    def test_both_forms_of_an_item_graph(self, monkeypatch):
+    def test_all_forms_of_an_item_graph(self, monkeypatch):
         found = random_interactions(0, users=40, items=30, share=0.1)
-        explicit = item_graph.ItemGraph(found.matrix).of(found.matrix[:7])
-        monkeypatch.setattr(item_graph, "_MOST_BYTES", 0)
-        np.testing.assert_allclose(item_graph.ItemGraph(found.matrix).of(found.matrix[:7]), explicit, rtol=1e-6)
-        monkeypatch.setattr(item_graph, "_MOST_BYTES", 2**30)
-        monkeypatch.setattr(item_graph, "_DENSE", 2.0)
-        np.testing.assert_allclose(item_graph.ItemGraph(found.matrix).of(found.matrix[:7]), explicit, rtol=1e-6)
+        rows = found.matrix[:7]
+        expected = rows.toarray() @ (found.matrix.T @ found.matrix).toarray()
+        for most, dense in ((2**30, 0.0), (2**30, 2.0), (0, 0.0)):
+            monkeypatch.setattr(item_graph, "_MOST_BYTES", most)
+            monkeypatch.setattr(item_graph, "_DENSE", dense)
+            graph = item_graph.ItemGraph(found.matrix)
+            np.testing.assert_allclose(graph.of(rows), expected, rtol=1e-6)
+            np.testing.assert_allclose(graph.of_scores(rows.toarray()), expected, rtol=1e-6)
 
 
 class TestUse:
@@ -98,7 +119,7 @@ class TestUse:
         known = split.everything_but_test
         recall = {}
         for name, kind in PRIORS.items():
-            options = {"rank": 4} if name in ("svd-low-pass", "gf-cf") else {}
+            options = {"rank": 4} if name in ("svd-low-pass", "gf-cf", "bspm") else {}
             recall[name] = evaluate(kind(**options).fit(known), known, split.test, ks=(10,))["recall@10"]
         assert min(value for name, value in recall.items() if name != "popularity") > 1.5 * recall["popularity"]
 

@@ -28,7 +28,7 @@ from .graph_key import GraphKey
 from .interactions import Interactions
 from .side_graphs import SideGraph
 
-_OVERSAMPLES, _ITERATIONS = 16, 6
+_OVERSAMPLES, _ITERATIONS = 16, 4
 # (kind, key, make) -> arrays, kept from an earlier time or made now: `Corpus.kept` of the core
 Kept = Callable[[str, str, Callable[[], Mapping[str, np.ndarray]]], Mapping[str, np.ndarray]]
 

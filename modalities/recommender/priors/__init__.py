@@ -3,6 +3,7 @@
 One file a prior; `scorer` is what they share and `choice` how their options are chosen, on validation only.
 """
 
+from .bspm import Bspm
 from .choice import Chosen, choose
 from .ease import Ease
 from .gf_cf import GfCf
@@ -11,6 +12,18 @@ from .low_pass import LowPass
 from .popularity import Popularity
 from .scorer import HistoryScorer, Prior
 
-PRIORS: dict[str, type[Prior]] = {p.name: p for p in (Popularity, ItemKnn, LowPass, GfCf, Ease)}
+PRIORS: dict[str, type[Prior]] = {p.name: p for p in (Popularity, ItemKnn, LowPass, GfCf, Bspm, Ease)}
 
-__all__ = ["PRIORS", "Chosen", "Ease", "GfCf", "HistoryScorer", "ItemKnn", "LowPass", "Popularity", "Prior", "choose"]
+__all__ = [
+    "PRIORS",
+    "Bspm",
+    "Chosen",
+    "Ease",
+    "GfCf",
+    "HistoryScorer",
+    "ItemKnn",
+    "LowPass",
+    "Popularity",
+    "Prior",
+    "choose",
+]

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..evaluation import evaluate
+import numpy as np
+
+from ..evaluation import evaluate, evaluation_users
 from ..splits import InteractionSplit
 from .scorer import HistoryScorer, Prior
 
 METRIC = "ndcg@20"
+MOST_USERS = 3000  # that a choice is made by; more would only take longer
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +35,17 @@ def choose(
 ) -> Chosen:
     """The options of a prior that are best on the validation part when fitted on the train part.
 
-    Fit `Chosen.prior` on `split.everything_but_test` before testing: what was chosen needs no part of its own.
+    Of many users some are drawn, the same for all options. Fit `Chosen.prior` on `split.everything_but_test` before testing: what was chosen needs no part of its own.
     """
+    users = evaluation_users(split.validation)
+    if len(users) > MOST_USERS:
+        users = np.sort(np.random.default_rng(0).choice(users, MOST_USERS, replace=False))
     best: tuple[float, Prior, HistoryScorer] | None = None
     trials = []
     for options in grid or kind.grid:
         prior = kind(**options)
         scorer = prior.fit(split.train)
-        found = evaluate(scorer, split.train, split.validation, ks=(int(metric.split("@")[1]),)).metrics
+        found = evaluate(scorer, split.train, split.validation, (int(metric.split("@")[1]),), users).metrics
         trials.append((options, found))
         if best is None or found[metric] > best[0]:
             best = (found[metric], prior, scorer)

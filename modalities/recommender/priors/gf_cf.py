@@ -13,10 +13,8 @@ from scipy import sparse
 from ..interactions import Interactions
 from ..spectral import spectrum_of
 from .item_graph import ItemGraph, item_graph_of
-from .low_pass import LowPassScorer
+from .low_pass import RANKS, LowPassScorer
 from .scorer import HistoryScorer, Prior
-
-_RANKS = (64, 128, 256)
 
 
 @dataclass(frozen=True)
@@ -28,14 +26,16 @@ class GfCf(Prior):
     computed: int = 0
 
     name = "gf-cf"
-    grid = tuple({"rank": r, "weight": w, "computed": _RANKS[-1]} for r in _RANKS for w in (0.3, 1.0, 3.0))
+    grid = tuple({"rank": r, "weight": w, "computed": RANKS[-1]} for r in RANKS for w in (0.3, 1.0))
 
     def fit(self, train: Interactions) -> HistoryScorer:
         vectors = spectrum_of(train, self.computed or self.rank).first(self.rank).items
-        return _Scorer(train, item_graph_of(train), LowPassScorer(train, vectors, 0.5), self.weight)
+        return BlurScorer(train, item_graph_of(train), LowPassScorer(train, vectors, 0.5), self.weight)
 
 
-class _Scorer(HistoryScorer):
+class BlurScorer(HistoryScorer):
+    """The history spread over items taken together, and its smooth part."""
+
     def __init__(self, train: Interactions, graph: ItemGraph, smooth: LowPassScorer, weight: float) -> None:
         super().__init__(train)
         self._graph, self._smooth, self._weight = graph, smooth, np.float32(weight)

@@ -15,7 +15,7 @@ from ..interactions import Interactions
 from ..spectral import inverse_root, spectrum_of
 from .scorer import HistoryScorer, Prior
 
-_RANKS = (32, 64, 128, 256)
+RANKS = (16, 32, 64, 128, 256, 512)  # small graphs need few directions, sparse ones many
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class LowPass(Prior):
     computed: int = 0
 
     name = "svd-low-pass"
-    grid = tuple({"rank": r, "popularity": p, "computed": _RANKS[-1]} for r in _RANKS for p in (0.5, 0.25))
+    grid = tuple({"rank": r, "popularity": p, "computed": RANKS[-1]} for r in RANKS for p in (0.5, 0.25))
 
     def __post_init__(self) -> None:
         if self.computed and self.computed < self.rank:
