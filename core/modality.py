@@ -19,25 +19,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .crop import crop
 from .errors import InputError
+from .ranking import RankingField
 from .recording import Annotation as Annotation
-from .ranking import Ranked, Ranker, Score
 from .recording import Recording as Recording
 from .rng import RowRandom
 from .seeing import Seeing
 from .sequence import PatchSequence, SequenceSpec
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
+from .task import Task as Task
 
 API_VERSION = 1
-EXTRA_TREES = "extra trees"
-HAND_LEARNERS = ("logistic regression", "gradient boosting", EXTRA_TREES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,62 +105,6 @@ class Window:
     extras: Mapping[str, Any] = field(default_factory=dict)
     segments: WindowSegments | None = None
     question: WindowQuestion | None = None
-
-
-@dataclass(frozen=True)
-class Task:
-    """What fine-tuning and evaluation predict.
-
-    unit: "event" (a label at a point, read from tokens around it), "window", "record" (windows averaged), "subject" (a
-        decision a person: all windows of all recordings averaged), "dense" (a label at every `step` of the first
-        axis, scored by where its segments begin and end), or "ranking" (all ids of the first column in the order in
-        which they are likely to belong to a window that does not show them; no classes).
-    classes: names in the order of the integer codes.
-    multilabel: several classes may hold at once (labels become 0/1 vectors).
-    offsets: for events and dense labels, distances along the first axis at which tokens are read around the point.
-    event_features: names of the side features of each event, in order.
-    step: dense only: distance of neighbouring labels, in the unit of the first axis.
-    background: dense only: the class between segments; it has no onsets and no F1 of its own ("" = there is none).
-    tolerance: dense only: how far a predicted onset or offset may lie from a true one to count as found.
-    shortest: dense only: shorter predicted segments are joined to their longer neighbour.
-    given: names of something known beforehand, which exercise was asked for, for instance; every window carries one of
-        them beside its class in `Window.label`. Each has a head, or a model, of its own on one shared encoder, and
-        scores are means over them. () = nothing is; windows without one of them are left out.
-    hand_learner: what the field fits to hand features like these, one of `HAND_LEARNERS`; it makes their row. "" = the
-        number of labels decides.
-    """
-
-    name: str
-    unit: str
-    classes: tuple[str, ...]
-    multilabel: bool = False
-    offsets: tuple[float, ...] = (0.0,)
-    event_features: tuple[str, ...] = ()
-    step: float = 0.0
-    background: str = ""
-    tolerance: float = 0.0
-    shortest: float = 0.0
-    given: tuple[str, ...] = ()
-    hand_learner: str = ""
-
-    def __post_init__(self) -> None:
-        if self.unit == "dense" and not (self.step > 0 and self.tolerance > 0):
-            raise InputError("a dense task needs a positive step and tolerance", field=f"task {self.name}")
-        if self.background and self.background not in self.classes:
-            raise InputError("the background is not a class", field=f"task {self.name}", got=self.background)
-        if self.given and self.unit == "dense":
-            raise InputError("a dense task has one head, whatever is given", field=f"task {self.name}")
-        if self.hand_learner and self.hand_learner not in HAND_LEARNERS:
-            raise InputError(
-                f"unknown hand_learner {self.hand_learner!r}", field=f"task {self.name}",
-                expected=" | ".join(HAND_LEARNERS),
-            )  # fmt: skip
-        both = sorted({*self.given} & {*self.classes})
-        if both or len({*self.given}) < len(self.given):
-            raise InputError(
-                "names of what is given must differ, from classes too", field=f"task {self.name}",
-                got=(both or list(self.given))[0],
-            )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -321,12 +261,8 @@ class Modality(ABC):
         """[id, number] float32 of each id column: what is known of ids before training, see `spec.known_of_ids`."""
         return ()
 
-    def rankers(self) -> Mapping[str, Sequence[Ranker]]:
-        """Ways to rank ids without training, {name: variants}; the first is the simplest (the prior of the results)."""
-        return {}
-
-    def judge_ranking(self, score: Score, shown: csr_matrix, asked: csr_matrix) -> Ranked:
-        """How well `score` ranks the ids that rows are asked for, [row, id], above all others that they do not show."""
+    def ranking(self) -> RankingField:
+        """How ids are ranked without training, and how good a ranking is, for ranking tasks."""
         raise NotImplementedError(f"modality {self.name} has no ranking tasks")
 
     def relate(self, sources: Sequence[Source]) -> list[Source]:

@@ -1,14 +1,15 @@
 """Vocabulary of ranking tasks: all ids of a vocabulary in the order in which they are likely to belong to a row.
 
-The core asks a modality two things: how ids are ranked without any training (`Modality.rankers`), each in variants of
-which validation chooses one, and how good a ranking is (`Modality.judge_ranking`), because that differs between fields.
+What a good ranking is and how one comes about without training differs between fields, so a modality says it
+(`RankingField`); who is asked for what, what may choose and what is compared with what is the core's (`downstream`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -28,3 +29,29 @@ class Ranked:
 
     per_row: Mapping[str, np.ndarray]
     overall: Mapping[str, float]
+
+
+class RankingField(ABC):
+    """What a modality brings for its ranking tasks. metric: of `judge`, by which everything is chosen.
+
+    `shown` and `asked` are [row, id]: what the rows show, which is not ranked, and what they are asked for.
+    """
+
+    metric: ClassVar[str]
+
+    @abstractmethod
+    def rankers(self) -> Mapping[str, Sequence[Ranker]]:
+        """Ways to rank without training: {name: variants, of which one is chosen}. The first is the simplest, the prior
+        of the results. One that the data are too large for raises InputError when it is fitted."""
+
+    @abstractmethod
+    def judge(self, score: Score, shown: csr_matrix, asked: csr_matrix) -> Ranked:
+        """How well `score` ranks what is asked for among all that is not shown."""
+
+    @abstractmethod
+    def choose_weight(self, first: Score, second: Score, shown: csr_matrix, asked: csr_matrix) -> tuple[float, float]:
+        """(weight of the second, metric) of their best blend."""
+
+    @abstractmethod
+    def blend(self, first: Score, second: Score, weight: float) -> Score:
+        """Both as one; weight 0 = the first, 1 = the second."""

@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..sequence import SequenceSpec
 from .id_table import KnownOfIds
@@ -49,13 +50,17 @@ class PatchEmbedding(nn.Module):
             for known in self.known:
                 known.init_weights()  # type: ignore[operator]
 
+    def vectors(self, column: int) -> Tensor:
+        """[id, width] of the ids of a column: learned, and from what is known of each."""
+        learned: Tensor = self.tables[column].weight  # type: ignore[assignment]
+        return learned + self.known[column]() if self.spec.known_of_ids else learned
+
     def forward(self, values: Tensor | None, ids: Tensor | None, kind: Tensor, valid: Tensor) -> Tensor:
         kind = kind.masked_fill(~valid, 0)
         if values is None:
             assert ids is not None
             ids = ids.masked_fill(~valid.unsqueeze(-1), 0)
-            tables = (*self.tables, *self.known) if self.spec.known_of_ids else self.tables
-            x = sum(table(ids[..., i % len(self.tables)]) for i, table in enumerate(tables))
+            x = sum(F.embedding(ids[..., i], self.vectors(i)) for i in range(len(self.tables)))
             assert isinstance(x, Tensor)
         elif self.spec.kind_shapes:
             x = self._by_kind(values, kind, valid)

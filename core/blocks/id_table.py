@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 
 class KnownOfIds(nn.Module):
-    """[..., id] -> [..., width]: what is known of ids, through a linear map without bias."""
+    """[id, width]: what is known of each id, through a linear map without bias."""
 
     values: Tensor
 
@@ -30,8 +30,8 @@ class KnownOfIds(nn.Module):
     def init_weights(self) -> None:
         nn.init.zeros_(self.map.weight)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        return self.map(self.values)[ids]
+    def forward(self) -> Tensor:
+        return self.map(self.values)
 
 
 def tell_known(module: nn.Module, known: Sequence[np.ndarray]) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..errors import InputError
 from ..sequence import SequenceSpec
 from .encoder import Encoder
 from .losses import Loss
@@ -23,46 +25,61 @@ from .targets import Request, Target, TargetProvider
 from .views import select
 
 
+@dataclass(frozen=True)
+class IdTarget(Target):
+    """values: [row, k] int64 ids. shown: [row, m] int64 ids that the row shows, -1 = none: they are no alternatives."""
+
+    shown: Tensor
+
+
 @register("target", "ids")
 class HiddenIds(TargetProvider):
-    """Ids of the first column. values: [row, k] int64: of a whole row all that its view hides, else of each place."""
+    """Ids of the first column: of a whole row (site `pooled`) all that its view hides, else that of each place."""
 
     def __init__(self, spec: SequenceSpec, encoder: Encoder, heads: Mapping[str, nn.Module]) -> None:
         super().__init__()
         if not spec.vocabulary:
             raise ValueError("these patches carry values, not ids")
 
-    def forward(self, request: Request) -> Target:
-        wanted = request.index or request.view.targets
-        if wanted is None:
-            raise ValueError("ids are asked of what a view hides, but this one hides nothing: give it a mask")
-        part = select(request.view.batch, request.rows, wanted)
-        assert part.ids is not None
-        return Target(part.ids[..., 0].masked_fill(~part.valid, 0), part.valid)
+    def forward(self, request: Request) -> IdTarget:
+        view = request.view
+        wanted = request.index or view.targets
+        if wanted is None or view.visible is None:
+            raise InputError("ids are asked of what a view hides, but this one hides nothing", fix="give it a mask")
+        hidden, shown = (select(view.batch, request.rows, chosen) for chosen in (wanted, view.visible))
+        assert hidden.ids is not None and shown.ids is not None
+        ids = hidden.ids[..., 0].masked_fill(~hidden.valid, 0)
+        return IdTarget(ids, hidden.valid, shown.ids[..., 0].masked_fill(~shown.valid, -1))
 
 
 class IdLoss(Loss):
     """Base of losses that compare a vector with ids by inner products with the encoder's table of ids, and so are built
-    with the encoder."""
+    with the encoder.
+
+    row_weight: what a row counts as a power of how many ids it is asked for: 0 = every row alike, 1 = every id alike.
+    """
 
     reads_encoder: ClassVar[bool] = True
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, *, row_weight: float = 0.5) -> None:
         super().__init__()
         self._encoder = [encoder]  # in a list: its weights are not the loss's to save
+        self.row_weight = row_weight
 
     def forward(self, prediction: Tensor, target: Target, subject: Tensor) -> tuple[Tensor, Tensor]:
         table = self._encoder[0].id_table().float()
         # one vector a place, or one for all hidden ids of its row
         vectors = prediction.float() if prediction.ndim == 3 else prediction.float().unsqueeze(1)
-        values = self.compare(vectors, table, target.values).masked_fill(~target.valid, 0.0)
+        assert isinstance(target, IdTarget)
+        values = self.compare(vectors, table, target).masked_fill(~target.valid, 0.0)
         if prediction.ndim == 3:
             return values, target.valid.to(values.dtype)
         count = target.valid.sum(dim=1)
-        return values.sum(dim=1) / count.clamp(min=1), (count > 0).to(values.dtype)
+        weights = count.to(values.dtype) ** self.row_weight
+        return values.sum(dim=1) / count.clamp(min=1), weights * (count > 0)
 
-    def compare(self, vectors: Tensor, table: Tensor, ids: Tensor) -> Tensor:
-        """[row, k] loss of each of `ids` [row, k]. vectors: [row, k or 1, width]; table: [id, width]."""
+    def compare(self, vectors: Tensor, table: Tensor, target: IdTarget) -> Tensor:
+        """[row, k] loss of each id. vectors: [row, k or 1, width]; table: [id, width]."""
         raise NotImplementedError
 
 
@@ -73,44 +90,58 @@ class IdSoftmax(IdLoss):
 
     sampled: compare with so many ids, drawn uniformly for the whole batch, instead of with all (0): for vocabularies
         beyond some 50,000. What is drawn stands for the others, so its weight is corrected (Bengio and Senecal 2008).
+
+    Ids that the row shows are left out: a ranking leaves them out too, and a model that must push down what it has just
+    read spends itself on that.
     """
 
-    def __init__(self, encoder: Encoder, *, sampled: int = 0) -> None:
-        super().__init__(encoder)
+    def __init__(self, encoder: Encoder, *, sampled: int = 0, row_weight: float = 0.5) -> None:
+        super().__init__(encoder, row_weight=row_weight)
         if sampled < 0:
             raise ValueError(f"sampled cannot be negative, got {sampled}")
         self.sampled = sampled
 
-    def compare(self, vectors: Tensor, table: Tensor, ids: Tensor) -> Tensor:
+    def compare(self, vectors: Tensor, table: Tensor, target: IdTarget) -> Tensor:
+        ids, shown = target.values, _marked(target.shown, len(table)).unsqueeze(1)
         if self.sampled:
             right = _inner(vectors, table, ids)
             drawn = torch.randint(len(table), (self.sampled,), device=table.device)
             others = vectors @ table[drawn].T + math.log(len(table) / self.sampled)
             # the right id counts once, drawn or not
-            others = others.masked_fill(ids.unsqueeze(-1) == drawn, -torch.inf)
+            others = others.masked_fill(shown[..., drawn] | (ids.unsqueeze(-1) == drawn), -torch.inf)
             return torch.logaddexp(right, others.logsumexp(dim=-1)) - right
         scores = vectors @ table.T
-        right = scores.expand(-1, ids.shape[1], -1).gather(2, ids.unsqueeze(-1)).squeeze(-1)
-        return scores.logsumexp(dim=-1) - right
+        # one vector a row: gathered from one row of scores, without a copy for each id
+        one = scores.shape[1] == 1
+        right = scores.squeeze(1).gather(1, ids) if one else scores.gather(2, ids.unsqueeze(-1)).squeeze(-1)
+        return scores.masked_fill(shown, -torch.inf).logsumexp(dim=-1) - right
 
 
 @register("loss", "id_bpr")
 class IdBpr(IdLoss):
     """Bayesian personalised ranking (Rendle et al. 2009, https://arxiv.org/abs/1205.2618): a hidden id above others.
 
-    negatives: ids drawn uniformly for the whole batch. A row's own are among them, as rarely as they are in all.
+    negatives: ids drawn uniformly for the whole batch; those that the row shows or is asked for do not count.
     """
 
-    def __init__(self, encoder: Encoder, *, negatives: int = 64) -> None:
-        super().__init__(encoder)
+    def __init__(self, encoder: Encoder, *, negatives: int = 64, row_weight: float = 1.0) -> None:
+        super().__init__(encoder, row_weight=row_weight)
         if negatives < 1:
             raise ValueError(f"negatives must be positive, got {negatives}")
         self.negatives = negatives
 
-    def compare(self, vectors: Tensor, table: Tensor, ids: Tensor) -> Tensor:
+    def compare(self, vectors: Tensor, table: Tensor, target: IdTarget) -> Tensor:
         drawn = torch.randint(len(table), (self.negatives,), device=table.device)
-        gap = _inner(vectors, table, ids).unsqueeze(-1) - vectors @ table[drawn].T
-        return F.softplus(-gap).mean(dim=-1)
+        gap = _inner(vectors, table, target.values).unsqueeze(-1) - vectors @ table[drawn].T
+        own = torch.cat([target.shown, target.values.masked_fill(~target.valid, -1)], dim=1)
+        other = ~_marked(own, len(table))[:, None, drawn]
+        return (F.softplus(-gap) * other).sum(dim=-1) / other.sum(dim=-1).clamp(min=1)
+
+
+def _marked(ids: Tensor, vocabulary: int) -> Tensor:
+    """[row, id] bool, True for the ids of each row; -1 = none."""
+    marks = torch.zeros(len(ids), vocabulary + 1, dtype=torch.bool, device=ids.device)
+    return marks.scatter_(1, ids.masked_fill(ids < 0, vocabulary), True)[:, :vocabulary]
 
 
 def _inner(vectors: Tensor, table: Tensor, ids: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ class SetEncoder(Encoder):
     understood. Tokens are the embeddings themselves; only the pooled vector goes through the network.
 
     width: of a token. hidden: width of the network's layers. depth: their number. dropout: of hidden units.
-    positions: "none", or "fourier" where a patch's place tells something.
+    positions: "none", or "fourier" where a patch's place tells something. tied: whether ids are scored by the table they
+        are read by, or by one of their own.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class SetEncoder(Encoder):
         depth: int = 1,
         dropout: float = 0.0,
         positions: str = "none",
+        tied: bool = True,
     ) -> None:
         super().__init__(spec)
         if positions not in ("none", "fourier"):
@@ -45,6 +47,14 @@ class SetEncoder(Encoder):
         self.network = nn.Sequential(*layers, nn.Linear(hidden, width))
         self.apply(init_weights)
         self.embed.init_weights()
+        if not (tied or spec.vocabulary):
+            raise ValueError("only ids can be scored by a table of their own, these patches carry values")
+        self.ids = None if tied else nn.Embedding(spec.vocabulary[0], width)
+        if self.ids is not None:
+            nn.init.normal_(self.ids.weight, std=0.02)
+
+    def id_table(self) -> Tensor:
+        return super().id_table() if self.ids is None else self.ids.weight
 
     def encode(self, batch: PatchSequence, index: Tensor | None, keep_layers: int) -> Encoded:
         valid = batch.valid

@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from ..data.splits import Split
     from ..data.store import WindowStore
 
-CHOSEN_BY = "ndcg@20"  # on validation
 MOST_CHOOSING = 2000  # windows that choices are made by; more would only take longer
-WEIGHTS = tuple(round(0.05 * i, 2) for i in range(21))  # of a model beside the ranker it is blended with
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +70,8 @@ class _Ranking:
     def __init__(
         self, recipe: Recipe, modality: Modality, store: WindowStore, split: Split, say: Callable[[str], None]
     ) -> None:
-        self.recipe, self.modality, self.store, self.say, self.fold = recipe, modality, store, say, split.fold
+        self.recipe, self.store, self.say, self.fold = recipe, store, say, split.fold
+        self.field = modality.ranking()
         choosing = split.windows(store, "validation")
         if len(choosing) > MOST_CHOOSING:
             choosing = np.sort(np.random.default_rng(0).permutation(choosing)[:MOST_CHOOSING])
@@ -99,10 +98,10 @@ class _Ranking:
     def _without_training(self) -> list[Fitted]:
         """Rows of the rankers that need no training, each in its best variant by validation."""
         known = shown_by(self.store, self.trained), shown_by(self.store, self._known())
-        found = [self._fitted(name, variants, *known) for name, variants in self.modality.rankers().items()]
+        found = [self._fitted(name, variants, *known) for name, variants in self.field.rankers().items()]
         fitted = [one for one in found if one is not None]
         if not fitted:
-            raise InputError(f"modality {self.modality.name} ranks nothing without training", field="data.task")
+            raise InputError("nothing ranks these data without training", field="data.task")
         prior, best = fitted[0], max(fitted, key=lambda one: one.value)
         for one in fitted:
             model = "prior" if one is prior else "hand-features" if one is best else ""
@@ -137,23 +136,21 @@ class _Ranking:
             choosing, testing = (
                 model_score(encoder, self.store, side.windows, **run) for side in (self.choose, self.test)
             )
-            values = {
-                (weight, i): self._value(blended(choosing, one.choosing, weight))
-                for i, one in enumerate(rankers)
-                for weight in WEIGHTS
-            }
-            weight, i = max(values, key=values.__getitem__)
-            alone, pooled = self._judge(testing), self._judge(blended(testing, rankers[i].testing, weight))
-        self._add("", f"{model}, alone", seed, alone, {"validation": values[1.0, 0]})
-        chosen = {"validation": values[weight, i], "weight": weight, "blended_with": rankers[i].name}
+            shown, asked = self.choose.shown, self.choose.asked
+            found = [self.field.choose_weight(one.choosing, choosing, shown, asked) for one in rankers]
+            best = max(range(len(rankers)), key=lambda i: found[i][1])
+            weight, other = found[best][0], rankers[best]
+            alone, pooled = self._judge(testing), self._judge(self.field.blend(other.testing, testing, weight))
+        self._add("", f"{model}, alone", seed, alone, {"validation": self._value(choosing)})
+        chosen = {"validation": found[best][1], "weight": weight, "blended_with": other.name}
         self._add(model, f"{model}, blended", seed, pooled, chosen)
 
     def _value(self, score: Score) -> float:
-        judged = self.modality.judge_ranking(score, self.choose.shown, self.choose.asked)
-        return float(np.nanmean(judged.per_row[CHOSEN_BY]))
+        judged = self.field.judge(score, self.choose.shown, self.choose.asked)
+        return float(np.nanmean(judged.per_row[self.field.metric]))
 
     def _judge(self, score: Score) -> Ranked:
-        return self.modality.judge_ranking(score, self.test.shown, self.test.asked)
+        return self.field.judge(score, self.test.shown, self.test.asked)
 
     def _add(self, model: str, name: str, seed: int, judged: Ranked, chosen: dict[str, Any]) -> None:
         """A row of the table of results, or, where `model` is "", only of the table of all rankers."""
@@ -174,29 +171,6 @@ class _Ranking:
     def _clock(self, stage: str) -> _Clock:
         self.say(f"{stage}: ranking")
         return _Clock(self.result.seconds, stage)
-
-
-def blended(model: Score, other: Score, weight: float) -> Score:
-    """`weight` of the model's scores and the rest of the other's, both standardised over the ids of a row."""
-    if weight in (0.0, 1.0):
-        return model if weight else other
-
-    def score(rows: np.ndarray) -> np.ndarray:
-        mixed = _standard(model(rows))
-        mixed *= weight
-        rest = _standard(other(rows))
-        rest *= 1.0 - weight
-        mixed += rest
-        return mixed
-
-    return score
-
-
-def _standard(scores: np.ndarray) -> np.ndarray:
-    scores = np.asarray(scores, np.float32)
-    scores -= scores.mean(axis=1, keepdims=True)
-    scores /= scores.std(axis=1, keepdims=True) + 1e-8
-    return scores
 
 
 def _of_rows(scores: Callable[[csr_matrix], np.ndarray], shown: csr_matrix) -> Score:

@@ -25,7 +25,7 @@ Function = Callable[[Case], None]
 
 THEMES = (
     "contract", "reading", "windows", "patches", "patchify", "sensors", "augmentation", "maskers", "tasks", "events",
-    "demo", "training",
+    "ranking", "demo", "training",
 )  # fmt: skip
 _HERE = Path(__file__).parent
 

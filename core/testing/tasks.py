@@ -10,7 +10,7 @@ from ..modality import Modality, Task, Window
 from .case import Case
 from .checks import check, expect, need
 
-UNITS = ("event", "window", "record", "subject", "dense")
+UNITS = ("event", "window", "record", "subject", "dense", "ranking")
 MOST_SOURCES = 24  # demo recordings looked at
 ENOUGH_SOURCES = 6  # for a task after the first, once they have shown what is asked of it
 
@@ -31,8 +31,9 @@ def tasks_are_well_formed(case: Case) -> None:
             expected=", ".join(UNITS),
             fix="choose one of them",
         )
+        least = 0 if task.unit == "ranking" else 1 if task.multilabel else 2
         expect(
-            len(set(task.classes)) == len(task.classes) >= (1 if task.multilabel else 2) and all(task.classes),
+            len(set(task.classes)) == len(task.classes) >= least and all(task.classes),
             got=f"classes {task.classes} of task {key}",
             expected="two or more different names",
             fix="name every class once",

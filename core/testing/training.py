@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..objective import Objective
 from ..sequence import PatchSequence
 from .case import Case
-from .checks import check, expect, fail
+from .checks import check, expect, fail, need
 from .compare import sequence_difference
 
 # tiny, but as deep as targets over several layers need
@@ -67,7 +67,14 @@ def jepa_step_is_finite(case: Case) -> None:
 
 @check(fix=_STEP)
 def mae_step_is_finite(case: Case) -> None:
+    need(case.row.values is not None, "the patches carry ids")
     _one_step(case, "mae")
+
+
+@check(fix=_STEP)
+def masked_ids_step_is_finite(case: Case) -> None:
+    need(case.row.ids is not None, "the patches carry values")
+    _one_step(case, "masked-ids")
 
 
 @check(fix=_STEP)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from ...core.errors import CorruptFileError, InputError
 from ...core.recording import Recording
+from .demo import make_market
 from .interactions import Interactions
 from .log import TRAIN, histories
-from .names import numbered
 from .spectral import spectrum_of
 
 
@@ -27,9 +28,10 @@ class Catalogue:
         return len(self.items)
 
     @classmethod
-    def of_numbers(cls, n: int, positions: int) -> Catalogue:
-        """Items "0" to "n - 1" of which nothing is known."""
-        return cls(numbered(n), np.zeros((n, positions + 1), np.float32))
+    def of_demo(cls, positions: int) -> Catalogue:
+        """Items of the demo market, of which nothing is known."""
+        items = _demo_items()
+        return cls(items, np.zeros((len(items), positions + 1), np.float32))
 
     @classmethod
     def fit(cls, recordings: Sequence[Recording], positions: int) -> Catalogue:
@@ -81,3 +83,9 @@ class Catalogue:
         if len(items) != len(arrays["known"]):
             raise CorruptFileError("the catalogue is damaged", got=len(arrays["known"]), expected=f"{len(items)} items")
         return cls(items, np.asarray(arrays["known"], np.float32))
+
+
+@cache
+def _demo_items() -> np.ndarray:
+    """Names of the demo market's items; all of its seeds have the same."""
+    return make_market(np.random.default_rng(0)).interactions.items

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,19 +14,16 @@ import torch
 from ...core.crop import crop
 from ...core.errors import InputError
 from ...core.modality import Dataset, Modality, Recording, Source, Task, Window, WindowQuestion
-from ...core.ranking import Ranked, Ranker, Score
 from ...core.rng import RowRandom
 from ...core.sequence import PatchSequence, SequenceSpec
 from .catalogue import Catalogue
-from .datasets import MARKETS
-from .demo_log import DEMO_ITEMS, demo_sources, make_split
-from .judge import judge, rankers
+from .datasets import MARKETS, Market
+from .demo import make_market
+from .field import ItemRanking
+from .interactions import Interactions
 from .log import TEST, VALIDATION, History, histories, make_log
 from .reading import read_interactions
 from .splits import split_interactions
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
 
 TASK = "items"
 
@@ -63,7 +61,7 @@ class Recommender(Modality):
 
     def __init__(self, config: RecommenderConfig | None = None, catalogue: Catalogue | None = None) -> None:
         super().__init__(config)
-        self.catalogue = catalogue or Catalogue.of_numbers(DEMO_ITEMS, self.config.positions)
+        self.catalogue = catalogue or Catalogue.of_demo(self.config.positions)
         self._fitted = catalogue is not None
 
     @property
@@ -93,16 +91,18 @@ class Recommender(Modality):
     # ---- files to histories -----------------------------------------------------------------------------------
 
     def read(self, path: Path | str) -> Recording:
+        return self._log(read_interactions(path, self.config.layout), Path(path).stem)
+
+    def _log(self, interactions: Interactions, record: str) -> Recording:
         c = self.config
-        log = read_interactions(path, c.layout)
-        split = split_interactions(log, c.split, c.test_share, c.validation_share, c.split_seed)
-        return make_log(split, Path(path).stem, c.choosing)
+        split = split_interactions(interactions, c.split, c.test_share, c.validation_share, c.split_seed)
+        return make_log(split, record, c.choosing)
 
     def open(self, source: Source) -> Recording:
         name = source.extras.get("market")
         if source.path is None or name is None:
             return super().open(source)
-        split = MARKETS[name].read(source.path, self.config.split_seed).split
+        split = _market(name, source.path, self.config.split_seed).split
         choosing = self.config.choosing if split.note else 1.0  # an official validation part is not learned from
         return crop(make_log(split, source.record, choosing), source.start_s, source.stop_s)
 
@@ -145,20 +145,18 @@ class Recommender(Modality):
     def tasks(self) -> dict[str, Task]:
         return {TASK: Task(TASK, "ranking", ())}
 
-    def rankers(self) -> Mapping[str, Sequence[Ranker]]:
-        return rankers()
-
-    def judge_ranking(self, score: Score, shown: csr_matrix, asked: csr_matrix) -> Ranked:
-        return judge(score, shown, asked)
+    def ranking(self) -> ItemRanking:
+        return ItemRanking()
 
     def datasets(self) -> dict[str, Dataset]:
         return {name: _dataset(name) for name in MARKETS}
 
     def example(self, rng: np.random.Generator) -> Recording:
-        return make_log(make_split(rng), "demo", self.config.choosing)
+        return self._log(make_market(rng).interactions, "demo")
 
     def demo(self, seed: int = 0) -> list[Source]:
-        return demo_sources(seed)
+        """One market."""
+        return [Source(path=None, record="demo", seed=seed)]
 
 
 def _questions(history: History, codes: np.ndarray, *, asks: bool) -> list[tuple[np.ndarray, WindowQuestion | None]]:
@@ -178,11 +176,22 @@ def _questions(history: History, codes: np.ndarray, *, asks: bool) -> list[tuple
     return found or ([(learned, None)] if len(learned) else [])
 
 
+def _market(name: str, root: Path, seed: int) -> Market:
+    """A data set, read once for all who ask in a row: what it offers, what its catalogue is, what its windows are."""
+    files = sorted(path for path in root.glob("*") if path.is_file())
+    return _read_market(name, root, seed, tuple((path, path.stat().st_mtime_ns) for path in files))
+
+
+@lru_cache(maxsize=1)
+def _read_market(name: str, root: Path, seed: int, files: tuple[tuple[Path, int], ...]) -> Market:
+    return MARKETS[name].read(root, seed)
+
+
 def _dataset(name: str) -> Dataset:
     reader = MARKETS[name]
 
     def list_sources(root: Path) -> list[Source]:
-        reader.read(root, 0)  # raises where the layout is another one
+        _market(name, root, 0)  # raises where the layout is another one
         return [Source(path=root, record=name, extras={"market": name})]
 
     return Dataset(

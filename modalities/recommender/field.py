@@ -1,0 +1,55 @@
+"""What the common core asks of item rankings: which need no training, how good one is, and how two become one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from ...core.ranking import Ranked, Ranker, RankingField, Score
+from .blend import Blend, choose_blend
+from .evaluation import evaluate
+from .interactions import Interactions
+from .names import numbered
+from .priors import PRIORS, Prior
+
+KS = (10, 20)
+_WEIGHTS = tuple(round(0.05 * i, 2) for i in range(21))
+
+
+class ItemRanking(RankingField):
+    """All unseen items are ranked; choices go by ndcg@20."""
+
+    metric = "ndcg@20"
+
+    def rankers(self) -> Mapping[str, Sequence[Ranker]]:
+        return {name: [_ranker(kind(**options)) for options in kind.grid] for name, kind in PRIORS.items()}
+
+    def judge(self, score: Score, shown: csr_matrix, asked: csr_matrix) -> Ranked:
+        found = evaluate(score, interactions(shown), interactions(asked), KS)
+        return Ranked(found.per_user, found.exposure)
+
+    def choose_weight(self, first: Score, second: Score, shown: csr_matrix, asked: csr_matrix) -> tuple[float, float]:
+        chosen = choose_blend(first, second, interactions(shown), interactions(asked), _WEIGHTS, self.metric)
+        return chosen.blend.weight, chosen.trials[chosen.blend.weight]
+
+    def blend(self, first: Score, second: Score, weight: float) -> Score:
+        return Blend(first, second, weight)
+
+
+def interactions(matrix: csr_matrix) -> Interactions:
+    """[row, item] entries as interactions of people and items without names of their own."""
+    matrix = csr_matrix(matrix)
+    matrix.sum_duplicates()
+    rows, items = matrix.shape
+    return Interactions(
+        numbered(rows), numbered(items), matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
+    )
+
+
+def _ranker(prior: Prior) -> Ranker:
+    def fit(known: csr_matrix) -> Callable[[csr_matrix], np.ndarray]:
+        return prior.fit(interactions(known)).of_histories
+
+    return fit
