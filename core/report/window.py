@@ -67,7 +67,8 @@ def window_arrays(settings: Settings, prepared: Prepared, checkpoints: Path) -> 
     if "window_signal_0" not in arrays and batch.values is not None:
         arrays["window_values"] = batch.values[0].numpy()
     objective = _trained_objective(settings, prepared, checkpoints)
-    rebuilt = None if objective is None else _reconstruction(objective, batch, settings.recipe.seed)
+    predicts = objective is not None and batch.values is not None
+    rebuilt = _reconstruction(objective, batch, settings.recipe.seed) if predicts else None
     signal = None if rebuilt is None else _signal(settings, rebuilt)
     if signal is not None:
         arrays["window_reconstruction"] = signal
@@ -144,6 +145,8 @@ def _reconstruction(objective: Objective, batch: PatchSequence, seed: int) -> Pa
         target = objective.targets[term.target]
         if not isinstance(target, RawPatches) or term.site != "target" or term.source != term.target_view:
             continue
+        if target.normalize == "window":
+            continue  # a patch alone does not say what was taken off it
         scope = Scope(objective, batch, RowRandom(seed, 0, batch.window))
         with torch.no_grad():
             predicted = scope.predict(term.source, term.heads, term.site).values[0].float()
@@ -176,8 +179,9 @@ def _hidden_values(batch: PatchSequence, rebuilt: PatchSequence) -> dict[str, np
 def _undo(target, true: torch.Tensor, predicted: torch.Tensor, patch_shape: tuple[int, ...]) -> torch.Tensor:
     """Predicted values in the signal's unit; not measured stays not measured."""
     shaped, answer = true.reshape(-1, *patch_shape), predicted.reshape(-1, *patch_shape)
-    if target.normalize:
-        mean = shaped.nanmean(dim=-1, keepdim=True)
-        size = ((shaped - mean).square().nanmean(dim=-1, keepdim=True) + target.eps).sqrt()
+    axes = {"sensor": (-1,), "patch": tuple(range(1, shaped.ndim))}.get(target.normalize)
+    if axes is not None:
+        mean = shaped.nanmean(dim=axes, keepdim=True)
+        size = ((shaped - mean).square().nanmean(dim=axes, keepdim=True) + target.eps).sqrt()
         answer = answer * size + mean
     return answer.masked_fill(shaped.isnan(), float("nan")).reshape(true.shape)
