@@ -97,5 +97,5 @@ def test_a_perfect_decoder_draws_the_signal_itself():
     true[1, 5:] = torch.nan  # a sensor that was not recorded
     for normalize in (True, "patch", False):
         target = RawPatches(spec, None, None, normalize=normalize)
-        perfect = target.transform(true.view(4, 2, 5)).nan_to_num(7.0)
+        perfect = target.transform(true.view(1, 4, 2, 5)).nan_to_num(7.0)
         torch.testing.assert_close(_undo(target, true, perfect, (2, 5)), true, equal_nan=True)
