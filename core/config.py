@@ -18,6 +18,8 @@ class DataConfig:
     root: str | None = None  # folder of a named data set; default: under $OMNIPATCH_DATA
     manifest: str | None = None  # CSV with path, subject, label (see README)
     task: str | None = None  # what to predict; default: the data set's first task
+    # what a manifest's labels are; auto: numbers where one has a fraction, else names of classes
+    scale: Literal["auto", "nominal", "ordinal", "interval"] = "auto"
     pretrain_with: tuple[str, ...] = ()  # further named data sets, used without labels in pretraining
     limit: int | None = None  # keep only the first recordings (for a quick look)
     demo_seed: int = 0  # the embedded demo set is a pure function of it

@@ -9,8 +9,8 @@ import pytest
 from data_kit import Toy, write_corpus
 from omnipatch import InputError, Task
 from omnipatch.core.data.balance import class_counts
+from omnipatch.core.data.label_task import label_task
 from omnipatch.core.data.shard import encode_label
-from omnipatch.core.data.sources import label_task
 from omnipatch.core.data.store import WindowStore
 from omnipatch.core.modality import Source
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from omnipatch import InputError, Recording
 from omnipatch.core.config import DataConfig, SplitConfig
 from omnipatch.core.crop import crop
+from omnipatch.core.data.label_task import label_task
 from omnipatch.core.data.manifest import read_manifest
-from omnipatch.core.data.sources import label_task, resolve_sources
+from omnipatch.core.data.sources import resolve_sources
 from omnipatch.core.data.splits import make_splits
 from omnipatch.core.data.store import WindowStore
 from omnipatch.core.errors import OmnipatchError, SplitError

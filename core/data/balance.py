@@ -14,6 +14,7 @@ from sklearn.model_selection import KFold, StratifiedGroupKFold
 
 from ..config import SplitConfig
 from ..errors import InputError, SplitError
+from .numbers import BINS, is_number, number_bins
 from .sources import PRETRAIN_SIDE
 
 if TYPE_CHECKING:
@@ -25,13 +26,15 @@ _DRAWS = 256  # random partitions a holdout is chosen from
 def item_classes(store: WindowStore, code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Group and class of every labelled item; without labels, of every window (class 0).
 
-    The same class of something else that is given is a class of its own.
+    The same class of something else that is given is a class of its own; quarters of numbers are classes.
     """
     try:
         items = store.items()
     except InputError:
         windows = np.flatnonzero(store.fixed_split != PRETRAIN_SIDE)
         return code[windows], np.zeros(len(windows), np.int64)
+    if is_number(items.label):
+        return code[items.window], items.given * len(BINS) + number_bins(items.label)
     if items.label.ndim == 1:
         return code[items.window], items.given * len(items.classes) + items.label
     # several classes at once: stratify by the rarest that holds; its balance is the hardest to get

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
+from .numbers import is_number, number_bins
 
 if TYPE_CHECKING:
     from .store import WindowStore
@@ -21,11 +22,11 @@ class Items:
     """Labelled items; unlabelled events and windows are left out, and those of which nothing is known that should be.
 
     window: [item] int64 index into the store. at: [item] float32 place on the first axis (0 for windows).
-    label: [item] int64, or [item, class] float32 of 0/1 for a multi-label task.
+    label: [item] int64, [item, class] float32 of 0/1 for a multi-label task, or [item] float32 numbers.
     features: [item, f] float32 side features. hand: [item, h] float32 hand-made features, NaN = not available.
     subject, record: [item] int64 codes of the store, -1 = unknown.
     unit: "event", "window", "record" or "subject" (scores of all windows of either are averaged) or "dense".
-    classes: in code order.
+    classes: in code order; () where labels are numbers, of an ordinal task too.
     place: [item] float64 place in the recording on the first axis; dense tasks only.
     given: [item] int64 code of what is known beforehand (`Task.given`), 0 for all where nothing is.
     given_names: in code order. ungiven: how many labelled items were left out because theirs is unknown.
@@ -73,7 +74,8 @@ def collect_items(store: WindowStore) -> Items:
     if not len(window):
         raise InputError(
             f"nothing is labelled for task {store.task.name}", field="data.task",
-            expected="one of " + " | ".join(store.task.classes), fix="check the annotations or choose another task",
+            expected="a number" if store.task.scale == "interval" else "one of " + " | ".join(store.task.classes),
+            fix="check the annotations or choose another task",
         )  # fmt: skip
     names, known = store.task.given, np.ones(len(window), bool)
     if names:
@@ -86,7 +88,7 @@ def collect_items(store: WindowStore) -> Items:
             )  # fmt: skip
     return Items(
         window, at, label, features, hand, subject=store.subject_code[window], record=store.record_code[window],
-        unit=store.task.unit, classes=store.task.classes,
+        unit=store.task.unit, classes=() if store.task.numeric else store.task.classes,
         place=store.start_s[window] + at if store.task.unit == "dense" else None,
         given=store.given[window] if names else np.zeros(len(window), np.int64), given_names=names,
         ungiven=int((~known).sum()),
@@ -97,8 +99,11 @@ def window_labels(store: WindowStore, rows: np.ndarray) -> np.ndarray:
     """[row] int64 class of each of the windows `rows`, -1 = none: one label a window, whatever the task labels.
 
     Of the classes a window holds (those of its events, or its own several labels) it is the one rarest among `rows`:
-    one ventricular beat among normal ones makes a ventricular window. For monitoring, not for results.
+    one ventricular beat among normal ones makes a ventricular window. Of numbers it is their quarter. For monitoring,
+    not for results.
     """
+    if is_number(store.labels):
+        return number_bins(store.labels)[rows]
     if store.task is not None and store.task.unit == "event":
         if store.events is None:
             return np.full(len(rows), -1)
@@ -157,7 +162,10 @@ def _dense_items(store: WindowStore) -> tuple[np.ndarray, ...]:
 
 def _window_items(store: WindowStore) -> tuple[np.ndarray, ...]:
     labels = store.labels
-    window = np.flatnonzero(labels >= 0 if labels.ndim == 1 else ~np.isnan(labels).any(axis=1))
+    if is_number(labels):
+        window = np.flatnonzero(~np.isnan(labels))
+    else:
+        window = np.flatnonzero(labels >= 0 if labels.ndim == 1 else ~np.isnan(labels).any(axis=1))
     count = len(window)
     if store.hand is None:
         hand = np.empty((count, 0), np.float32)

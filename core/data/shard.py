@@ -19,6 +19,7 @@ from ..modality import Modality, Source, Task, Window, one_class
 from ..sequence import PatchSequence
 from .dense import dense_labels
 from .manifest import SIDES
+from .numbers import number_label
 from .ragged import used_columns
 from .sensors import drop_sensors
 from .sources import PRETRAIN_SIDE
@@ -39,7 +40,8 @@ class Shard:
 
     arrays: per window `length n_values n_events n_edges n_dense start_s label given columns hand n_hand`; per patch
     `valid kind group coords ids`; per number `values`; per event `event_at event_label event_features event_hand`;
-    per edge `edges`; per step of a dense task `dense`; of a ranking task `n_asked asked_side` per window, `asked` per id.
+    per edge `edges`; per step of a dense task `dense`; of a ranking task `n_asked asked_side` per window and `asked`
+    per id.
     subjects: [window] who each came from where a recording is of several people, else ().
     """
 
@@ -83,7 +85,8 @@ def _make(modality: Modality, source: Source, task: Task | None) -> Shard | Skip
     text = report_text(recording.extras.get("text"))
     subjects = tuple(window.subject or recording.subject for window in windows)
     subjects = subjects if set(subjects) != {recording.subject} else ()
-    return Shard(recording.record, recording.subject, recording.site, source.split, source.fold, arrays, quality, text, subjects)
+    origin = (recording.record, recording.subject, recording.site, source.split, source.fold)
+    return Shard(*origin, arrays, quality, text, subjects)
 
 
 def report_text(text: object) -> str:
@@ -148,9 +151,11 @@ def _row_arrays(windows: list[Window], task: Task | None, offset_s: float) -> di
 
 
 def encode_label(names: tuple[str, ...], task: Task | None) -> np.ndarray:
-    """Code of a single-label class, -1 = none of the task's; or [class] of 0/1, NaN = unlabelled (nothing named)."""
+    """Code of a single-label class, -1 = none of the task's; or [class] of 0/1, NaN = unlabelled; or a number."""
     if task is None:
         return np.array(-1, np.int64)
+    if task.numeric:
+        return np.array(number_label(names, task), np.float32)
     if not task.multilabel:
         return np.array(one_class(names, task.classes), np.int64)
     if not set(names) - set(task.given):
@@ -168,11 +173,11 @@ def _dense_arrays(windows: list[Window], task: Task | None) -> dict[str, np.ndar
 def _question_arrays(windows: list[Window], task: Task | None) -> dict[str, np.ndarray]:
     if task is None or task.unit != "ranking":
         return {}
-    asked = [np.empty(0, np.int64) if (q := window.question) is None else np.asarray(q.ids, np.int64) for window in windows]
-    sides = [SIDES.index(window.question.side) if window.question is not None else -1 for window in windows]
+    questions = [window.question for window in windows]
+    asked = [np.empty(0, np.int64) if q is None else np.asarray(q.ids, np.int64) for q in questions]
     return {
         "n_asked": np.array([len(ids) for ids in asked], np.int64),
-        "asked_side": np.array(sides, np.int8),
+        "asked_side": np.array([-1 if q is None else SIDES.index(q.side) for q in questions], np.int8),
         "asked": np.concatenate(asked),
     }
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from ..config import DataConfig
 from ..errors import InputError, nearest
 from ..modality import Dataset, Modality, Source, Task
+from .label_task import label_task
 from .manifest import COVARIATES, read_manifest
 
 PRETRAIN_SIDE = "pretrain"  # value of Source.split for unlabelled additions
@@ -64,7 +65,7 @@ def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
             raise InputError("no manifest given", fix="add --data.manifest FILE.csv")
         sources, name, licence = read_manifest(data.manifest), "manifest", ""
         covariates = COVARIATES
-        task = modality.task(data.task) if data.task else label_task(sources, modality)
+        task = modality.task(data.task) if data.task else label_task(sources, modality, data.scale)
     elif data.name == "demo":
         sources, name, licence = list(modality.demo(data.demo_seed)), "demo", "generated"
         notes.append("synthetic demo data: scores say that the pipeline works, nothing about patients")
@@ -129,35 +130,6 @@ def list_dataset(dataset: Dataset, root: Path) -> list[Source]:
             f"no recording of {dataset.name} found", source=root, field="data.root", fix="check the layout"
         )
     return sources
-
-
-def label_task(sources: list[Source], modality: Modality) -> Task | None:
-    """The modality's task whose classes cover all labels of a manifest, else a record task made of them.
-
-    Labels of which each record has one exclude each other; they are no task of several labels a record, whose classes
-    happen to have their names. Of the tasks that are left, the one with the fewest further classes.
-    A task for which something is given covers labels beside which it stands. None when nothing is labelled.
-    """
-    labels = sorted({name for source in sources for name in source.label})
-    if not labels:
-        return None
-    several = any(len(source.label) > 1 for source in sources)
-    covering = [task for task in modality.tasks().values() if task.unit == "record" and _covers(task, sources)]
-    made = Task(name="manifest", unit="record", classes=tuple(labels), multilabel=several)
-    return min(covering, key=lambda task: len(task.classes), default=made)
-
-
-def _covers(task: Task, sources: list[Source]) -> bool:
-    """Whether the labels of all sources are classes of a task, each beside what is given where something is."""
-    found = [(set(source.label) - set(task.given), set(source.label) & set(task.given)) for source in sources]
-    labelled = [(own, given) for own, given in found if own]
-    several = any(len(own) > 1 for own, _ in labelled)
-    return (
-        bool(labelled)
-        and several == task.multilabel
-        and set().union(*(own for own, _ in labelled)) <= set(task.classes)
-        and all(len(given) == bool(task.given) for _, given in labelled)
-    )
 
 
 def _dataset_task(modality: Modality, dataset: Dataset, name: str | None) -> Task | None:

@@ -41,7 +41,8 @@ class WindowStore:
     record_code, subject_code, site_code: [window] int64 into `records`, `subjects`, `sites`; -1 = unknown.
     fixed_split: [window] side named by the data set's authors, "" = none, "pretrain" = unlabelled addition.
     fixed_fold: [window] int64 fold by which its authors or users divide it, -1 = none.
-    labels: [window] int64 or [window, class] float32, -1 or NaN = none. start_s: [window] place in its recording.
+    labels: [window] int64, [window, class] float32 or [window] float32 numbers, -1 or NaN = none.
+    start_s: [window] place in its recording.
     given: [window] int64 code of what the task knows beforehand, -1 = nothing.
     events, hand, dense: what tasks label, ragged over windows; None = nothing of the kind. Read them through `items`.
     asked: what a ranking task asks of each window, ragged ids; asked_side: [window] on which side, "" = nothing is.

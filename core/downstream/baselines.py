@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..config import ProbeConfig
-from ..modality import EXTRA_TREES
+from ..task import EXTRA_TREES
 from .given import for_each
 from .linear import linear_probe
 from .targets import typical
@@ -67,4 +67,5 @@ def _logistic(trial: Trial, columns: np.ndarray, config: ProbeConfig) -> Learned
     swapped = replace(trial, items=replace(trial.items, features=columns))
     nothing = np.empty((len(trial.items), 0), np.float32)
     probability, chosen = linear_probe(swapped, nothing, config)
-    return Learned("logistic regression", probability, {"c": chosen["c"]})
+    name = "ridge regression" if trial.numeric else "logistic regression"
+    return Learned(name, probability, {"c": chosen["c"]})

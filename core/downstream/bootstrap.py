@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..data.numbers import is_number
+from .ranks import resampled_numbers
 from .rows import Evaluation, Prediction, Row
 from .segments import boundary_f1
 from .tallies import Tallies, mean_of
@@ -158,6 +160,8 @@ def _resampled(
     owner = of_code[prediction.subject + 1]
     if prediction.values is not None:
         return {name: _resampled_mean(values, owner, times) for name, values in prediction.values.items()}
+    if is_number(prediction.label):
+        return resampled_numbers(prediction.label, prediction.probability[:, 0], times[:, owner])
     metrics = Tallies.of(prediction.label, prediction.probability, owner, times.shape[1], classes).metrics(times)
     if (bounds := prediction.boundaries) is not None:
         counts = np.tensordot(times, bounds.counts(owner, times.shape[1], len(classes)), axes=1)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..data.splits import Split
     from ..data.store import WindowStore
 
-METRICS = ("auroc", "balanced_accuracy", "macro_f1", "auprc")
+METRICS = ("auroc", "balanced_accuracy", "macro_f1", "auprc", "mae", "spearman")
 
 
 @dataclass(frozen=True, eq=False)

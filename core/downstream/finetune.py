@@ -87,7 +87,7 @@ def train_classifier(
     """
     assert store.task is not None
     choose = bool(config.eval_every) and len(trial.validation) > 0
-    balance = config.offset and len(trial.validation) > 0
+    balance = config.offset and len(trial.validation) > 0 and not trial.numeric
     fitted = trial.train if choose or balance else trial.learnable
     device = next(encoder.parameters()).device
     with own_random_state(trial.seed, device.type):

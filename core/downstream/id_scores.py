@@ -46,7 +46,7 @@ def _matrix(rows: list[np.ndarray], ids: list[np.ndarray], n_rows: int, n_ids: i
 def model_score(
     encoder: Encoder, store: WindowStore, windows: np.ndarray, batch_size: int = 256, precision: str = "32-true"
 ) -> Score:
-    """Scores of all ids by an encoder: inner products of each window's pooled vector with the encoder's table of ids."""
+    """Scores of all ids by an encoder: inner products of a window's pooled vector with the encoder's table of ids."""
     encoder = encoder.eval()
     parameter = next(encoder.parameters())
     vectors = np.empty((len(windows), encoder.width), np.float32)

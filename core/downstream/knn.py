@@ -22,7 +22,7 @@ _CHUNK = 2048  # queries at a time: bounds the similarity matrix to about 100 MB
 
 
 def knn_probe(trial: Trial, features: np.ndarray, config: ProbeConfig, precision: str = "auto") -> np.ndarray:
-    """[test item, class] probabilities from the votes of training and validation items.
+    """[test item, class] probabilities from the votes of training and validation items; of numbers their mean.
 
     Votes are weighted by class and by how many items each one stands for; items vote for those with which the same is
     given. precision: as `trainer.precision`.
@@ -33,8 +33,9 @@ def knn_probe(trial: Trial, features: np.ndarray, config: ProbeConfig, precision
 def _vote(trial: Trial, features: np.ndarray, config: ProbeConfig, precision: str) -> np.ndarray:
     bank, stands_for = thin(trial.items, trial.learnable, config.most_items, trial.seed)
     blocks = Blocks.fit(features, trial.items.features, bank)
-    truth = indicators(trial.items.label[bank], trial.classes)
-    if not trial.multilabel:
+    label = trial.items.label[bank]
+    truth = label[:, None] if trial.numeric else indicators(label, trial.classes)
+    if not trial.multilabel and not trial.numeric:
         class_weight = trial.weights(trial.learnable, config.class_weight)
         stands_for = stands_for * class_weight[trial.items.label[bank]]
     return knn_vote(

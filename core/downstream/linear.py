@@ -1,4 +1,5 @@
-"""Linear probe: logistic regression on frozen features, its strength chosen on validation subjects only.
+"""Linear probe: logistic regression on frozen features (ridge regression of numbers), its strength chosen on validation
+subjects only.
 
 - Standardised encoder features and standardised side features are two blocks. One L2 penalty over both would let a
   thousand token columns drown a few informative side features, so the relative scale of the encoder block is chosen
@@ -75,6 +76,8 @@ class _Fit:
 
 def item_weights(trial: Trial, fitted: np.ndarray, index: np.ndarray, stands_for: np.ndarray, scheme: str) -> Tensor:
     """Importance of each item kept by `thin`: [item], or [item, class] for multi-label tasks."""
+    if trial.numeric:
+        return torch.from_numpy(stands_for)
     class_weight = trial.weights(fitted, scheme)
     label = trial.items.label[index]
     if trial.multilabel:

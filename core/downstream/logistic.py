@@ -1,4 +1,4 @@
-"""Multinomial (or one-a-class) logistic regression by full-batch L-BFGS in torch.
+"""Multinomial (or one-a-class) logistic regression, or ridge regression of numbers, by full-batch L-BFGS in torch.
 
 The objective is scikit-learn's, sum of weighted losses times C plus half the squared weights, intercept not penalised;
 a test holds both to the same solution. Own code only because a path of strengths can start each fit from the last one
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..data.numbers import is_number
 from .targets import is_multilabel
 
 
@@ -32,7 +33,7 @@ class Linear:
 def fit_logistic(
     x: Tensor, label: Tensor, classes: int, weight: Tensor, c: float, start: Linear | None = None, iterations: int = 200
 ) -> Linear:
-    """Fit on [item, feature] and int [item] or 0/1 [item, class] labels.
+    """Fit on [item, feature] and int [item], 0/1 [item, class] or float [item] labels (numbers, `classes` 1).
 
     weight: [item] importance, or [item, class] for multi-label tasks. c: inverse L2 strength. start: where to begin.
     """
@@ -59,7 +60,9 @@ def descend(
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        if is_multilabel(label):
+        if is_number(label):
+            losses = 0.5 * (logits()[:, 0] - label).square()
+        elif is_multilabel(label):
             losses = F.binary_cross_entropy_with_logits(logits(), label.float(), reduction="none")
         else:
             losses = F.cross_entropy(logits(), label, reduction="none")

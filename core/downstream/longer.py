@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from ..config import Recipe
+from ..data.numbers import is_number
 from ..errors import InputError
 from .bootstrap import Bootstrap
 from .rows import Evaluation, Prediction, Row
@@ -21,7 +22,7 @@ from .scoring import row_metrics
 from .tables import bracketed, line_table
 from .targets import indicators, is_multilabel
 
-METRICS = ("auroc", "balanced_accuracy", "macro_f1")
+METRICS = ("auroc", "balanced_accuracy", "macro_f1", "mae", "spearman")
 _LEAST = 1e-6  # no window is so sure that the others do not count
 
 
@@ -36,11 +37,17 @@ def longer_decisions(prediction: Prediction, start_s: np.ndarray, seconds: float
     """One decision for each stretch of `seconds` of a record, from the windows that begin in it.
 
     start_s: [n] where each window begins in its record. A class holds for a stretch when it does for most of its
-    windows. A stretch with less than half as many windows as the fullest one (the end of a record) is left out.
+    windows; numbers are averaged. A stretch with less than half as many windows as the fullest one (the end of a
+    record) is left out.
     """
     stretch = np.stack([prediction.record, np.floor(start_s / seconds).astype(np.int64), prediction.given], axis=1)
     _, first, owner = np.unique(stretch, axis=0, return_index=True, return_inverse=True)
     owner, windows = owner.reshape(-1), np.bincount(owner.reshape(-1))
+    kept = 2 * windows >= windows.max(initial=0)
+    origin = {name: getattr(prediction, name)[first][kept] for name in ("subject", "record", "item", "given")}
+    if is_number(prediction.label):
+        label, said = (_mean(x, owner, windows)[kept] for x in (prediction.label[:, None], prediction.probability))
+        return Prediction(label[:, 0], said, **origin)
     several = is_multilabel(prediction.label)
     truth = indicators(prediction.label, prediction.probability.shape[1])
     p = np.clip(prediction.probability, _LEAST, 1.0)
@@ -50,8 +57,6 @@ def longer_decisions(prediction: Prediction, start_s: np.ndarray, seconds: float
         label, probability = (truth > 0.5).astype(np.float32), expit(odds)
     else:
         label, probability = truth.argmax(axis=1), softmax(odds, axis=1)
-    kept = 2 * windows >= windows.max(initial=0)
-    origin = {name: getattr(prediction, name)[first][kept] for name in ("subject", "record", "item", "given")}
     return Prediction(label[kept], probability[kept], **origin)
 
 

@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 from sklearn import metrics as sk
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
 
+from ..data.numbers import is_number
 from .targets import indicators, is_multilabel
 
 CALIBRATION_BINS = 15
@@ -70,8 +71,11 @@ def regression_metrics(target: np.ndarray, prediction: np.ndarray) -> dict[str, 
 def selection_score(label: np.ndarray, probability: np.ndarray, classes: tuple[str, ...]) -> float:
     """What every choice maximises, on validation items only: the mean of macro F1 and macro AUROC.
 
-    Either alone is noisy with few subjects: F1 moves with the threshold, AUROC ignores the decision.
+    Either alone is noisy with few subjects: F1 moves with the threshold, AUROC ignores the decision. Of numbers it is
+    the mean error, negative.
     """
+    if is_number(label):
+        return -regression_metrics(label, probability[:, 0])["mae"]
     multilabel = is_multilabel(label)
     truth = indicators(label, len(classes))
     f1 = _f1(label, decide(probability, multilabel), len(classes))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..data.numbers import is_number
 from ..errors import InputError
 from .targets import is_multilabel
 
@@ -34,8 +35,10 @@ class Mistake:
 def mistakes(items: Items, asked: np.ndarray, probability: np.ndarray) -> list[Mistake]:
     """Wrong decisions of the items `asked` [n] under probabilities [n, class], the surest first.
 
-    Only labelled items of a task with one class an item; raises InputError for a multi-label one.
+    Only labelled items of a task with one class an item; raises InputError for a multi-label one and for numbers.
     """
+    if is_number(items.label):
+        raise InputError("a number is not simply right or wrong", fix="look at the largest differences")
     if is_multilabel(items.label):
         raise InputError("a multi-label decision is not simply right or wrong", fix="look at one class at a time")
     label, said = items.label[asked], probability.argmax(axis=1)

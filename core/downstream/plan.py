@@ -43,7 +43,7 @@ def plan_trials(
     for seed in range(first, first + asked.seeds):
         for fraction in asked.label_fractions:
             train, validation = (label_subset(items, sides[side], fraction, seed) for side in ("train", "validation"))
-            yield Planned(result, fraction, Trial(blind, train, validation, scored, seed))
+            yield Planned(result, fraction, Trial(blind, train, validation, scored, seed).standardised())
     labelled = np.concatenate([sides["train"], sides["validation"]])
     for per_class, found in result.few.items():
         for seed in range(first, first + asked.label_draws):

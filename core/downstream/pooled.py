@@ -20,7 +20,7 @@ from .bootstrap import Bootstrap
 from .rows import Evaluation, Prediction, Row, RowKey
 from .scoring import row_metrics
 
-METRICS = ("auroc", "auprc")
+METRICS = ("auroc", "auprc", "spearman")
 
 
 def pooled_table(evaluation: Evaluation, resamples: int = 1000, seed: int = 0) -> list[dict[str, Any]]:

@@ -4,8 +4,8 @@
   validation side is asked; what the test side is asked is looked at once, to score.
 - Rankers without training are fitted twice: to what may be trained on, for the choices, and to all that is known before
   the test, for the test. A model is not trained twice: for the test it only reads longer histories.
-- A model's scores are blended with those of the best ranker without training, pretrained and untrained alike: late,
-  because a network that starts from such a ranker loses it again while it trains. Weight 0 is that ranker itself, so the
+- A model's scores are blended with those of a ranker without training, pretrained and untrained alike: late, because a
+  network that starts from such a ranker loses it again while it trains. At weight 0 the ranker is left alone, so the
   difference to it is what the model adds. How each ranks alone is told beside the table.
 """
 
@@ -125,7 +125,7 @@ class _Ranking:
         return Fitted(name, values[chosen], scores[chosen], testing)
 
     def _known(self) -> np.ndarray:
-        """Windows with all that is known of everybody before the test, one each: of who is tested, that for the test."""
+        """One window of everybody with all that is known before the test: of who is tested, that for the test."""
         tested = np.isin(self.store.subject_code[self.trained], self.store.subject_code[self.test.windows])
         inside = np.isin(self.store.subject_code[self.test.windows], self.store.subject_code[self.trained])
         return np.concatenate([self.trained[~tested], self.test.windows[inside]])

@@ -17,8 +17,8 @@ METRICS = ("ndcg@20", "recall@20")
 def ranking_table(evaluation: Evaluation, resamples: int = 1000, seed: int = 0) -> list[dict[str, Any]]:
     """One entry a ranker and metric; [] for other tasks.
 
-    Entries: name, metric, mean, ci_low, ci_high, n, validation (what choices were made by) and weight (of the model in a
-    blend, None elsewhere); change, change_low, change_high: paired difference to the best ranker without training.
+    Entries: name, metric, mean, ci_low, ci_high, n, validation (what choices were made by), weight (of the model in a
+    blend, None elsewhere), change, change_low, change_high (paired difference to the best ranker without training).
     Bounds: 95 % bootstrap over subjects.
     """
     if not evaluation.ranked:
@@ -29,7 +29,7 @@ def ranking_table(evaluation: Evaluation, resamples: int = 1000, seed: int = 0) 
     )
     best = next((name for name, row, _ in evaluation.ranked if row.model == "hand-features"), named[0][0])
     bootstrap, entries = Bootstrap(every, resamples, seed), []
-    choices = {row.key: evaluation.choices[old.key] for (_, row, _), (_, old, _) in zip(named, evaluation.ranked, strict=True)}
+    choices = {(name, *row.key[1:]): evaluation.choices[row.key] for name, row, _ in evaluation.ranked}
     for line in every.lines():
         runs = every.runs(*line)
         chosen = [choices[row.key] for row in runs]

@@ -81,8 +81,9 @@ class Prediction:
     def part(self, chosen: np.ndarray) -> Prediction:
         """Some of the decisions: `chosen` [n] bool."""
         bounds = None if self.boundaries is None else self.boundaries.of_items(chosen)
+        values = None if self.values is None else {name: found[chosen] for name, found in self.values.items()}
         names = ("label", "probability", "subject", "record", "item", "given")
-        return Prediction(boundaries=bounds, **{name: getattr(self, name)[chosen] for name in names})
+        return Prediction(boundaries=bounds, values=values, **{name: getattr(self, name)[chosen] for name in names})
 
     @property
     def parts(self) -> list[Prediction]:

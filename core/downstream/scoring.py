@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .metrics import classification_metrics
+from ..data.numbers import is_number
+from .metrics import classification_metrics, regression_metrics
 from .segments import HIT, OFFSET, ONSET, boundary_f1
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def average(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _metrics(prediction: Prediction, classes: tuple[str, ...]) -> dict[str, float]:
+    if is_number(prediction.label):
+        return regression_metrics(prediction.label, prediction.probability[:, 0])
     values = classification_metrics(prediction.label, prediction.probability, classes)
     bounds = prediction.boundaries
     if bounds is None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..blocks.encoder import Encoder
 from ..config import FinetuneConfig, Recipe
+from ..data.numbers import is_number
 from ..errors import InputError
 from ..modality import Modality, SensorLoss
 from .anchors import anchor_places
@@ -80,7 +81,10 @@ class Session:
             self.result.notes.append(f"no longer decisions: the task decides once a {items.unit} already")
         if items.given_names:
             self.result.notes.append(_about_given(items))
-        for per_class in sorted(set(recipe.evaluate.labels_per_class)):
+        numeric = is_number(items.label)
+        if numeric and recipe.evaluate.labels_per_class:
+            self.result.notes.append("no table of few labels a class: what is predicted is a number")
+        for per_class in () if numeric else sorted(set(recipe.evaluate.labels_per_class)):
             self.result.few[per_class] = self._empty()
         self.planned = list(plan_trials(recipe, items, sides, self.scored, self.result))
         self.seen = np.concatenate([sides["train"], sides["validation"], self.scored])
@@ -110,7 +114,7 @@ class Session:
             )
         first = self.recipe.seed
         trained = [p for p in wanted.get("pretrained", ()) if p in ("attentive", "finetune")]
-        if trained and self.recipe.evaluate.occlusion:
+        if trained and self.recipe.evaluate.occlusion and not is_number(self.items.label):
             self.looked_into = ("pretrained", trained[-1], max(self.recipe.evaluate.label_fractions), first, self.fold)
         for model, protocols in wanted.items():
             fixed = model == "pretrained"  # one encoder for all seeds; controls draw a new one each
@@ -172,6 +176,7 @@ class Session:
                 if self.blend:
                     probability = self._pool(row, planned, probability)
         into.choices[row.key] = chosen
+        probability = trial.restored(probability)
         prediction = self._prediction(probability)
         into.predictions[row.key] = prediction
         into.rows.append(replace(row, metrics=self._score(prediction)))
@@ -226,11 +231,11 @@ class Session:
     def _hand(self, row: Row, planned: Planned) -> tuple[np.ndarray, dict[str, Any]]:
         best, *others = self._learners(planned.trial)
         for other in others:
-            self._tell_also(planned.into, other.learner, row, other.probability)
+            self._tell_also(planned, other.learner, row, other.probability)
         return best.probability, {"learner": best.learner, **best.chosen}
 
     def _pool(self, row: Row, planned: Planned, probability: np.ndarray) -> np.ndarray:
-        self._tell_also(planned.into, "encoder alone", row, probability)
+        self._tell_also(planned, "encoder alone", row, probability)
         return pool_opinions(probability, self._learners(planned.trial)[0].probability, self.blend)
 
     def _learners(self, trial: Trial) -> list[Learned]:
@@ -241,8 +246,9 @@ class Session:
             self.learned[trial] = hand_learners(trial, self.recipe.probe, task.hand_learner)
         return self.learned[trial]
 
-    def _tell_also(self, into: Evaluation, name: str, row: Row, probability: np.ndarray) -> None:
-        into.also.append((name, replace(row, metrics=self._score(self._prediction(probability)))))
+    def _tell_also(self, planned: Planned, name: str, row: Row, probability: np.ndarray) -> None:
+        prediction = self._prediction(planned.trial.restored(probability))
+        planned.into.also.append((name, replace(row, metrics=self._score(prediction))))
 
     def _train(
         self, row: Row, planned: Planned, encoder: Encoder, features: np.ndarray | None

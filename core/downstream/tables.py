@@ -46,7 +46,8 @@ def by_record(evaluation: Evaluation, line: Line) -> list[dict[str, Any]]:
     """One entry a test record: record, subject, n, counts {class: n}, and metrics as means over the line's seeds.
 
     Where a subject is decided once, from all its records, an entry is a subject, and `record` is its name.
-    Metrics: accuracy, macro_f1 over the record's own classes, f1_<class> where the record has the class.
+    Metrics: accuracy, macro_f1 over the record's own classes, f1_<class> where the record has the class; for
+    numbers mae.
     """
     collected: dict[int, dict[str, Any]] = {}
     for row in evaluation.runs(*line):
@@ -56,7 +57,7 @@ def by_record(evaluation: Evaluation, line: Line) -> list[dict[str, Any]]:
             here = prediction.part(owner == code)
             entry = collected.setdefault(int(code), _head(evaluation, here, int(code)))
             values = row_metrics(here, evaluation.classes)
-            wanted = ("accuracy", "macro_f1")
+            wanted = ("accuracy", "macro_f1", "mae")
             entry["metrics"].append({k: v for k, v in values.items() if k in wanted or k.startswith("f1_")})
     return [{**entry, "metrics": average(entry["metrics"])} for _, entry in sorted(collected.items())]
 
@@ -95,9 +96,14 @@ def without_largest(evaluation: Evaluation, line: Line, share: float = 0.5) -> l
 
 
 def confusion(evaluation: Evaluation, line: Line) -> np.ndarray:
-    """[true class, predicted class] mean count over the line's rows; for multi-label tasks [class, 2, 2]."""
+    """[true class, predicted class] mean count over the line's rows; for multi-label tasks [class, 2, 2].
+
+    Empty where numbers are predicted.
+    """
     from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix
 
+    if not evaluation.classes:
+        return np.zeros((0, 0))
     total = []
     for row in evaluation.runs(*line):
         p = evaluation.predictions[row.key]
@@ -110,7 +116,7 @@ def confusion(evaluation: Evaluation, line: Line) -> np.ndarray:
 
 
 def _head(evaluation: Evaluation, part: Prediction, code: int) -> dict[str, Any]:
-    counts = indicators(part.label, len(evaluation.classes)).sum(axis=0).astype(int)
+    counts = indicators(part.label, len(evaluation.classes)).sum(axis=0).astype(int)[: len(evaluation.classes)]
     names = evaluation.subjects if evaluation.unit == "subject" else evaluation.records
     return {
         "record": _name(names, code),

@@ -1,6 +1,7 @@
-"""Labels of a task: one class an item, or several classes that may hold at once.
+"""Labels of a task: one class an item, several classes that may hold at once, or a number.
 
-Codes: [item] int64 with -1 = unlabelled, or [item, class] float32 of 0/1 with NaN = unlabelled.
+Codes: [item] int64 with -1 = unlabelled, or [item, class] float32 of 0/1 with NaN = unlabelled. Numbers: [item] float32
+with NaN = unlabelled; what a model says of them is one column, as a score of one class would be, but as it is.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
+
+from ..data.numbers import is_number
 
 # A class rarer than this share is weighted as if it had it: its few items would otherwise drown every other gradient.
 RAREST_SHARE = 1e-3
@@ -20,6 +23,8 @@ def is_multilabel(label: np.ndarray | Tensor) -> bool:
 
 def labelled(label: np.ndarray) -> np.ndarray:
     """[item] bool, True where the label is known."""
+    if is_number(label):
+        return ~np.isnan(label)
     return np.all(label >= 0, axis=1) if is_multilabel(label) else np.asarray(label >= 0)  # NaN >= 0 is False
 
 
@@ -32,7 +37,9 @@ def class_counts(label: np.ndarray, classes: int) -> np.ndarray:
 
 
 def indicators(label: np.ndarray, classes: int) -> np.ndarray:
-    """[item, class] float32 of 0/1."""
+    """[item, class] float32 of 0/1; numbers are all of one class."""
+    if is_number(label):
+        return np.ones((len(label), 1), np.float32)
     if is_multilabel(label):
         return label.astype(np.float32)
     return np.eye(classes, dtype=np.float32)[label]
@@ -40,12 +47,14 @@ def indicators(label: np.ndarray, classes: int) -> np.ndarray:
 
 def indicators_given(label: np.ndarray, given: np.ndarray, classes: int, models: int) -> np.ndarray:
     """[item, given * class] float32 of 0/1: each class once for each thing given; given: [item] codes."""
-    own = np.eye(models, dtype=np.float32)[given]
-    return (own[:, :, None] * indicators(label, classes)[:, None, :]).reshape(len(label), models * classes)
+    own, truth = np.eye(models, dtype=np.float32)[given], indicators(label, classes)
+    return (own[:, :, None] * truth[:, None, :]).reshape(len(label), models * truth.shape[1])
 
 
 def typical(label: np.ndarray, classes: int) -> np.ndarray:
-    """[class] float32: what is said where nothing is known, the share of each class."""
+    """[class] float32: what is said where nothing is known, the share of each class, or the median of numbers [1]."""
+    if is_number(label):
+        return np.array([np.median(label) if len(label) else 0.0], np.float32)
     return indicators(label, classes).mean(axis=0) if len(label) else np.full(classes, 1.0 / classes, np.float32)
 
 
@@ -68,7 +77,7 @@ def class_weights(label: np.ndarray, classes: int, scheme: str) -> np.ndarray:
     One class an item: the mean weight over the labelled items is 1. Several: the weight of a class's positives
     relative to its negatives, 1 where they are equally many.
     """
-    if scheme == "none":
+    if scheme == "none" or is_number(label):
         return np.ones(classes, np.float32)
     power = {"sqrt": 0.5, "balanced": 1.0}[scheme]
     total = int(labelled(label).sum())
@@ -81,10 +90,13 @@ def class_weights(label: np.ndarray, classes: int, scheme: str) -> np.ndarray:
 
 
 def loss(logits: Tensor, label: Tensor, weights: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Weighted mean cross-entropy of [item, class] logits; binary cross-entropy a class for multi-label tasks.
+    """Weighted mean cross-entropy of [item, class] logits; binary cross-entropy a class for multi-label tasks; of
+    numbers the smooth L1 distance, in the unit of the labels.
 
     weights: [class], or [item, class] where items of different heads have weights of their own.
     """
+    if is_number(label):
+        return F.smooth_l1_loss(logits[:, 0], label)
     if is_multilabel(label):
         soft = label * (1.0 - smoothing) + 0.5 * smoothing
         return F.binary_cross_entropy_with_logits(logits, soft, pos_weight=weights)
@@ -98,5 +110,7 @@ def loss(logits: Tensor, label: Tensor, weights: Tensor, smoothing: float = 0.0)
 
 
 def probabilities(logits: Tensor, multilabel: bool) -> Tensor:
-    """[..., class] logits to probabilities."""
+    """[..., class] logits to probabilities; a single column of a task that is not multi-label is a number and stays."""
+    if logits.shape[-1] == 1 and not multilabel:
+        return logits.float()
     return logits.float().sigmoid() if multilabel else logits.float().softmax(dim=-1)

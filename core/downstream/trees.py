@@ -10,7 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
 from sklearn.multiclass import OneVsRestClassifier
 
 from ..config import ProbeConfig
@@ -28,7 +33,8 @@ def boosted(trial: Trial, config: ProbeConfig) -> np.ndarray:
     # early stopping would hold out items of the same subjects; a fixed small number of rounds does not
     options: dict[str, Any] = {"max_iter": 80, "learning_rate": 0.1, "max_leaf_nodes": 15, "l2_regularization": 1.0}
     options |= {"early_stopping": False, "random_state": trial.seed}
-    return for_each(trial, lambda part: _predict(part, HistGradientBoostingClassifier(**options), config))
+    kind = HistGradientBoostingRegressor if trial.numeric else HistGradientBoostingClassifier
+    return for_each(trial, lambda part: _predict(part, kind(**options), config))
 
 
 def extra_trees(trial: Trial, config: ProbeConfig) -> np.ndarray:
@@ -36,7 +42,8 @@ def extra_trees(trial: Trial, config: ProbeConfig) -> np.ndarray:
 
     def learn(part: Trial) -> np.ndarray:
         scale = Standardizer.fit(part.items.hand[part.learnable])
-        model = ExtraTreesClassifier(200, min_samples_leaf=2, random_state=part.seed)
+        kind = ExtraTreesRegressor if part.numeric else ExtraTreesClassifier
+        model = kind(200, min_samples_leaf=2, max_features="sqrt", random_state=part.seed)
         return _predict(part, model, config, scale)
 
     return for_each(trial, learn)
@@ -51,10 +58,13 @@ def _predict(trial: Trial, model: Any, config: ProbeConfig, scale: Standardizer 
     label, x, asked = trial.items.label[index], hand[index], hand[trial.test]
     if trial.multilabel:
         return OneVsRestClassifier(model).fit(x, label).predict_proba(asked)
+    weight = item_weights(trial, fitted, index, stands_for, config.class_weight).numpy()
+    if trial.numeric:
+        return model.fit(x, label, sample_weight=weight).predict(asked)[:, None].astype(np.float32)
     out = np.zeros((len(asked), trial.classes), np.float32)
     if len(np.unique(label)) == 1:
         out[:, label[0]] = 1.0
         return out
-    model.fit(x, label, sample_weight=item_weights(trial, fitted, index, stands_for, config.class_weight).numpy())
+    model.fit(x, label, sample_weight=weight)
     out[:, np.asarray(model.classes_, np.int64)] = model.predict_proba(asked)
     return out

@@ -8,11 +8,12 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..data.numbers import is_number
 from .metrics import selection_score
 from .records import per_decision
 from .targets import class_weights, indicators_given, is_multilabel
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 class Trial:
     """Items of a fold under one label fraction and seed.
 
+    Labels that are numbers are best learned `standardised`; `restored` brings predictions back.
+
     items: all items, labels of the test side erased (-1 or NaN).
     train, validation, test: [k] int64 indices of items; disjoint by subject. `validation` may be empty.
+    centre, spread: [given] what was subtracted from numbers, and by what they were divided then.
     """
 
     items: Items
@@ -36,6 +40,8 @@ class Trial:
     validation: np.ndarray
     test: np.ndarray
     seed: int = 0
+    centre: np.ndarray = field(default_factory=lambda: np.zeros(1, np.float32))
+    spread: np.ndarray = field(default_factory=lambda: np.ones(1, np.float32))
 
     @classmethod
     def of(cls, store: WindowStore, split: Split, seed: int = 0) -> Trial:
@@ -46,7 +52,12 @@ class Trial:
 
     @property
     def classes(self) -> int:
-        return len(self.items.classes)
+        return 1 if self.numeric else len(self.items.classes)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether labels are numbers."""
+        return is_number(self.items.label)
 
     @property
     def multilabel(self) -> bool:
@@ -63,6 +74,29 @@ class Trial:
         if self.items.models == 1:
             return [self]
         return [self._of_given(code) for code in range(self.items.models)]
+
+    def standardised(self) -> Trial:
+        """The same with numbers in standard deviations from the mean of the learnable ones, under each thing given."""
+        if not self.numeric or not len(self.learnable):
+            return self
+        label, models = self.items.label, self.items.models
+        centre = np.full(models, label[self.learnable].mean(), np.float32)
+        spread = np.full(models, label[self.learnable].std(), np.float32)
+        for code, part in enumerate(self.parts):
+            if len(part.learnable):
+                own = label[part.learnable]
+                centre[code], spread[code] = own.mean(), own.std()
+        spread[spread < 1e-6] = 1.0  # all the same: there is no unit to measure in
+        given = self.items.given
+        items = dataclasses.replace(self.items, label=(label - centre[given]) / spread[given])
+        return dataclasses.replace(self, items=items, centre=centre, spread=spread)
+
+    def restored(self, prediction: np.ndarray) -> np.ndarray:
+        """What is said of the test items [item, 1] in the unit of the labels; probabilities stay."""
+        if not self.numeric or len(self.centre) < self.items.models:
+            return prediction
+        given = self.items.given[self.test]
+        return prediction * self.spread[given, None] + self.centre[given, None]
 
     def score(self, probability: np.ndarray) -> float:
         """How good [validation item, class] probabilities are, for choosing (larger is better).
@@ -87,7 +121,7 @@ class Trial:
 def hide_labels(items: Items, hidden: np.ndarray) -> Items:
     """A copy of the items in which `hidden` have no label."""
     label = items.label.copy()
-    label[hidden] = np.nan if is_multilabel(label) else -1
+    label[hidden] = np.nan if is_multilabel(label) or is_number(label) else -1
     return dataclasses.replace(items, label=label)
 
 
@@ -123,9 +157,10 @@ def thin(items: Items, chosen: np.ndarray, most: int, seed: int) -> tuple[np.nda
     """At most about `most` items a class, and the number of items each one stands for.
 
     Common classes have more items than a kNN bank or a convex fit needs. Each subject keeps the same share of a common
-    class, so nobody is lost. Multi-label items are thinned as one class.
+    class, so nobody is lost. Multi-label items and numbers are thinned as one class.
     """
-    label = np.zeros(len(chosen), np.int64) if is_multilabel(items.label) else items.label[chosen]
+    one = is_multilabel(items.label) or is_number(items.label)
+    label = np.zeros(len(chosen), np.int64) if one else items.label[chosen]
     strata = label * (items.subject.max(initial=0) + 2) + items.subject[chosen] + 1
     rng = np.random.default_rng(seed)
     kept, stands_for = [], []

@@ -19,6 +19,7 @@ import torch
 
 from ..blocks.encoder import Encoder
 from ..blocks.text_alignment import Alignment
+from ..data.numbers import is_number
 from ..train.precision import autocast
 from .bootstrap import Bootstrap
 from .prompts import Prompt, PromptSet
@@ -156,6 +157,8 @@ def _words(alignment: Alignment, entry: Prompt) -> np.ndarray:
 def _held_classes(store: WindowStore) -> dict[int, set[str]]:
     """Classes of each labelled record under the store's task: those of any of its windows."""
     items, held = store.items(), {}
+    if is_number(items.label):  # words tell classes apart, not degrees
+        return held
     for label, code in zip(items.label, items.record, strict=True):
         names = [items.classes[i] for i in (np.flatnonzero(label) if items.label.ndim == 2 else [label])]
         held.setdefault(int(code), set()).update(names)

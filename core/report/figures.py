@@ -10,6 +10,7 @@ import numpy as np
 from . import words
 from .look import GRID, INK, MODELS, SOFT, WASH, WIDE, class_colour, new_figure, style, to_svg
 
+_DOTS = 600  # decisions in one panel
 _BINS = 10
 
 
@@ -166,6 +167,27 @@ def calibration(curves: Mapping[words.Line, tuple[np.ndarray, np.ndarray]]) -> s
         bottom.set_ylabel("share")
         bottom.set_xlabel("predicted probability")
         return to_svg(figure, "calibration")
+
+
+def agreement(curves: Mapping[words.Line, tuple[np.ndarray, np.ndarray]]) -> str:
+    """Predicted against true numbers, a panel a featured line; of very many decisions evenly chosen ones."""
+    if not curves:
+        return ""
+    with style():
+        figure = new_figure(4.4 * min(2, len(curves)), 4.1 * -(-len(curves) // 2))
+        panels = figure.subplots(-(-len(curves) // 2), min(2, len(curves)), squeeze=False).ravel()
+        every = np.concatenate([np.concatenate([label, said[:, 0]]) for label, said in curves.values()])
+        ends = [float(every.min()), float(every.max())]
+        for axes, (line, (label, said)) in zip(panels, curves.items(), strict=False):
+            kept = np.unique(np.linspace(0, len(label) - 1, min(len(label), _DOTS)).astype(int))
+            axes.plot(ends, ends, color=GRID, linewidth=1)
+            axes.plot(label[kept], said[kept, 0], "o", color=MODELS[line[0]], markersize=4, alpha=0.5)
+            axes.set_title(words.line_label(line))
+            axes.set_xlabel("true")
+            axes.set_ylabel("predicted")
+        for axes in panels[len(curves) :]:
+            axes.set_visible(False)
+        return to_svg(figure, "agreement")
 
 
 def by_group(tables: Sequence[dict[str, Any]], metric: str = "macro_f1") -> str:

@@ -107,9 +107,13 @@ def _sides(prepared: Prepared, evaluation: Evaluation | None) -> list[dict[str, 
         if evaluation is not None and evaluation.classes:
             items = store.items()
             label = items.label[split.items(items, store, side)]
+            entry["items"] = len(label)
+            if not evaluation.classes:
+                out.append(entry)
+                continue
             counts = label.sum(axis=0) if label.ndim == 2 else np.bincount(label, minlength=len(evaluation.classes))
             named = dict(zip(evaluation.classes, counts.astype(int).tolist(), strict=True))
-            entry |= {"items": len(label), "counts": named}
+            entry["counts"] = named
         out.append(entry)
     return out
 
@@ -143,13 +147,14 @@ def _predictions(evaluation: Evaluation, shown: list[words.Line]) -> dict[str, n
 
 def _maps(evaluation: Evaluation, prepared: Prepared) -> dict[str, np.ndarray]:
     """Two-dimensional maps of frozen features of test items, with class and subject."""
+    from ..data.numbers import is_number, number_bins
     from ..downstream.targets import even_sample
 
     arrays: dict[str, np.ndarray] = {}
     items = prepared.store.items()
     for model, (features, index) in evaluation.embedding.items():
         label = items.label[index]
-        label = label.argmax(axis=1) if label.ndim == 2 else label
+        label = number_bins(label) if is_number(label) else label.argmax(axis=1) if label.ndim == 2 else label
         kept = even_sample(label, _MAP_POINTS)
         arrays[f"map_{model}"] = _project(features[kept])
         arrays[f"map_{model}_label"] = label[kept]

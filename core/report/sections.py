@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from ..data.numbers import BINS
 from . import figures, hidden, pictures, places, tables, words
 from .story import Story
 
@@ -115,6 +116,10 @@ def _given(run: Story) -> Section:
 def _trust(run: Story) -> Section:
     shown = words.featured(run.results)
     curves = {line: run.prediction(i) for i, line in enumerate(shown) if f"label_{i}" in run.arrays}
+    if not run.classes:
+        text = "Predicted against true number of every decision, first seed. On the line they agree."
+        html = _figure(figures.agreement(curves), text)
+        return "trust", "Predicted and true", html
     left = _figure(
         figures.calibration(curves),
         "On the diagonal, a model that is 80 % sure is right in 80 % of cases; below it the model is too sure. Lower "
@@ -207,7 +212,7 @@ def _map(run: Story) -> Section:
         "Frozen features of test items, unseen in pretraining, laid out by t-SNE. Good features group by class "
         "(left) and mix subjects (right). Distances between far groups mean nothing."
     )
-    svg = pictures.embedding_map(run.arrays, run.classes)
+    svg = pictures.embedding_map(run.arrays, run.classes or BINS)
     return "map", "What the encoder sees alike", _lead(text) + _figure(svg) if svg else ""
 
 

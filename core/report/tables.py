@@ -152,11 +152,12 @@ def record_table(tables: Sequence[dict[str, Any]], classes: Sequence[str]) -> st
     others = [{e["record"]: e for e in t["entries"]} for t in tables]
     head = ["record", "subject", *(f"n {c}" for c in classes)]
     for t in tables:
-        head += [f"{words.line_label(tuple(t['line']))}: macro F1"]
+        head += [f"{words.line_label(tuple(t['line']))}: {words.metric_label('macro_f1' if classes else 'mae')}"]
     rows = []
     for e in tables[0]["entries"]:
         counts = [str(e["counts"].get(c, 0) or "·") for c in classes]
-        scores = [_share(o.get(e["record"], {}).get("metrics", {}).get("macro_f1")) for o in others]
+        found = [o.get(e["record"], {}).get("metrics", {}) for o in others]
+        scores = [_share(m.get("macro_f1")) if classes else _plain(m.get("mae")) for m in found]
         rows.append([escape(e["record"]), escape(e["subject"]), *counts, *scores])
     return table(head, rows, numbers=2)
 
