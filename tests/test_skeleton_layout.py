@@ -164,6 +164,7 @@ BAD = {
     "unknown key, field joint 2": lambda c: c["joints"][1].update(parents="Hips"),
     "needs a list of joints": lambda c: c.update(joints=[]),
     "wrong form, field joint 1": lambda c: c.update(joints=["Hips"]),
+    "too many joints": lambda c: c.update(joints=c["joints"] * 300),
     "name is not text": lambda c: c["joints"][0].update(name=3),
     "needs a name": lambda c: c["joints"][0].update(name=""),
     "numbers persons": lambda c: c["joints"][0].update(name="Hips#2"),
