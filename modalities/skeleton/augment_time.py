@@ -6,10 +6,11 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from ...core.blocks.tracks import track_codes
 from ...core.rng import RowRandom
 from ...core.sequence import PatchSequence
 from .tokens import TokenShape
-from .tracks import steps, tracks
+from .tracks import steps
 
 _MOVING = ("motion", "bone_motion")
 
@@ -30,7 +31,7 @@ def other_pace(batch: PatchSequence, x: Tensor, pace: Tensor, shape: TokenShape)
     Frames between frames are interpolated linearly, what lies beside a lost one is lost, speeds grow by the factor. A
     faster clip leaves its ends empty, of a slower one both ends are lost, as a window cannot grow.
     """
-    step, track, size = steps(batch), tracks(batch), shape.patch_frames
+    step, track, size = steps(batch), track_codes(batch), shape.patch_frames
     count = int(step.max()) + 1
     length = torch.where(batch.valid, step + 1, 0).amax(dim=1, keepdim=True) * size
     rows = torch.arange(len(x), device=x.device).unsqueeze(1)

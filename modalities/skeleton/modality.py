@@ -157,6 +157,7 @@ class Skeleton(Modality):
             "part": {"name": "group"},
             "tube": {"name": "place", "axes": ["person", "x", "y", "z"]},
             "span": {"name": "span", "span": 0.5},
+            "motion": {"name": "motion"},
             "random": {"name": "random"},
         }
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...core.blocks.masks import dense
 from ...core.rng import RowRandom
 from ...core.sequence import PatchSequence
 
@@ -26,11 +25,6 @@ def place_code(where: PatchSequence | Tensor) -> Tensor:
         where = where.coords[..., 2:].masked_fill(~where.valid.unsqueeze(-1), 0.0)
     x, y, z = (where * 1000).round().long().unbind(-1)
     return x + _SPAN * y + _SPAN**2 * z
-
-
-def tracks(batch: PatchSequence) -> Tensor:
-    """[row, patch] number of each token's joint or part of a person, from 0 in each row."""
-    return dense(batch.group.masked_fill(~batch.valid, 0) * _SPAN**3 + place_code(batch), batch.valid)
 
 
 def by_track(batch: PatchSequence, rng: RowRandom, track: Tensor) -> RowRandom:
