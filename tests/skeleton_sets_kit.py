@@ -22,8 +22,8 @@ def ui_prmd_arrays(subjects: int = 4, episodes: int = 1, exercises: int = 2) -> 
     x = np.concatenate([walker("ui-prmd-22", int(n), seed=i)[0] for i, n in enumerate(length)])
     about = np.array(rows, np.int8).T
     return {
-        "positions": np.round(x * 100 / 0.02).astype(np.int16), "position_scale_cm": np.float32(0.02),
-        "joint_names": np.array(find_layout("ui-prmd-22").joints), "fps": np.float32(30.0),
+        "positions": np.round(x * 100 / 0.02).astype(np.int16), "position_scale_cm": np.array(0.02, np.float32),
+        "joint_names": np.array(find_layout("ui-prmd-22").joints), "fps": np.array(30.0, np.float32),
         "start": np.cumsum(length, dtype=np.int32) - length.astype(np.int32), "length": length,
         "exercise": about[0], "correct": about[1], "subject": about[2], "episode": about[3],
     }  # fmt: skip

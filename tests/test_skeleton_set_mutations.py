@@ -35,7 +35,7 @@ def _value(rng: np.random.Generator, array: np.ndarray) -> np.ndarray:
         limits = np.iinfo(array.dtype)
         array.flat[at] = np.clip(int(rng.choice(EXTREME)), limits.min, limits.max)
     elif array.size:
-        array.flat[at] = rng.choice([np.nan, np.inf, -1e308, 0.5])
+        array.flat[at] = rng.choice([np.nan, np.inf, -1e30, 0.5])
     return array
 
 
