@@ -79,7 +79,8 @@ class ProbeConfig:
     """Frozen-feature protocols."""
 
     layers: int = 1  # mean of the last layers
-    pool: Literal["mean", "mean_std", "place"] = "mean"  # how the tokens of a whole window become one vector
+    # how the tokens of a whole window become one vector: over all of them, or place by place
+    pool: Literal["mean", "mean_std", "place", "place_std"] = "mean"
     norm: bool = True  # read behind the encoder's last norm; before it, the size of a token still tells (a level)
     most_items: int = 4000  # items of one class that kNN and the linear probe use; the rest is represented by weight
     knn_k: int = 20

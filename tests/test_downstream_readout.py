@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -91,6 +93,16 @@ def test_each_place_is_the_mean_of_its_own_tokens():
     assert read.shape == (3, at.shape[1], 2 * tokens.shape[-1])
 
 
+def test_each_place_may_tell_its_spread_too():
+    tokens, valid, coords, at = _batch(5)
+    read = replace(PLACES, spread=True)(tokens, valid, coords, at)
+    for row in range(len(tokens)):
+        own = [tokens[row][valid[row] & (coords[row, :, 1] == lead)] for lead in (0, 1)]
+        told = [x.mean(0) for x in own] + [x.std(0, unbiased=False) for x in own]
+        torch.testing.assert_close(read[row, 0], torch.cat(told), rtol=1e-4, atol=1e-4)
+    assert read.shape[-1] == replace(PLACES, spread=True).size(tokens.shape[-1])
+
+
 def test_a_place_without_a_token_reads_the_nearest_one():
     coords = torch.tensor([[[0.1, 0.0], [0.1, 2.0], [0.1, 5.0]]])
     tokens = torch.tensor([[[1.0], [3.0], [9.0]]])
@@ -116,6 +128,8 @@ def test_weights_of_places_sum_to_one_and_a_row_without_tokens_is_finite():
         ("window", "mean", 8),
         ("record", "mean_std", 16),
         ("window", "place", 16),
+        ("window", "place_std", 32),
+        ("event", "place_std", 24),
     ],
 )
 def test_size_of_an_item_vector(unit, pool, size):

@@ -74,7 +74,7 @@ class Readout:
     """Tokens to item vectors under one task.
 
     offsets: places around an event, in the unit of the first axis; empty = the item is the whole window.
-    spread: give the standard deviation beside the mean (whole windows only).
+    spread: give the standard deviation beside the mean, of each place where there are any (whole windows only).
     places: [place][axis] where to read on the axes after the first (whole windows only); empty = all tokens together.
     scales: [axis] what looks like one step on these axes.
     normed: read what the encoder's last norm makes of the tokens. Before it their size still tells something: where
@@ -91,17 +91,18 @@ class Readout:
     def of(
         cls, task: Task, pool: str = "mean", places: Places = (), scales: Sequence[float] = (), *, normed: bool = True
     ) -> Readout:
-        """The readout of a task; `pool` is "mean", "mean_std" or "place" (see `anchors` for its places)."""
+        """The readout of a task; `pool`: mean, mean_std, place or place_std (see `anchors` for the places)."""
         if task.unit in ("event", "dense"):
             return cls(task.offsets, normed=normed)
-        if pool == "place":
+        spread = pool in ("mean_std", "place_std")
+        if pool in ("place", "place_std"):
             at = tuple(tuple(map(float, place)) for place in places)
-            return cls((), places=at, scales=tuple(scales), normed=normed)
-        return cls((), pool == "mean_std", normed=normed)
+            return cls((), spread, places=at, scales=tuple(scales), normed=normed)
+        return cls((), spread, normed=normed)
 
     def size(self, width: int) -> int:
         """Numbers in one item vector."""
-        return width * (len(self.offsets) or len(self.places) or 1 + self.spread)
+        return width * (len(self.offsets) or max(1, len(self.places)) * (1 + self.spread))
 
     def __call__(self, tokens: Tensor, valid: Tensor, coords: Tensor, at: Tensor) -> Tensor:
         """[row, patch, width], [row, patch], [row, patch, axis], [row, event] -> [row, event, size] float32."""
@@ -110,7 +111,12 @@ class Readout:
             at_place = place_weights(
                 valid, coords[..., 1:], coords.new_tensor(self.places), coords.new_tensor(self.scales)
             )
-            return rearrange(at_place @ tokens, "r a w -> r 1 (a w)").expand(-1, at.shape[1], -1)
+            mean = at_place @ tokens
+            if self.spread:
+                # not by deviations, which would be [row, place, patch, width]; rounding may leave less than nothing
+                variance = at_place @ tokens.square() - mean.square()
+                mean = torch.cat([mean, variance.clamp(min=1e-12).sqrt()], dim=1)
+            return rearrange(mean, "r a w -> r 1 (a w)").expand(-1, at.shape[1], -1)
         if not self.offsets:
             mean = masked_mean(tokens, valid)
             vector = torch.cat([mean, masked_std(tokens, valid, mean)], dim=-1) if self.spread else mean

@@ -69,7 +69,7 @@ class Session:
         self.blend, self.learned = recipe.evaluate.blend, dict[Trial, list[Learned]]()
         assert store.task is not None
         pool, seen = recipe.probe.pool, items.window[sides["train"]]
-        places = anchor_places(store, np.unique(seen)).tolist() if pool == "place" else ()
+        places = anchor_places(store, np.unique(seen)).tolist() if pool.startswith("place") else ()
         scales = store.spec.axis_scales[1:]
         self.readout = Readout.of(store.task, pool, places, scales, normed=recipe.probe.norm)
         # a decision about a whole recording or person would only be said again for each of its stretches
