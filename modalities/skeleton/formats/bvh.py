@@ -66,7 +66,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
         rest = _places(nodes, None)[0]
         layout, metres = bvh_layout(names, [node.parent for node in nodes], rest, places, path)
         places *= metres
-    return make_clip(places[None], layout, options.sfreq_hz or _rate(frame_s), path.stem)
+    return make_clip(places[None], layout, options.sfreq_hz or _rate(frame_s), path.stem, source=path)
 
 
 def _places(nodes: list[Node], numbers: np.ndarray | None) -> np.ndarray:

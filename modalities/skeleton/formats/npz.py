@@ -45,7 +45,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
             confidence = in_layout(np.asarray(confidence)[..., None], names, layout, path)[..., 0]
     return make_clip(
         positions, layout, _rate(path, arrays, options), path.stem, confidence=confidence,
-        least_confidence=options.least_confidence,
+        least_confidence=options.least_confidence, source=path,
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
         layout = layout_of_names(names, path, unit=unit, up="-y" if unit == "px" else "y")
     return make_clip(
         positions, layout, rate_hz, path.stem, confidence=None if confidence is None else confidence[..., 0],
-        least_confidence=options.least_confidence,
+        least_confidence=options.least_confidence, source=path,
     )  # fmt: skip
 
 

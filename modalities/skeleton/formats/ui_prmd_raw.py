@@ -57,7 +57,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
     label, subject = _named(path.name)
     return make_clip(
         places[None], layout, options.sfreq_hz or SFREQ_HZ, re.sub(r"\.(txt|csv)$", "", path.name.removesuffix(".gz")),
-        label=label, subject=subject,
+        label=label, subject=subject, source=path,
     )  # fmt: skip
 
 
