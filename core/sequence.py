@@ -39,8 +39,8 @@ class SequenceSpec:
     unit: unit of the values after preprocessing ("1" = dimensionless).
     kinds: names of the token types, indexed by `kind`.
     vocabulary: size of the id table of each id column (k entries), empty when patches carry values.
-    known_of_ids: how many numbers are known of each id of each column before anything is learned (`Modality.known_of_ids`
-        has them); empty = nothing is.
+    known_of_ids: how many numbers are known of an id of each column before anything is learned, those of
+        `Modality.known_of_ids`; empty = nothing is.
     kind_shapes: shape of one patch of each kind, where kinds hold different content; empty = all have `patch_shape`.
         The value axis is as long as the largest of them; a smaller one stands first on it, the rest has no meaning.
     """

@@ -1,8 +1,7 @@
 """Objectives that ask which ids are hidden: the ids themselves as targets, and losses over a vocabulary.
 
 The output layer is the encoder's own table of ids (`Encoder.id_table`), so what was trained is saved with the encoder
-and ranks afterwards. Asked of a whole row (site `pooled`) the hidden ids are a set, of places (site `target`) each place
-has its own.
+and ranks afterwards. Of a whole row (site `pooled`) all hidden ids are asked for, of a place (site `target`) its own.
 """
 
 from __future__ import annotations
@@ -47,7 +46,8 @@ class HiddenIds(TargetProvider):
         if wanted is None or view.visible is None:
             raise InputError("ids are asked of what a view hides, but this one hides nothing", fix="give it a mask")
         hidden, shown = (select(view.batch, request.rows, chosen) for chosen in (wanted, view.visible))
-        assert hidden.ids is not None and shown.ids is not None
+        assert hidden.ids is not None
+        assert shown.ids is not None
         ids = hidden.ids[..., 0].masked_fill(~hidden.valid, 0)
         return IdTarget(ids, hidden.valid, shown.ids[..., 0].masked_fill(~shown.valid, -1))
 

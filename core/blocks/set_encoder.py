@@ -20,8 +20,8 @@ class SetEncoder(Encoder):
     understood. Tokens are the embeddings themselves; only the pooled vector goes through the network.
 
     width: of a token. hidden: width of the network's layers. depth: their number. dropout: of hidden units.
-    positions: "none", or "fourier" where a patch's place tells something. tied: whether ids are scored by the table they
-        are read by, or by one of their own.
+    positions: "none", or "fourier" where a patch's place tells something.
+    tied: whether ids are scored by the table they are read by, or by one of their own.
     """
 
     def __init__(

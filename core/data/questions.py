@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from .store import WindowStore
 
 WITHIN = "within"  # kind of a split by ids of each person
-WITHIN_STAMP = (
-    "split by what each person took, not by person: of everybody something was seen in pretraining, what is asked for was not"
-)
+WITHIN_STAMP = "split by what each person took, not by person: everybody was seen in pretraining, not what is asked for"
 
 
 def ranks(store: WindowStore) -> bool:

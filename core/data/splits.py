@@ -33,7 +33,8 @@ from .store import WindowStore
 class Split:
     """One partition of groups. `train`, `validation`, `test` hold group names (subjects, sites, records, windows).
 
-    kind: official, holdout or kfold, or "within" where a ranking task has everybody on every side. fold: number of the fold, 0 when there is one.
+    kind: official, holdout or kfold, or "within" where a ranking task has everybody on every side. fold: number of the
+        fold, 0 when there is one.
     stamp: what must be said beside every score of this split, "" = nothing.
     """
 

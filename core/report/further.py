@@ -23,7 +23,8 @@ def further_tables(results: dict[str, Any], metrics: list[str]) -> Iterator[Show
         title = f"{metric_label(metrics[0])} of each thing given by itself (in the table above: the mean over them):"
         yield title, *by_given_lines(given, metrics[0])
     if ranking := results.get("ranking"):
-        yield "All that ranks (validation: ndcg@20 there; change: to the best without training):", *ranking_lines(ranking)
+        title = "All that ranks, by its score on validation (change: to the best without training):"
+        yield title, *ranking_lines(ranking)
     if pooled := [entry for entry in results.get("pooled", ()) if entry["metric"] == "auroc"]:
         head, rows = line_table(pooled, "metric", "{}", interval)
         yield (

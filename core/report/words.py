@@ -228,8 +228,9 @@ def _over_rankers(results: dict[str, Any], metric: str) -> list[str]:
         return []
     told, weight = found[0], found[0]["weight"]
     change = f"{told['change']:+.4f}, 95 % interval {told['change_low']:+.4f} to {told['change_high']:+.4f}"
-    clear = "adds to" if told["change_low"] > 0 else "takes from" if told["change_high"] < 0 else "does not clearly add to"
-    return [f"The trained model {clear} it ({change}, by subject), at the weight {weight:.2f} that validation chose."]
+    sure = told["change_low"] > 0 or told["change_high"] < 0
+    verb = "does not clearly add to" if not sure else "adds to" if told["change"] > 0 else "takes from"
+    return [f"The trained model {verb} it ({change}, by subject), at the weight {weight:.2f} that validation chose."]
 
 
 def _alone(results: dict[str, Any], line: Line, metric: str) -> str:

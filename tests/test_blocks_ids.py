@@ -1,0 +1,184 @@
+"""Which ids are hidden: targets, losses over a vocabulary, the set encoder, and what is known of ids."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omnipatch import InputError, PatchSequence, SequenceSpec
+from omnipatch.core.batching import pad
+from omnipatch.core.blocks.id_table import tell_known
+from omnipatch.core.blocks.ids import IdBpr, IdSoftmax, IdTarget
+from omnipatch.core.blocks.registry import build
+from omnipatch.core.compose import shipped_id_objectives, shipped_objectives
+from omnipatch.core.objective import Objective
+
+SPEC = SequenceSpec(axes=("steps_back",), patch_shape=(1,), kinds=("item",), vocabulary=(30,), known_of_ids=(3,))
+SETS = {"name": "set", "width": 8, "hidden": 16}
+ATTENTION = {"name": "transformer", "width": 8, "depth": 1, "heads": 2, "positions": "none"}
+
+
+def batch_of(*rows: list[int]) -> PatchSequence:
+    longest = max(map(len, rows))
+    ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])
+    valid = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in rows])
+    coords = torch.zeros(*ids.shape, 1)
+    return PatchSequence.build(SPEC, coords, ids=ids[..., None], valid=valid, window=torch.arange(len(rows)))
+
+
+def encoder(options=SETS, seed=0):
+    torch.manual_seed(seed)
+    return build("encoder", options, SPEC)
+
+
+def score_of(loss, encoder, vectors, hidden, shown=()):
+    """Loss of one row that hides and shows some ids."""
+    target = IdTarget(torch.tensor([hidden]), torch.ones(1, len(hidden), dtype=torch.bool), torch.tensor([list(shown) or [-1]]))
+    values, weights = loss(vectors, target, torch.zeros(1, dtype=torch.long))
+    return float(values[0]), float(weights[0])
+
+
+class TestSoftmax:
+    def test_it_is_the_mean_log_probability_among_what_is_not_shown(self):
+        model, z = encoder(), torch.randn(1, 8)
+        scores = (z @ model.id_table().T)[0]
+        left = [i for i in range(30) if i not in (4, 5)]
+        expected = np.mean([float(scores[left].logsumexp(0) - scores[i]) for i in (1, 2, 3)])
+        value, weight = score_of(IdSoftmax(model), model, z, [1, 2, 3], [4, 5])
+        assert value == pytest.approx(expected, abs=1e-5)
+        assert weight == pytest.approx(3**0.5)
+
+    @pytest.mark.parametrize(("power", "weight"), [(0.0, 1.0), (1.0, 3.0)])
+    def test_rows_or_ids_count_alike(self, power, weight):
+        model = encoder()
+        assert score_of(IdSoftmax(model, row_weight=power), model, torch.randn(1, 8), [1, 2, 3])[1] == weight
+
+    def test_sampling_estimates_the_whole_vocabulary(self):
+        model, z = encoder(), torch.randn(1, 8) * 5
+        whole, _ = score_of(IdSoftmax(model), model, z, [1, 2], [4])
+        torch.manual_seed(0)
+        drawn = [score_of(IdSoftmax(model, sampled=200), model, z, [1, 2], [4])[0] for _ in range(50)]
+        assert np.mean(drawn) == pytest.approx(whole, abs=0.02)
+
+    def test_each_place_has_its_own_id(self):
+        model, z = encoder(), torch.randn(1, 2, 8)
+        target = IdTarget(torch.tensor([[3, 0]]), torch.tensor([[True, False]]), torch.tensor([[-1]]))
+        values, weights = IdSoftmax(model)(z, target, torch.zeros(1))
+        expected = torch.nn.functional.cross_entropy(z[0, :1] @ model.id_table().T, torch.tensor([3]))
+        assert values.shape == (1, 2)
+        assert float(values[0, 0]) == pytest.approx(float(expected), abs=1e-5)
+        assert weights.tolist() == [[1.0, 0.0]]
+
+    def test_a_row_without_hidden_ids_has_no_weight(self):
+        model = encoder()
+        target = IdTarget(torch.tensor([[0]]), torch.tensor([[False]]), torch.tensor([[1]]))
+        values, weights = IdSoftmax(model)(torch.randn(1, 8), target, torch.zeros(1))
+        assert torch.isfinite(values).all()
+        assert weights.tolist() == [0.0]
+
+
+class TestBpr:
+    def test_it_falls_when_the_hidden_id_rises(self):
+        model = encoder()
+        low, high = (score_of(IdBpr(model, negatives=500), model, sign * model.id_table()[:1] * 1e3, [0])[0] for sign in (-1, 1))
+        assert high < 0.7 < low
+
+    def test_own_ids_are_no_negatives(self):
+        model = encoder()
+        with torch.no_grad():
+            model.id_table()[:] = 0.0
+            model.id_table()[7] = 1e4  # would cost a fortune
+        value, _ = score_of(IdBpr(model, negatives=500), model, torch.ones(1, 8), [3], [7])
+        assert value == pytest.approx(np.log(2), abs=1e-5)
+
+
+def test_options_are_checked():
+    model = encoder()
+    with pytest.raises(ValueError, match="negatives"):
+        IdBpr(model, negatives=0)
+    with pytest.raises(ValueError, match="sampled"):
+        IdSoftmax(model, sampled=-1)
+
+
+class TestObjective:
+    @pytest.mark.parametrize("options", [SETS, {**SETS, "tied": False, "depth": 2}, ATTENTION])
+    def test_it_learns_which_ids_go_together(self, options):
+        torch.manual_seed(0)
+        rows = [list(np.random.default_rng(i).permutation(10)[:7] + 10 * (i % 3)) for i in range(60)]
+        batch, model = batch_of(*rows), encoder(options)
+        objective = Objective.from_config({"name": "masked-ids"}, SPEC, model)
+        optimizer = torch.optim.Adam(objective.parameters(), 0.02)
+        for step in range(60):
+            optimizer.zero_grad()
+            objective(batch, 0, step).loss.backward()
+            optimizer.step()
+        scores = model(batch).pooled @ model.id_table().T
+        own = scores.view(60, 3, 10).mean(dim=2)
+        assert (own.argmax(dim=1) == torch.arange(60) % 3).float().mean() > 0.9
+
+    def test_what_is_not_hidden_cannot_be_asked_for(self):
+        options = {"name": "masked-ids", "views": {"context": {"mask": None}}}
+        objective = Objective.from_config(options, SPEC, encoder())
+        with pytest.raises(InputError, match="hides nothing"):
+            objective(batch_of([1, 2, 3]), 0, 0)
+
+    def test_places_ask_for_their_own_id(self):
+        options = {
+            "name": "masked-ids", "heads": {"predictor": {"name": "predictor", "width": 8, "depth": 1, "heads": 2}},
+            "terms": {"hidden": {"site": "target", "head": "predictor"}},
+        }  # fmt: skip
+        objective = Objective.from_config(options, SPEC, encoder(ATTENTION))
+        outcome = objective(batch_of([1, 2, 3, 4], [5, 6]), 0, 0)
+        outcome.loss.backward()
+        assert torch.isfinite(outcome.loss)
+
+    def test_it_is_no_objective_for_signals(self):
+        assert "masked-ids" in shipped_id_objectives()
+        assert not set(shipped_id_objectives()) & set(shipped_objectives())
+        with pytest.raises(InputError, match="values, not ids"):
+            spec = SequenceSpec(axes=("time_s",), patch_shape=(4,))
+            Objective.from_config({"name": "masked-ids"}, spec, build("encoder", SETS, spec))
+
+
+class TestSetEncoder:
+    @settings(max_examples=20, deadline=None)
+    @given(st.permutations(list(range(6))), st.integers(0, 4))
+    def test_order_and_padding_change_nothing(self, order, extra):
+        batch, model = batch_of([1, 2, 3, 4, 5, 6], [7, 8, 9]), encoder().eval()
+        mixed = pad(batch.patches(torch.tensor([order] * 2)), 6 + extra)
+        assert torch.allclose(model(batch).pooled, model(mixed).pooled, atol=1e-6)
+
+    def test_a_row_without_patches_is_finite(self):
+        batch = batch_of([1, 2])
+        assert torch.isfinite(encoder()(batch.replace(valid=batch.valid & False)).pooled).all()
+
+    def test_a_table_of_its_own_needs_ids(self):
+        with pytest.raises(InputError, match="table of their own"):
+            build("encoder", {**SETS, "tied": False}, SequenceSpec(axes=("time_s",), patch_shape=(4,)))
+
+    def test_layers_are_a_partition_of_the_parameters(self):
+        model = encoder({**SETS, "tied": False})
+        grouped = [p for group in model.layer_groups() for p in group]
+        assert len(grouped) == len(set(grouped)) == len(list(model.parameters()))
+
+
+class TestKnown:
+    def test_it_is_without_effect_until_it_is_learned(self):
+        plain, told = encoder(), encoder()
+        tell_known(told, [np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)])
+        batch = batch_of([1, 2, 3])
+        assert torch.equal(plain(batch).pooled, told(batch).pooled)
+        torch.nn.init.ones_(told.embed.known[0].map.weight)
+        assert not torch.allclose(plain(batch).pooled, told(batch).pooled)
+
+    def test_it_is_no_weight(self):
+        model = encoder()
+        assert not [name for name in model.state_dict() if name.endswith("known.0.values")]
+
+    def test_its_shape_is_part_of_the_spec(self):
+        with pytest.raises(ValueError, match="known_of_ids"):
+            SequenceSpec(axes=("a",), patch_shape=(1,), vocabulary=(3,), known_of_ids=(1, 2))
+        with pytest.raises(RuntimeError):
+            tell_known(encoder(), [np.zeros((30, 4), np.float32)])
