@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mutations_kit import memory_limit
 from omnipatch.core.errors import CorruptFileError, InputError
 from omnipatch.modalities.skeleton.reading import read_skeleton
 from skeleton_files_kit import walker, write_ntu
@@ -87,6 +88,18 @@ def test_a_broken_file_is_refused_with_the_line(tmp_path, change, says):
         read_skeleton(tmp_path / "a.skeleton")
     assert says in str(error.value)
     assert "a.skeleton" in str(error.value)
+
+
+@pytest.mark.slow
+def test_many_people_in_a_long_file_without_anybody_cost_little(tmp_path):
+    """Twelve of them once each, then nothing for as long as a file may be."""
+    x = walker("ntu-25", frames=20, persons=20)
+    write_ntu(tmp_path / "a.skeleton", x, absent=[(p, f) for p in range(20) for f in range(20) if p != f])
+    lines = (tmp_path / "a.skeleton").read_text().splitlines()
+    (tmp_path / "a.skeleton").write_text("\n".join(["10000", *lines[1:], *["0"] * 9_980]))
+    with memory_limit(1 << 30):
+        clip = read_skeleton(tmp_path / "a.skeleton")
+    assert clip.signals.shape == (12 * 25, 3, 10_000)
 
 
 def test_a_body_cannot_be_twice_in_a_frame(tmp_path):

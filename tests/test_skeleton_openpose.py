@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mutations_kit import time_limit
 from omnipatch.core.errors import CorruptFileError, InputError
 from omnipatch.modalities.skeleton.formats.persons import follow
 from omnipatch.modalities.skeleton.reading import read_skeleton
@@ -186,3 +187,12 @@ def test_who_comes_back_soon_is_the_same_and_later_another():
     assert len(follow(frames, 30)) == 1
     frames = [scored[:, frame] if not 10 <= frame < 50 else scored[:0, frame] for frame in range(80)]
     assert len(follow(frames, 30)) == 2
+
+
+def test_a_crowd_is_followed_in_time():
+    x = walker("openpose-25", frames=30, persons=60, axes=2)
+    x[5, :, :3] = np.nan
+    x[7] = np.nan  # a pose without any joint
+    frames = list(np.concatenate([x, np.ones((*x.shape[:3], 1))], axis=-1).swapaxes(0, 1))
+    with time_limit(10):
+        assert follow(frames, 30).shape == (12, 30, 25, 3)

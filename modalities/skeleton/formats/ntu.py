@@ -27,7 +27,7 @@ SFREQ_HZ = 30.0
 _CONFIDENCE = np.array([0.0, 0.5, 1.0])  # of the tracking states
 _INFO, _NUMBERS = 10, 12  # of a body, of a joint
 _LONGEST_LINE = 4096
-_MOST_FRAMES, _MOST_BODIES = 100_000, 6  # an hour; what the sensor tracks at once
+_MOST_FRAMES, _MOST_BODIES = 10_000, 6  # five minutes, clips last seconds; what the sensor tracks at once
 _MOST_PERSONS = 12  # ids in a file: a person who was lost comes back under another
 
 

@@ -29,7 +29,7 @@ def follow(frames: Sequence[np.ndarray], sfreq_hz: float) -> np.ndarray:
         known = list(last)
         found = [-1] * len(poses)
         if known and len(poses):
-            cost = np.array([[_distance(pose, last[name][1]) for name in known] for pose in poses])
+            cost = _distances(poses, np.array([last[name][1] for name in known]))
             for pose, person in zip(*linear_sum_assignment(np.minimum(cost, 2 * _FARTHEST)), strict=True):
                 if cost[pose, person] <= _FARTHEST:
                     found[pose] = known[person]
@@ -58,14 +58,18 @@ def gather(frames: Sequence[np.ndarray], names: Sequence[Sequence[Hashable]]) ->
     return x
 
 
-def _distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Median distance of the joints that both poses have, in body sizes; infinite where they have none in common."""
-    both = np.isfinite(one[:, :-1]).all(axis=1) & np.isfinite(other[:, :-1]).all(axis=1)
-    if not both.any():
-        return float("inf")
-    apart = np.linalg.norm(one[both, :-1] - other[both, :-1], axis=1)
-    return float(np.median(apart) / max(_size(one), _size(other), 1e-6))
+def _distances(poses: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """[pose, other] median distance of the joints that both have, in body sizes; infinite where they have none."""
+    apart = np.linalg.norm(poses[:, None, :, :-1] - others[None, :, :, :-1], axis=-1)
+    shared = np.isfinite(apart).sum(axis=-1, keepdims=True)
+    ordered = np.sort(apart, axis=-1)  # lost joints last
+    median = np.take_along_axis(ordered, np.maximum(shared - 1, 0) // 2, axis=-1)[..., 0]
+    size = np.maximum(_sizes(poses)[:, None], _sizes(others)[None])
+    return np.where(shared[..., 0] > 0, median / np.maximum(size, 1e-6), np.inf)
 
 
-def _size(pose: np.ndarray) -> float:
-    return float(np.linalg.norm(np.nanmax(pose[:, :-1], axis=0) - np.nanmin(pose[:, :-1], axis=0)))
+def _sizes(poses: np.ndarray) -> np.ndarray:
+    """[pose] diagonal of the box around what is seen of each."""
+    places, lost = poses[..., :-1], np.isnan(poses[..., :-1])
+    box = np.where(lost, -np.inf, places).max(axis=1) - np.where(lost, np.inf, places).min(axis=1)
+    return np.linalg.norm(np.maximum(box, 0.0), axis=-1)
