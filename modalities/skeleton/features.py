@@ -97,7 +97,7 @@ def _of_angles(angles: np.ndarray, sfreq_hz: float) -> np.ndarray:
         np.abs(change).mean(axis=1) / np.maximum(np.abs(speed).mean(axis=1), 1e-3),
         np.abs(speed).argmax(axis=1) / last,
     ], axis=1)  # fmt: skip
-    return np.where(gaps.all(axis=1)[:, None], np.nan, found)
+    return np.where(np.asarray(gaps.all(axis=1))[:, None], np.nan, found)
 
 
 def _of_paths(places: np.ndarray, sfreq_hz: float) -> np.ndarray:
@@ -109,7 +109,8 @@ def _of_paths(places: np.ndarray, sfreq_hz: float) -> np.ndarray:
         [np.percentile(speed, _SPEEDS, axis=1).T, speed.sum(axis=1, keepdims=True) / sfreq_hz, low, high, high - low],
         axis=1,
     )
-    return np.where(gaps.all(axis=1).reshape(-1, 3).any(axis=1)[:, None], np.nan, found)
+    never = gaps.reshape(len(places), -1).all(axis=1, keepdims=True)
+    return np.where(never, np.nan, found)
 
 
 def _derivative(x: np.ndarray, sfreq_hz: float, order: int) -> np.ndarray:
@@ -118,4 +119,4 @@ def _derivative(x: np.ndarray, sfreq_hz: float, order: int) -> np.ndarray:
     width = max(width, 3)
     if x.shape[1] < width:
         return np.zeros_like(x)
-    return savgol_filter(x, width, 2, deriv=order, delta=1.0 / sfreq_hz, axis=1, mode="nearest")
+    return np.asarray(savgol_filter(x, width, 2, deriv=order, delta=1.0 / sfreq_hz, axis=1, mode="nearest"))

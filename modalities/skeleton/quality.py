@@ -21,7 +21,7 @@ def joint_quality(signals: np.ndarray, sensors: Sequence[str]) -> dict[str, str]
     person = np.array([split_sensor(sensor)[1] for sensor in sensors])
     found = {}
     for number in np.unique(person):
-        own = np.flatnonzero(person == number)
+        own = np.flatnonzero(person == number).tolist()
         known = np.isfinite(x[own, 0])
         there = known.any(axis=0)
         if not there.any():

@@ -41,6 +41,7 @@ def parent_names(sensors: Sequence[str], layout: SkeletonLayout | None) -> dict[
     The layout decides where there is one: a camera that loses a joint must not lend its children another bone. Else the
     parent is the nearest joint that the recording has.
     """
+    sensors = tuple(sensors)
     body = resolve_body(sensors, layout)
     found = {sensor: sensors[p] if p >= 0 else "" for sensor, p in zip(sensors, body.parent, strict=True)}
     if layout is not None:

@@ -78,8 +78,8 @@ def make_tokens(
     parent: [sensor] where each bone comes from, -1 = nowhere. moving_hz: true frames a second, of the motion streams.
     """
     content = stack_streams(values, parent, shape.streams, moving_hz)
-    seen = np.isfinite(content).any(axis=(1, 2))
-    kept = np.flatnonzero(seen) if seen.any() else np.arange(min(1, len(seen)))
+    seen = np.flatnonzero(np.isfinite(content).any(axis=(1, 2)))
+    kept = seen if len(seen) else np.arange(min(1, len(content)))
     units = _joints(content, body, kept) if shape.tokens == "joint" else _parts(content, body, kept)
     return _cut(units, shape)
 
