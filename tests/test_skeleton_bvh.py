@@ -83,11 +83,22 @@ def test_z_up(tmp_path):
     np.testing.assert_allclose(head, np.tile([0, 0.66, 0], (len(head), 1)), atol=1e-4)
 
 
+def test_z_up_by_the_root_s_rotation_alone(tmp_path):
+    """Some programs keep a rest pose along y and turn the root: the feet are on the floor of z = 0 then."""
+    degrees, root = movement()
+    degrees = 0 * degrees
+    degrees[:, 0, 0] = 90  # of the first axis, x
+    (tmp_path / "a.bvh").write_text(bvh_text(degrees, root[:, [0, 2, 1]], order="XYZ"))
+    recording = read(tmp_path / "a.bvh")
+    assert recording.extras["layout"].up == "z"
+    assert (joint(recording, "head") - joint(recording, "pelvis"))[:, 1].min() > 0.5
+
+
 def test_someone_who_lies_is_not_a_file_with_z_up(tmp_path):
     degrees, root = movement()
     degrees = 0 * degrees
     degrees[:, 0, 0] = 90  # of the first axis, x
-    (tmp_path / "a.bvh").write_text(bvh_text(degrees, root, order="XYZ"))
+    (tmp_path / "a.bvh").write_text(bvh_text(degrees, root * (1, 0.1, 1) + (0, 0, 200), order="XYZ"))
     recording = read(tmp_path / "a.bvh")
     assert recording.extras["layout"].up == "y"
     assert (joint(recording, "head") - joint(recording, "pelvis"))[:, 2].min() > 0.5

@@ -4,7 +4,7 @@
   positions take the place of the joint's offset, as exporters mean them.
 - An End Site is a joint too: the tip of a head or a foot, called after its joint.
 - The format knows neither unit nor up axis. A unit is taken for right when a person of it has a plausible size; y is up
-  unless both the rest pose and the movement stand along z. `layout` overrules names, unit and axis.
+  unless people clearly stand along z. `layout` overrules names, unit and axis.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from .bvh_names import meanings
 _UNITS_M = (1.0, 0.01, 0.001, 0.0254, 0.0254 / 0.45)
 _LONGEST_WAY_M = (0.6, 2.2)  # from the pelvis along the bones to the farthest tip, from a child to a giant with fingers
 _USUAL_WAY_M = 1.3
+_FLOOR_M = 0.25  # feet nearer to zero stand on it
 
 
 def bvh_layout(
@@ -28,7 +29,7 @@ def bvh_layout(
     """
     meant = meanings(names, parents)
     metres = _metres(parents, rest, source)
-    up = _up(meant, rest, places)
+    up = _up(meant, rest * metres, places * metres)
     standing = rest * metres
     if up == "z":  # as the vocabulary has it: left, up, forward
         standing = standing[:, [0, 2, 1]] * (1.0, 1.0, -1.0)
@@ -69,12 +70,21 @@ def _metres(parents: Sequence[int], rest: np.ndarray, source: Path) -> float:
 
 
 def _up(meant: list[str], rest: np.ndarray, places: np.ndarray) -> str:
-    """The axis along which the body stands, "y" or "z"."""
+    """The axis along which the body stands, "y" or "z"; both poses in metres.
+
+    Who moves along z may also lie in a file with y up. They do not where the rest pose stands along z too, or where the
+    feet are at the height of the floor.
+    """
     heads = [i for i, name in enumerate(meant) if name in ("head", "neck", "chest")]
-    feet = [i for i, name in enumerate(meant) if name.endswith(("_ankle", "_foot", "_knee"))]
-    if not heads or not feet:
-        return "y"
+    feet = [i for i, name in enumerate(meant) if name.endswith(("_ankle", "_foot"))]
     seen = places[np.isfinite(places).all(axis=(1, 2))]
-    poses = [rest, *([np.median(seen, axis=0)] if len(seen) else [])]
-    along = [np.abs(pose[heads].mean(axis=0) - pose[feet].mean(axis=0)) for pose in poses]
-    return "z" if all(z > 2 * max(x, y) for x, y, z in along) else "y"
+    if not heads or not feet or not len(seen):
+        return "y"
+    pose = np.median(seen, axis=0)
+    on_floor = abs(float(np.min(pose[feet, 2]))) < _FLOOR_M
+    return "z" if _along_z(pose, heads, feet) and (on_floor or _along_z(rest, heads, feet)) else "y"
+
+
+def _along_z(pose: np.ndarray, heads: list[int], feet: list[int]) -> bool:
+    x, y, z = np.abs(pose[heads].mean(axis=0) - pose[feet].mean(axis=0))
+    return bool(z > 2 * max(x, y))
