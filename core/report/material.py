@@ -90,7 +90,7 @@ def collect(
     arrays = window_arrays(settings, prepared, first / "checkpoints")
     if evaluation is not None:
         facts |= {"also": [{"name": name, **row.to_json()} for name, row in evaluation.also]}
-        decided = shown if evaluation.classes else []  # a ranking decides nothing
+        decided = shown if evaluation.unit != "ranking" else []  # a ranking decides nothing
         facts |= _tables(evaluation, decided)
         arrays |= {**_predictions(evaluation, decided), **_maps(evaluation, prepared)}
     Material(facts, arrays).save(folder)
@@ -104,16 +104,13 @@ def _sides(prepared: Prepared, evaluation: Evaluation | None) -> list[dict[str, 
         entry: dict[str, Any] = {
             "side": side, "groups": len(getattr(split, side)), "windows": len(split.windows(store, side)),
         }  # fmt: skip
-        if evaluation is not None and evaluation.classes:
+        if evaluation is not None and evaluation.unit != "ranking":
             items = store.items()
             label = items.label[split.items(items, store, side)]
             entry["items"] = len(label)
-            if not evaluation.classes:
-                out.append(entry)
-                continue
-            counts = label.sum(axis=0) if label.ndim == 2 else np.bincount(label, minlength=len(evaluation.classes))
-            named = dict(zip(evaluation.classes, counts.astype(int).tolist(), strict=True))
-            entry["counts"] = named
+            if evaluation.classes:
+                counts = label.sum(axis=0) if label.ndim == 2 else np.bincount(label, minlength=len(evaluation.classes))
+                entry["counts"] = dict(zip(evaluation.classes, counts.astype(int).tolist(), strict=True))
         out.append(entry)
     return out
 

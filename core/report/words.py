@@ -218,7 +218,9 @@ def _over_covariates(results: dict[str, Any], metric: str) -> list[str]:
     if found[0]["ci_low"] is not None:
         change += f", 95 % interval {found[0]['ci_low']:+.3f} to {found[0]['ci_high']:+.3f}"
     told = f"{names[0].upper()}{names[1:]} alone reach {metric_label(metric)} {_range(alone)}; {line_label(line)}, is "
-    return [told + (f"above that ({change})." if sure else f"not clearly above that ({change}): it may rest on them.")]
+    better = "better than" if metric in _LOWER_IS_BETTER else "above"
+    unsure = f"not clearly {better} that ({change}): it may rest on them."
+    return [told + (f"{better} that ({change})." if sure else unsure)]
 
 
 def _over_rankers(results: dict[str, Any], metric: str) -> list[str]:
