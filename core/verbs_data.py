@@ -84,7 +84,7 @@ def _check(path: str, overrides: list[str], voice: Voice) -> int:
 
 
 def _what(path: str, overrides: list[str]) -> tuple[Modality, DataConfig]:
-    """Modality and data block for a path: a data set's folder by `--data.name`, else a manifest."""
+    """Modality and data block for a path: a data set's folder or file by `--data.name`, else a manifest."""
     over = parse_overrides(overrides)
     section = dict(over.data.get("data") or {})
     name, place = section.get("name"), Path(path)
@@ -92,11 +92,12 @@ def _what(path: str, overrides: list[str]) -> tuple[Modality, DataConfig]:
         raise InputError("there is no such file or folder", source=path)
     if place.is_dir() and name is None:
         raise InputError("say which data set this folder holds", source=path, fix="add --data.name NAME")
-    section |= {"root": path} if place.is_dir() else {"manifest": path, "name": "manifest"}
+    of_set = place.is_dir() or name not in (None, "manifest")  # some sets are one file
+    section |= {"root": path} if of_set else {"manifest": path, "name": "manifest"}
     config: DataConfig = build_section(DataConfig, section, "data", over)
     modality = over.data.get("modality")
     if modality is None:
-        modality = _owner(str(name)) if place.is_dir() else _only_modality()
+        modality = _owner(str(name)) if of_set else _only_modality()
     return build_modality({"name": modality} if isinstance(modality, str) else modality, over), config
 
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from cli_kit import omni
 from omnipatch.core.data.store import WindowStore
 from omnipatch.core.errors import InputError
 from omnipatch.modalities.skeleton import Skeleton
@@ -256,3 +257,11 @@ def test_every_set_has_a_licence_says_where_to_get_it_and_has_known_tasks():
         assert dataset.citation
         assert "http" in dataset.instructions
         assert set(dataset.tasks) <= set(tasks)
+
+
+def test_a_set_that_is_one_file_can_be_checked(tmp_path):
+    """`omnipatch data check FILE --data.name NAME`."""
+    path = save(tmp_path / "ui_prmd_kinect.npz", ui_prmd_arrays())
+    done = omni("data", "check", path, "--data.name", "ui-prmd")
+    assert done.code == 0, done.err
+    assert "16" in done.out
