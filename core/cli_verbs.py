@@ -88,6 +88,19 @@ VERBS: dict[str, Verb] = {
         ),
         overrides=True,
     ),
+    "recommend": Verb(
+        "rank what is new to people by their histories",
+        "omnipatch recommend --from runs/first --history new.csv --k 20",
+        ".verbs_rank:recommend",
+        (
+            _FROM,
+            _argument("--history", required=True, metavar="FILE", help="who took what, in the modality's own formats"),
+            _argument("--k", type=int, default=20, metavar="N", help="how many a person (default: 20)"),
+            _argument("--out", metavar="FILE.csv", help="write them there instead of showing them"),
+            _argument("--overwrite", action="store_true", help="replace an existing file"),
+        ),
+        overrides=True,
+    ),
     "data": Verb(
         "list, download, check or prepare data",
         "omnipatch data check my.csv --data.name manifest",

@@ -257,6 +257,14 @@ class Modality(ABC):
         """An adapter of the same config that knows what another one had learned."""
         return self
 
+    def serving(self) -> Modality:
+        """This adapter as it reads files for use: it holds nothing back for a test."""
+        return self
+
+    def id_names(self) -> Sequence[str]:
+        """[id] names of the ids of the first column, for rankings that are read."""
+        return [str(number) for number in range(self.spec.vocabulary[0])]
+
     def known_of_ids(self) -> Sequence[np.ndarray]:
         """[id, number] float32 of each id column: what is known of ids before training, see `spec.known_of_ids`."""
         return ()

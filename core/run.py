@@ -269,13 +269,14 @@ def _downstream(settings: Settings, options: Options, verb: str) -> Path:
 def _refuse_early(settings: Settings, *, evaluates: bool) -> None:
     """Find what is wrong with data and rows before a folder is made or an old run deleted."""
     from .data.sources import resolve_sources
-    from .downstream.evaluate import wanted_rows
+    from .downstream.evaluate import check_protocols, wanted_rows
     from .downstream.fewer_sensors import check_drop_sensors
     from .downstream.longer import check_decisions
     from .downstream.prompts import check_zero_shot
 
-    resolve_sources(settings.modality, settings.recipe.data)
+    sources = resolve_sources(settings.modality, settings.recipe.data)
     if evaluates:
+        check_protocols(settings.recipe, sources.task)
         wanted_rows(settings.recipe)
         check_drop_sensors(settings.recipe)
         check_decisions(settings.recipe)

@@ -127,7 +127,8 @@ def modality_for_files(model: Model, overrides: Sequence[str]) -> Modality:
     for key, place in located.places.items():
         if not key.startswith("modality."):
             raise InputError("vectors are made without a recipe", source=place, fix="leave it out")
-    return build_modality({**model.recipe.modality, **located.data.get("modality", {})}, located)
+    built = build_modality({**model.recipe.modality, **located.data.get("modality", {})}, located)
+    return built.restored(model.modality.learned())
 
 
 def load_trained(source: str | Path) -> Trained:

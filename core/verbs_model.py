@@ -28,7 +28,7 @@ def embed(given: argparse.Namespace, overrides: list[str]) -> int:
     if target.exists() and not given.overwrite:
         raise InputError("the file exists", source=target, fix="choose another --out or add --overwrite")
     model = load_model(given.source)
-    model = replace(model, modality=modality_for_files(model, overrides))
+    model = replace(model, modality=modality_for_files(model, overrides).serving())
     parts: list[dict[str, Any]] = []
     problems = 0
     for i, name in enumerate(given.files):

@@ -35,7 +35,9 @@ def encoder(options=SETS, seed=0):
 
 def score_of(loss, encoder, vectors, hidden, shown=()):
     """Loss of one row that hides and shows some ids."""
-    target = IdTarget(torch.tensor([hidden]), torch.ones(1, len(hidden), dtype=torch.bool), torch.tensor([list(shown) or [-1]]))
+    target = IdTarget(
+        torch.tensor([hidden]), torch.ones(1, len(hidden), dtype=torch.bool), torch.tensor([list(shown) or [-1]])
+    )
     values, weights = loss(vectors, target, torch.zeros(1, dtype=torch.long))
     return float(values[0]), float(weights[0])
 
@@ -82,7 +84,9 @@ class TestSoftmax:
 class TestBpr:
     def test_it_falls_when_the_hidden_id_rises(self):
         model = encoder()
-        low, high = (score_of(IdBpr(model, negatives=500), model, sign * model.id_table()[:1] * 1e3, [0])[0] for sign in (-1, 1))
+        low, high = (
+            score_of(IdBpr(model, negatives=500), model, sign * model.id_table()[:1] * 1e3, [0])[0] for sign in (-1, 1)
+        )
         assert high < 0.7 < low
 
     def test_own_ids_are_no_negatives(self):
@@ -137,8 +141,8 @@ class TestObjective:
     def test_it_is_no_objective_for_signals(self):
         assert "masked-ids" in shipped_id_objectives()
         assert not set(shipped_id_objectives()) & set(shipped_objectives())
+        spec = SequenceSpec(axes=("time_s",), patch_shape=(4,))
         with pytest.raises(InputError, match="values, not ids"):
-            spec = SequenceSpec(axes=("time_s",), patch_shape=(4,))
             Objective.from_config({"name": "masked-ids"}, spec, build("encoder", SETS, spec))
 
 

@@ -16,7 +16,7 @@ from ..blocks.encoder import Encoder
 from ..config import Recipe
 from ..data.questions import ranks
 from ..errors import InputError, SplitError, nearest
-from ..modality import Modality, SensorLoss
+from ..modality import Modality, SensorLoss, Task
 from .covariates import Covariates
 from .fewer_sensors import FewerSensors
 from .ranking import evaluate_ranking
@@ -55,8 +55,6 @@ def evaluate(
     if ranks(store):
         return evaluate_ranking(recipe, modality, store, split, encoder, fresh_encoder, say)
     wanted = wanted_rows(recipe)
-    if RANKING in recipe.evaluate.protocols:
-        raise InputError("this task does not rank", field="evaluate.protocols", got=RANKING, fix="leave it out")
     items = store.items()
     sides = {side: split.items(items, store, side) for side in ("train", "validation", "test")}
     _check(items, sides)
@@ -74,6 +72,12 @@ def evaluate(
     )
     session.run(wanted, encoder, fresh_encoder)
     return session.result
+
+
+def check_protocols(recipe: Recipe, task: Task | None) -> None:
+    """Raise InputError where a ranking is asked of a task that does not rank."""
+    if RANKING in recipe.evaluate.protocols and task is not None and task.unit != "ranking":
+        raise InputError("this task does not rank", field="evaluate.protocols", got=RANKING, fix="leave it out")
 
 
 def wanted_rows(recipe: Recipe) -> dict[str, list[str]]:

@@ -109,9 +109,7 @@ class _Ranking:
                 self._add(model, one.name, self.recipe.seed, self._judge(one.testing), {"validation": one.value})
         return fitted
 
-    def _fitted(
-        self, name: str, variants: Sequence[Ranker], trained: csr_matrix, known: csr_matrix
-    ) -> Fitted | None:
+    def _fitted(self, name: str, variants: Sequence[Ranker], trained: csr_matrix, known: csr_matrix) -> Fitted | None:
         """None where the data are too large for it, which is noted."""
         with self._clock(name):
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ...core.crop import crop
-from ...core.errors import InputError
+from ...core.errors import InputError, nearest
 from ...core.modality import Dataset, Modality, Recording, Source, Task, Window, WindowQuestion
 from ...core.rng import RowRandom
 from ...core.sequence import PatchSequence, SequenceSpec
@@ -23,9 +23,10 @@ from .field import ItemRanking
 from .interactions import Interactions
 from .log import TEST, VALIDATION, History, histories, make_log
 from .reading import read_interactions
-from .splits import split_interactions
+from .splits import KINDS, InteractionSplit, split_interactions
 
 TASK = "items"
+WHOLE = "none"  # kind of a split that holds nothing back
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class RecommenderConfig:
     """How graphs are read and split, what is known of items, and views of histories; saved with the weights."""
 
     positions: int = 64  # spectral positions of an item on the training graph; they and its degree are known beforehand
-    split: str = "random"  # of your own files: random, leave-one-out or time
+    split: str = "random"  # of your own files: random, leave-one-out, time, or none (everything is learned from)
     test_share: float = 0.2  # of the interactions, in such a split
     validation_share: float = 0.1  # likewise
     choosing: float = 0.2  # share of people whose validation part chooses, where it was cut from train; others learn it
@@ -47,6 +48,8 @@ class RecommenderConfig:
                 raise InputError(
                     "must be a share above 0 and up to 1", source=f"modality.{name}", got=getattr(self, name)
                 )
+        if self.split not in (WHOLE, *KINDS[:-1]):
+            raise InputError("unknown split", source="modality.split", got=self.split, fix=nearest(self.split, KINDS))
         if self.positions < 1:
             raise InputError("must be positive", source="modality.positions", got=self.positions)
 
@@ -85,6 +88,14 @@ class Recommender(Modality):
     def restored(self, learned: Mapping[str, np.ndarray]) -> Recommender:
         return Recommender(self.config, Catalogue.of_arrays(learned)) if learned else self
 
+    def serving(self) -> Recommender:
+        served = Recommender(replace(self.config, split=WHOLE), self.catalogue)
+        served._fitted = self._fitted
+        return served
+
+    def id_names(self) -> Sequence[str]:
+        return self.catalogue.items.tolist()
+
     def known_of_ids(self) -> Sequence[np.ndarray]:
         return (self.catalogue.known,)
 
@@ -95,6 +106,9 @@ class Recommender(Modality):
 
     def _log(self, interactions: Interactions, record: str) -> Recording:
         c = self.config
+        if c.split == WHOLE:
+            nothing = interactions.keep(np.zeros(len(interactions), bool))
+            return make_log(InteractionSplit(interactions, nothing, nothing, WHOLE), record)
         split = split_interactions(interactions, c.split, c.test_share, c.validation_share, c.split_seed)
         return make_log(split, record, c.choosing)
 

@@ -1,0 +1,147 @@
+"""The shipped recommender recipes through the command line: short, but with nothing replaced."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from cli_kit import omni
+from omnipatch.core.settings import shipped_recipes
+from omnipatch.core.train.model_io import load_model
+
+RECIPES = [name for name in sorted(shipped_recipes()) if name.startswith("rec-")]
+SHORT = ("--trainer.max_steps", 40, "--evaluate.bootstrap", 50)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run on the demo market."""
+    folder = tmp_path_factory.mktemp("rec")
+    done = omni("run", "rec-masked", "--out", folder / "run", "--data.cache", folder / "cache", *SHORT)
+    assert done.code == 0, done.err
+    return folder, done
+
+
+def summary(folder, metric="ndcg@20"):
+    results = json.loads((folder / "results.json").read_text())
+    return {e["model"]: e for e in results["summary"] if e["metric"] == metric}, results
+
+
+class TestRun:
+    def test_every_row_is_ranked_with_its_interval(self, run):
+        found, results = summary(run[0] / "run")
+        assert set(found) == {"pretrained", "random-init", "hand-features", "prior"}
+        assert {e["protocol"] for e in results["summary"]} == {"ranking"}
+        assert {"recall@20", "ndcg@20", "recall@10", "coverage@20", "gini@20"} <= {
+            e["metric"] for e in results["summary"]
+        }
+        for entry in found.values():
+            assert entry["ci_low"] < entry["mean"] < entry["ci_high"]
+        assert found["prior"]["mean"] < found["hand-features"]["mean"] <= found["pretrained"]["mean"] + 0.02
+
+    def test_everything_that_ranks_is_told_with_what_it_adds(self, run):
+        folder, done = run
+        _, results = summary(folder / "run")
+        names = {entry["name"] for entry in results["ranking"]}
+        assert {"popularity", "ease", "gf-cf", "pretrained, alone", "pretrained, blended"} <= names
+        blended = next(e for e in results["ranking"] if e["name"] == "pretrained, blended" and e["metric"] == "ndcg@20")
+        assert 0 <= blended["weight"] <= 1
+        assert blended["change_low"] <= blended["change"] <= blended["change_high"]
+        assert "pretrained, alone" in done.out
+        assert "best ranking without training" in done.out
+
+    def test_the_split_is_said_to_be_within_people(self, run):
+        folder, _ = run
+        assert json.loads((folder / "run/split.json").read_text())["kind"] == "within"
+        assert "split by what each person took" in (folder / "run/report.html").read_text()
+
+    def test_the_catalogue_is_saved_with_the_weights(self, run):
+        folder, _ = run
+        model = load_model(folder / "run")
+        assert len(model.modality.catalogue) == model.encoder.spec.vocabulary[0]
+        assert np.abs(model.modality.known_of_ids()[0]).max() > 0
+        known = model.encoder.embed.known[0].values.numpy()
+        assert np.array_equal(known, model.modality.known_of_ids()[0])
+
+    def test_a_damaged_catalogue_is_named(self, run, tmp_path):
+        import shutil
+
+        shutil.copytree(run[0] / "run/model", tmp_path / "model")
+        (tmp_path / "model/learned.safetensors").write_bytes(b"nothing")
+        done = omni("evaluate", "rec-masked", "--from", tmp_path / "model", "--out", tmp_path / "out")
+        assert done.code == 2
+        assert "learned" in done.complaint
+
+    def test_a_trained_model_is_evaluated_again_alike(self, run):
+        folder, _ = run
+        done = omni("evaluate", "rec-masked", "--from", folder / "run", "--out", folder / "again", "--data.cache",
+                    folder / "cache", "--evaluate.bootstrap", 50)  # fmt: skip
+        assert done.code == 0, done.err
+        assert summary(folder / "again")[0]["pretrained"]["mean"] == pytest.approx(
+            summary(folder / "run")[0]["pretrained"]["mean"], abs=1e-6
+        )
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "rec-masked"])
+def test_a_shipped_recipe_runs(name, tmp_path):
+    done = omni("run", name, "--out", tmp_path / "run", "--data.cache", tmp_path / "cache", "--fast-dev-run")
+    assert done.code == 0, done.err
+    assert {row["protocol"] for row in json.loads((tmp_path / "run/results.json").read_text())["rows"]} == {"ranking"}
+
+
+def test_new_people_can_be_ranked_for(tmp_path):
+    done = omni("run", "rec-masked", "--out", tmp_path / "run", "--data.cache", tmp_path / "cache", "--fast-dev-run",
+                "--split.kind", "holdout")  # fmt: skip
+    assert done.code == 0, done.err
+    assert json.loads((tmp_path / "run/split.json").read_text())["kind"] == "holdout"
+
+
+def test_a_dry_run_says_what_a_step_costs():
+    done = omni("run", "rec-masked", "--dry-run")
+    assert done.code == 0, done.err
+    assert "parameters" in done.out
+
+
+def test_ranking_is_no_protocol_of_other_tasks(tmp_path):
+    done = omni("run", "ecg-jepa", "--fast-dev-run", "--evaluate.protocols", "ranking", "--out", tmp_path / "run")
+    assert done.code == 2
+    assert "does not rank" in done.complaint
+
+
+@pytest.fixture(scope="module")
+def history(run):
+    """Two new people, one of whom took something that the model has never heard of."""
+    path = run[0] / "new.csv"
+    path.write_text("user,item\nAda,item003\nAda,item011\nAda,item040\nBo,item007\nBo,never heard of\n")
+    return path
+
+
+class TestRecommend:
+    def test_people_never_seen_get_what_is_new_to_them(self, run, history):
+        done = omni("recommend", "--from", run[0] / "run", "--history", history, "--k", 5)
+        assert done.code == 0, done.err
+        assert done.out.count("Ada") == done.out.count("Bo") == 5
+        assert "item003" not in done.out
+
+    def test_they_can_be_written_to_a_file(self, run, history, tmp_path):
+        asked = ("recommend", "--from", run[0] / "run", "--history", history, "--out", tmp_path / "top.csv")
+        assert omni(*asked).code == 0
+        lines = (tmp_path / "top.csv").read_text().splitlines()
+        assert lines[0] == "person,rank,id,score"
+        assert len(lines) == 1 + 2 * 20
+        assert "exists" in omni(*asked).complaint
+
+    def test_bad_input_is_named(self, run, history, tmp_path):
+        strange = tmp_path / "strange.csv"
+        strange.write_text("user,item\nAda,x\nBo,y\n")
+        assert (
+            "knows none of these items" in omni("recommend", "--from", run[0] / "run", "--history", strange).complaint
+        )
+        done = omni("recommend", "--from", run[0] / "run", "--history", history, "--k", 0)
+        assert (done.code, "nothing is asked for" in done.complaint) == (2, True)
+
+    def test_histories_can_be_embedded(self, run, history, tmp_path):
+        done = omni("embed", "--from", run[0] / "run", history, "--out", tmp_path / "v.npz")
+        assert done.code == 0, done.err
+        assert np.load(tmp_path / "v.npz")["embedding"].shape[0] == 2
