@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..data.numbers import parse_number
 from ..modality import Modality, Task, Window
 from .case import Case
 from .checks import check, expect, need
@@ -31,7 +32,7 @@ def tasks_are_well_formed(case: Case) -> None:
             expected=", ".join(UNITS),
             fix="choose one of them",
         )
-        least = 0 if task.unit == "ranking" else 1 if task.multilabel else 2
+        least = 0 if task.unit == "ranking" or task.scale == "interval" else 1 if task.multilabel else 2
         expect(
             len(set(task.classes)) == len(task.classes) >= least and all(task.classes),
             got=f"classes {task.classes} of task {key}",
@@ -50,12 +51,12 @@ def tasks_are_well_formed(case: Case) -> None:
 def labels_are_classes_of_their_task(case: Case) -> None:
     need(case.modality.tasks(), "the adapter has no tasks")
     for name, task in case.modality.tasks().items():
-        strange = sorted(_demo_labels(case)[name] - {"", *task.classes, *task.given})
+        strange = sorted(_demo_labels(case)[name] - {"", *task.given} - _answers(task, _demo_labels(case)[name]))
         # a mark that carries no class is "" (or is left out); unknown names would vanish without a word
         expect(
             not strange,
             got=f"label {strange[:1]} for task {task.name}",
-            expected=f"one of {[*task.classes, *task.given]} or ''",
+            expected="a number" if task.scale == "interval" else f"one of {[*task.classes, *task.given]} or ''",
         )
 
 
@@ -68,7 +69,7 @@ def tasks_get_labels_from_the_demo_set(case: Case) -> None:
     found = _demo_labels(case)
     first, elsewhere = next(iter(found)), _labelled_elsewhere(case)
     for name, task in case.modality.tasks().items():
-        seen = found[name] & set(task.classes)
+        seen = _answers(task, found[name])
         if not seen and name in elsewhere:
             continue
         wanted = (
@@ -76,9 +77,19 @@ def tasks_get_labels_from_the_demo_set(case: Case) -> None:
             if name == first
             else seen | ({"a second class"} if len(seen) < 2 and not task.multilabel else set())
         )
+        if task.given:  # windows of which nothing is known are left out, whatever their class
+            named = found[name] & set(task.given)
+            expect(named, got=f"task {name} without what is given", expected=f"one of {list(task.given)} in each label")
         expect(
             wanted <= seen, got=f"demo labels {sorted(seen)} of task {name}", expected=f"also {sorted(wanted - seen)}"
         )
+
+
+def _answers(task: Task, names: set[str]) -> set[str]:
+    """Those of the names that answer a task: its classes, or numbers."""
+    if task.scale == "interval":
+        return {name for name in names if not np.isnan(parse_number(name))}
+    return names & set(task.classes)
 
 
 def _names(task: Task, window: Window) -> tuple[str, ...]:
@@ -100,7 +111,7 @@ def _demo_labels(case: Case) -> dict[str, set[str]]:
         seen: dict[str, set[str]] = {name: set() for name in tasks}
         for name, task in tasks.items():
             for number, source in enumerate(case.sources[:MOST_SOURCES]):
-                shown = len(seen[name] & set(task.classes))
+                shown = len(_answers(task, seen[name]))
                 if number >= ENOUGH_SOURCES and name != next(iter(tasks)) and (shown > 1 or name in elsewhere):
                     break
                 for window in case.modality.windows(case.modality.load(source), name):

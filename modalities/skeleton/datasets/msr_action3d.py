@@ -27,6 +27,7 @@ ACTION = Task(
         "draw_tick", "draw_circle", "hand_clap", "two_hand_wave", "side_boxing", "bend", "forward_kick", "side_kick",
         "jogging", "tennis_swing", "tennis_serve", "golf_swing", "pick_up_and_throw",
     ),
+    hand_learner="extra trees",
 )  # fmt: skip
 SFREQ_HZ = 15.0
 _FILE = "msr_action3d.npz"
