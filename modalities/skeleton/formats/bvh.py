@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,19 +63,18 @@ def read(path: Path, options: ReadOptions) -> Recording:
         kept = [i for i, name in enumerate(names) if name in known or not name.endswith(_TIP)]
         places = in_layout(places[None, :, kept], [names[i] for i in kept], layout, path)[0]
     else:
-        rest = _places(nodes, None)[0]
+        rest = _places([replace(node, channels=[]) for node in nodes], numbers[:1])[0]
         layout, metres = bvh_layout(names, [node.parent for node in nodes], rest, places, path)
         places *= metres
     return make_clip(places[None], layout, options.sfreq_hz or _rate(frame_s), path.stem, source=path)
 
 
-def _places(nodes: list[Node], numbers: np.ndarray | None) -> np.ndarray:
-    """[frame, joint, 3] in the file's unit; of the rest pose where `numbers` is None."""
-    frames = 1 if numbers is None else len(numbers)
-    offsets = np.tile(np.array([node.offset for node in nodes], dtype=np.float64), (frames, 1, 1))
-    turns = np.tile(np.eye(3), (frames, len(nodes), 1, 1))
-    for joint, node in enumerate(nodes if numbers is not None else ()):
-        columns = numbers[:, node.first : node.first + len(node.channels)]  # type: ignore[index]
+def _places(nodes: list[Node], numbers: np.ndarray) -> np.ndarray:
+    """[frame, joint, 3] in the file's unit, of channels [frame, column]."""
+    offsets = np.tile(np.array([node.offset for node in nodes], dtype=np.float64), (len(numbers), 1, 1))
+    turns = np.tile(np.eye(3), (len(numbers), len(nodes), 1, 1))
+    for joint, node in enumerate(nodes):
+        columns = numbers[:, node.first : node.first + len(node.channels)]
         for column, channel in zip(columns.T, node.channels, strict=True):
             if channel.endswith("position"):
                 offsets[:, joint, "XYZ".index(channel[0])] = column
@@ -120,44 +119,49 @@ def _hierarchy(lines: _Lines) -> list[Node]:
     if [word.upper() for word in lines.words()] != ["HIERARCHY"]:
         raise lines.error("no BVH file", None, "HIERARCHY in its first line")
     nodes: list[Node] = []
-    open_: list[int] = []  # joints whose brace is open, the last one innermost
+    inside: list[int] = []  # joints whose brace is open, the last one innermost
     columns = 0
     while True:
         words = lines.words()
         key = words[0].upper()
         if key in ("ROOT", "JOINT", "END"):
-            if (key == "ROOT") != (not open_) or len(nodes) >= _MOST_JOINTS or len(open_) >= _DEEPEST:
-                raise lines.error("a joint in the wrong place", " ".join(words), "one ROOT with joints inside")
-            if key == "ROOT" and nodes:
-                raise InputError(
-                    "several people in one BVH file", source=lines.path, fix="write a file for each of them"
-                )
-            parent = open_[-1] if open_ else -1
-            name = " ".join(words[1:]) if key != "END" else f"{nodes[parent].name}{_TIP}"
-            if not name or name in (node.name for node in nodes):
-                raise lines.error("two joints are called alike" if name else "a joint without a name", name, None)
-            nodes.append(Node(name, parent))
-            if "{" not in words and lines.words() != ["{"]:
-                raise lines.error("no opening brace", None, "{")
-            open_.append(len(nodes) - 1)
-        elif key == "}" and open_:
-            open_.pop()
-        elif key == "OFFSET" and open_:
-            nodes[open_[-1]].offset = lines.numbers(words[1:], 3)
-        elif key == "CHANNELS" and open_:
-            channels = words[2:]
-            if (
-                not set(channels) <= _CHANNELS
-                or len(set(channels)) < len(channels)
-                or words[1:2] != [str(len(channels))]
-            ):
-                raise lines.error("unknown channels", " ".join(words[1:]), "3 Zrotation Xrotation Yrotation, ...")
-            nodes[open_[-1]].channels, nodes[open_[-1]].first = channels, columns
-            columns += len(channels)
-        elif key == "MOTION" and nodes and not open_:
+            _open_joint(lines, words, nodes, inside)
+        elif key == "}" and inside:
+            inside.pop()
+        elif key == "OFFSET" and inside:
+            nodes[inside[-1]].offset = lines.numbers(words[1:], 3)
+        elif key == "CHANNELS" and inside and not nodes[inside[-1]].channels:
+            nodes[inside[-1]].channels, nodes[inside[-1]].first = _channels(lines, words), columns
+            columns += len(words) - 2
+        elif key == "MOTION" and nodes and not inside:
             return nodes
         else:
             raise lines.error("not part of a hierarchy", " ".join(words), "ROOT, JOINT, End Site, OFFSET, CHANNELS, }")
+
+
+def _open_joint(lines: _Lines, words: list[str], nodes: list[Node], inside: list[int]) -> None:
+    """Add the joint that a line opens, with its brace, which may stand on the next line."""
+    is_root, named = words[0].upper() == "ROOT", " ".join(word for word in words[1:] if word != "{")
+    if is_root and nodes and not inside:
+        raise InputError("several people in one BVH file", source=lines.path, fix="write a file for each of them")
+    if is_root != (not inside) or len(nodes) >= _MOST_JOINTS or len(inside) >= _DEEPEST:
+        raise lines.error("a joint in the wrong place", " ".join(words), "one ROOT with joints inside")
+    parent = inside[-1] if inside else -1
+    name = named if words[0].upper() != "END" else f"{nodes[parent].name}{_TIP}"
+    if not name or any(node.name == name for node in nodes):
+        raise lines.error("two joints are called alike" if name else "a joint without a name", name, None)
+    if words[-1] != "{" and lines.words() != ["{"]:
+        raise lines.error("no opening brace", None, "{")
+    nodes.append(Node(name, parent))
+    inside.append(len(nodes) - 1)
+
+
+def _channels(lines: _Lines, words: list[str]) -> list[str]:
+    """Of a line such as `CHANNELS 3 Zrotation Xrotation Yrotation`."""
+    channels = words[2:]
+    if not set(channels) <= _CHANNELS or len(set(channels)) < len(channels) or words[1:2] != [str(len(channels))]:
+        raise lines.error("unknown channels", " ".join(words[1:]), "3 Zrotation Xrotation Yrotation, ...")
+    return channels
 
 
 def _motion_header(lines: _Lines) -> tuple[int, float]:

@@ -25,12 +25,12 @@ from .text import read_numbers, read_text
 
 SFREQ_HZ = 30.0
 _LAYOUT = "ui-prmd-22"
-_PAIR = re.compile(r"(.*)(positions|angles)([^/]*\.(?:txt|csv)(?:\.gz)?)$", re.IGNORECASE)
+_PAIR = re.compile(r"(.*)(positions|angles)([^/]*\.txt(?:\.gz)?)")
 
 
 def is_ui_prmd(path: Path) -> bool:
     """Whether a file's name is that of one of such a pair."""
-    return _PAIR.match(path.name) is not None
+    return _PAIR.fullmatch(path.name) is not None
 
 
 def read(path: Path, options: ReadOptions) -> Recording:
@@ -39,7 +39,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
     Raises CorruptFileError for a missing partner, other columns, or files of different length.
     """
     layout = find_layout(options.layout or _LAYOUT)
-    name = _PAIR.match(path.name)
+    name = _PAIR.fullmatch(path.name)
     if name is None:
         raise CorruptFileError("no file of UI-PRMD", source=path, expected="..._positions.txt and ..._angles.txt")
     offsets, degrees = (
@@ -56,7 +56,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
     places[lost] = np.nan
     label, subject = _named(path.name)
     return make_clip(
-        places[None], layout, options.sfreq_hz or SFREQ_HZ, re.sub(r"\.(txt|csv)$", "", path.name.removesuffix(".gz")),
+        places[None], layout, options.sfreq_hz or SFREQ_HZ, path.name.removesuffix(".gz").removesuffix(".txt"),
         label=label, subject=subject, source=path,
     )  # fmt: skip
 
