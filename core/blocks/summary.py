@@ -124,12 +124,15 @@ def track_statistics(batch: PatchSequence) -> tuple[Tensor, Tensor, Tensor]:
     track, valid = track_codes(batch), batch.valid
     x = batch.values.float().view(*valid.shape, -1, batch.spec.patch_shape[-1])
     x = x.masked_fill(~valid[..., None, None], torch.nan)
-    following = at_neighbour(x[..., :1], neighbours(batch)[1])
-    steps = torch.cat([x, following], dim=-1).diff(dim=-1).abs()
-    mean = _mean(x, track)
-    spread = _mean((x - _back(mean, track).unsqueeze(-1)).square(), track).sqrt()
+    known = x.isfinite()
+    step = torch.cat([x, at_neighbour(x[..., :1], neighbours(batch)[1])], dim=-1).diff(dim=-1).abs_()
+    moved = step.isfinite()
+    mean = _mean(x, known, track)
+    # not by deviations: they would take the mean back to every number
+    spread = (_mean(x.square(), known, track) - mean.square()).clamp(min=0.0).sqrt()
     found = [
-        -_highest(-x, track), _highest(x, track), mean, spread, _mean(steps, track), _highest(steps, track)
+        -_highest(-x, known, track), _highest(x, known, track), mean, spread,
+        _mean(step, moved, track), _highest(step, moved, track),
     ]  # fmt: skip
     there = torch.zeros_like(valid).scatter_reduce(1, track, valid, "amax")
     where = torch.cat([batch.coords[..., 1:].float(), batch.kind.unsqueeze(-1).float()], dim=-1)
@@ -138,15 +141,14 @@ def track_statistics(batch: PatchSequence) -> tuple[Tensor, Tensor, Tensor]:
     return torch.stack(found, dim=-1).flatten(2), place.masked_fill(~there.unsqueeze(-1), 0.0), there
 
 
-def _mean(x: Tensor, track: Tensor) -> Tensor:
+def _mean(x: Tensor, known: Tensor, track: Tensor) -> Tensor:
     """[row, patch, sensor, time] -> [row, track, sensor] over what is known; NaN where nothing is."""
-    known = x.isfinite()
-    total = _added(x.masked_fill(~known, 0.0).sum(dim=-1), track)
-    return total / _added(known.sum(dim=-1).to(x.dtype), track)  # 0 / 0 is missing
+    total, count = (_added(part.sum(dim=-1), track) for part in (x.masked_fill(~known, 0.0), known.float()))
+    return total / count  # 0 / 0 is missing
 
 
-def _highest(x: Tensor, track: Tensor) -> Tensor:
-    highest = x.masked_fill(~x.isfinite(), -torch.inf).amax(dim=-1)
+def _highest(x: Tensor, known: Tensor, track: Tensor) -> Tensor:
+    highest = x.masked_fill(~known, -torch.inf).amax(dim=-1)
     found = torch.full_like(highest, -torch.inf)
     found = found.scatter_reduce(1, track.unsqueeze(-1).expand_as(highest), highest, "amax")
     return found.masked_fill(found.isinf(), torch.nan)
@@ -154,11 +156,6 @@ def _highest(x: Tensor, track: Tensor) -> Tensor:
 
 def _added(x: Tensor, track: Tensor) -> Tensor:
     return torch.zeros_like(x).scatter_add(1, track.unsqueeze(-1).expand_as(x), x)
-
-
-def _back(x: Tensor, track: Tensor) -> Tensor:
-    """[row, track, sensor] -> that of the track of each patch."""
-    return x.gather(1, track.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
 
 
 def _numbers(where: Tensor, places: dict[tuple[float, ...], int]) -> Tensor:
