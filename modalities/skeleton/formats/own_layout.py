@@ -72,10 +72,11 @@ def guessed_unit(positions: np.ndarray, source: Path) -> str:
     """
     if positions.shape[-1] == 2:
         return "px"
-    seen = positions[np.isfinite(positions).all(axis=(2, 3))]  # [whole person in a frame, joint, axis]
-    if not len(seen):
+    there = np.isfinite(positions).all(axis=-1).mean(axis=-1)
+    if not there.any():
         return "m"
-    size = float(np.median(np.linalg.norm(np.ptp(seen, axis=1), axis=-1)))
+    seen = positions[there >= 0.9 * there.max()]  # [person in a frame, joint, axis], as whole as they come
+    size = float(np.median(np.linalg.norm(np.nanmax(seen, axis=1) - np.nanmin(seen, axis=1), axis=-1)))
     unit = next((unit for unit, largest in _LARGEST.items() if size <= largest), None)
     if unit is None:
         raise InputError(

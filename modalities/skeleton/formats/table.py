@@ -15,6 +15,7 @@ import io
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,29 +34,44 @@ _CLOCKS = ("frame", "time_s")
 _MOST_PERSONS = 16
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A table in its long form.
+
+    names: of the joints. person, frame, joint: [row] numbers from 0. values: [row, 4] x, y, z and confidence, NaN where
+    there is none. rate_hz: None where the table has no times.
+    """
+
+    names: list[str]
+    person: np.ndarray
+    frame: np.ndarray
+    joint: np.ndarray
+    values: np.ndarray
+    rate_hz: float | None
+
+
 def read(path: Path, options: ReadOptions) -> Recording:
     """The clip. Raises CorruptFileError for what is no such table, InputError for what nothing says."""
     columns = _columns(path)
     long = {"joint", "x", "y"} <= columns.keys()
-    names, person, frame, joint, values, rate_hz = _long(path, columns) if long else _wide(path, columns)
-    if options.sfreq_hz is not None:
-        rate_hz = options.sfreq_hz
+    rows = _long(path, columns) if long else _wide(path, columns)
+    rate_hz = rows.rate_hz if options.sfreq_hz is None else options.sfreq_hz
     if rate_hz is None:
         raise InputError(
             "nothing says how many frames a second", source=path, field="sfreq_hz",
             fix="add a column time_s, or give --modality.file_sfreq_hz",
         )  # fmt: skip
-    x = _grid(path, person, frame, joint, values, len(names))
-    with_depth = bool(np.isfinite(values[:, 2]).any())
+    x = _grid(path, rows)
+    with_depth, with_confidence = np.isfinite(rows.values[:, 2:]).any(axis=0)
     positions = zeros_are_lost(x[..., : 3 if with_depth else 2])
-    confidence = x[..., 3:] if np.isfinite(values[:, 3]).any() else None
+    confidence = x[..., 3:] if with_confidence else None
     if options.layout:
         layout = find_layout(options.layout)
-        positions = in_layout(positions, names, layout, path)
-        confidence = None if confidence is None else in_layout(confidence, names, layout, path)
+        positions = in_layout(positions, rows.names, layout, path)
+        confidence = None if confidence is None else in_layout(confidence, rows.names, layout, path)
     else:
         unit = guessed_unit(positions, path)
-        layout = layout_of_names(names, path, unit=unit, up="-y" if unit == "px" else "y")
+        layout = layout_of_names(rows.names, path, unit=unit, up="-y" if unit == "px" else "y")
     return make_clip(
         positions, layout, rate_hz, path.stem, confidence=None if confidence is None else confidence[..., 0],
         least_confidence=options.least_confidence, source=path,
@@ -120,24 +136,19 @@ def _clock(path: Path, columns: dict[str, list[str]]) -> tuple[np.ndarray | None
     return frames.astype(np.int64), rate_hz
 
 
-Cells = tuple[list[str], np.ndarray, np.ndarray, np.ndarray, np.ndarray, float | None]
-
-
-def _long(path: Path, columns: dict[str, list[str]]) -> Cells:
-    """Names of joints; person, frame, joint and [row, 4] x y z confidence of each row; the rate."""
+def _long(path: Path, columns: dict[str, list[str]]) -> Rows:
     frames, rate_hz = _clock(path, columns)
     if frames is None:
         raise CorruptFileError("column is missing", source=path, field="frame or time_s", got=", ".join(columns))
     cells = [cell.strip() for cell in columns["joint"]]
-    names = list(dict.fromkeys(cells))
-    number = {name: i for i, name in enumerate(names)}
-    persons = [cell.strip() for cell in columns["person"]] if "person" in columns else [""] * len(cells)
-    joints = np.array([number[cell] for cell in cells])
-    return names, _codes(path, persons), frames, joints, _stacked(path, columns, _VALUES), rate_hz
+    number = {name: i for i, name in enumerate(dict.fromkeys(cells))}
+    return Rows(
+        list(number), _persons(path, columns), frames, np.array([number[cell] for cell in cells]),
+        _stacked(path, columns, _VALUES), rate_hz,
+    )  # fmt: skip
 
 
-def _wide(path: Path, columns: dict[str, list[str]]) -> Cells:
-    """The same of a table with a row a frame."""
+def _wide(path: Path, columns: dict[str, list[str]]) -> Rows:
     found = [name.rpartition("_") for name in columns]
     names = list(dict.fromkeys(joint for joint, _, value in found if joint and value in _AXES))
     for name in names:
@@ -149,19 +160,14 @@ def _wide(path: Path, columns: dict[str, list[str]]) -> Cells:
             "no columns of joints", source=path, got=", ".join(list(columns)[:8]),
             expected="frame, joint, x, y or left_knee_x, left_knee_y, ...",
         )  # fmt: skip
-    rows = len(next(iter(columns.values())))
+    persons = _persons(path, columns)
     frames, rate_hz = _clock(path, columns)
-    frames = np.arange(rows) if frames is None else frames
-    persons = [cell.strip() for cell in columns["person"]] if "person" in columns else [""] * rows
+    frames = np.arange(len(persons)) if frames is None else frames
     values = np.stack([_stacked(path, columns, [f"{name}_{value}" for value in _VALUES]) for name in names], axis=1)
-    return (
-        names,
-        np.repeat(_codes(path, persons), len(names)),
-        np.repeat(frames, len(names)),
-        np.tile(np.arange(len(names)), rows),
-        values.reshape(-1, len(_VALUES)),
-        rate_hz,
-    )
+    return Rows(
+        names, np.repeat(persons, len(names)), np.repeat(frames, len(names)),
+        np.tile(np.arange(len(names)), len(persons)), values.reshape(-1, len(_VALUES)), rate_hz,
+    )  # fmt: skip
 
 
 def _stacked(path: Path, columns: dict[str, list[str]], names: Sequence[str]) -> np.ndarray:
@@ -170,31 +176,30 @@ def _stacked(path: Path, columns: dict[str, list[str]], names: Sequence[str]) ->
     return np.stack([_numbers(path, columns, n) if n in columns else np.full(rows, np.nan) for n in names], axis=1)
 
 
-def _codes(path: Path, persons: list[str]) -> np.ndarray:
-    """[row] number of each row's person, in the order they come."""
-    names = list(dict.fromkeys(persons))
-    if len(names) > _MOST_PERSONS:
+def _persons(path: Path, columns: dict[str, list[str]]) -> np.ndarray:
+    """[row] number of each row's person, in the order they come; 0 without such a column."""
+    cells = columns.get("person", [""] * len(next(iter(columns.values()))))
+    number = {name: i for i, name in enumerate(dict.fromkeys(cell.strip() for cell in cells))}
+    if len(number) > _MOST_PERSONS:
         raise CorruptFileError(
-            "implausible number of persons", source=path, got=len(names), expected=f"at most {_MOST_PERSONS}"
+            "implausible number of persons", source=path, got=len(number), expected=f"at most {_MOST_PERSONS}"
         )
-    return np.array([names.index(person) for person in persons])
+    return np.array([number[cell.strip()] for cell in cells])
 
 
-def _grid(
-    path: Path, person: np.ndarray, frame: np.ndarray, joint: np.ndarray, values: np.ndarray, joints: int
-) -> np.ndarray:
+def _grid(path: Path, rows: Rows) -> np.ndarray:
     """[person, frame, joint, 4] of rows in any order; NaN where there is none."""
-    shape = (int(person.max()) + 1, int(frame.max()) + 1, joints)
-    if math.prod(shape) > 50 * len(values) + 100_000:
+    shape = (int(rows.person.max()) + 1, int(rows.frame.max()) + 1, len(rows.names))
+    if math.prod(shape) > 50 * len(rows.values) + 100_000:
         raise CorruptFileError(
-            "hardly anything is there", source=path, got=f"{len(values)} joints seen",
+            "hardly anything is there", source=path, got=f"{len(rows.values)} joints seen",
             expected=f"{shape[0]} persons, {shape[1]} frames, {shape[2]} joints",
         )  # fmt: skip
-    at = np.ravel_multi_index((person, frame, joint), shape)
+    at = np.ravel_multi_index((rows.person, rows.frame, rows.joint), shape)
     if len(np.unique(at)) < len(at):
         raise CorruptFileError(
             "a joint twice in one frame", source=path, fix="add a column person where there are several people"
         )
     grid = np.full((math.prod(shape), len(_VALUES)), np.nan)
-    grid[at] = values
+    grid[at] = rows.values
     return grid.reshape(*shape, len(_VALUES))
