@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .bootstrap import Bootstrap
-from .rows import Evaluation, Prediction, Row
+from .rows import Evaluation, Prediction, Row, RowKey
 from .scoring import row_metrics
 from .tables import bracketed, line_table
 
@@ -21,7 +21,7 @@ METRICS = ("accuracy", "auroc", "balanced_accuracy", "macro_f1", "mae", "spearma
 
 def of_given(evaluation: Evaluation, code: int) -> Evaluation:
     """The decisions of one thing given alone; rows without any are left out."""
-    predictions = {}
+    predictions: dict[RowKey, Prediction] = {}
     for row in evaluation.rows:
         own = evaluation.predictions[row.key].part(evaluation.predictions[row.key].given == code)
         if len(own.label):

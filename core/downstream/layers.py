@@ -54,7 +54,7 @@ def layer_probe(trial: Trial, features: np.ndarray, config: ProbeConfig) -> tupl
 def _models(
     trial: Trial, features: np.ndarray, fitted: np.ndarray, asked: np.ndarray, scale: float, config: ProbeConfig
 ) -> Models:
-    return Models(trial, fitted, asked, lambda part, *sides: _Fit(part, features, *sides, scale, config))
+    return Models(trial, fitted, asked, lambda part, own, side: _Fit(part, features, own, side, scale, config))
 
 
 class _Fit:

@@ -53,4 +53,5 @@ def join_folds(evaluation: Evaluation) -> Evaluation:
 
 def _joined(found: list[Prediction]) -> Prediction:
     names = ("label", "probability", "subject", "record", "item", "given")
-    return Prediction(**{name: np.concatenate([getattr(one, name) for one in found]) for name in names})
+    joined: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in found]) for name in names}
+    return Prediction(**joined)

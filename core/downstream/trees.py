@@ -40,11 +40,12 @@ def boosted(trial: Trial, config: ProbeConfig) -> np.ndarray:
 def extra_trees(trial: Trial, config: ProbeConfig) -> np.ndarray:
     """[test item, class] of extremely randomised trees on the hand features; a missing one is the training mean."""
 
+    options: dict[str, Any] = {"n_estimators": 200, "min_samples_leaf": 2, "max_features": "sqrt"}
+
     def learn(part: Trial) -> np.ndarray:
         scale = Standardizer.fit(part.items.hand[part.learnable])
         kind = ExtraTreesRegressor if part.numeric else ExtraTreesClassifier
-        model = kind(200, min_samples_leaf=2, max_features="sqrt", random_state=part.seed)
-        return _predict(part, model, config, scale)
+        return _predict(part, kind(**options, random_state=part.seed), config, scale)
 
     return for_each(trial, learn)
 
