@@ -27,10 +27,13 @@ class Coder:
         return np.array(list(self._code), dtype=str)
 
     def codes(self, names: Iterable[str]) -> np.ndarray:
-        """[name] int32 codes; unknown names are added."""
+        """[name] int32 codes; unknown names are added. Raises InputError for one that holds a NUL: no name does."""
         code, names = self._code, list(names)
         for name in dict.fromkeys(names):
-            code.setdefault(name, len(code))
+            if name not in code:
+                if "\0" in name:
+                    raise InputError("a name holds a NUL character", got=name, fix="the file is damaged, copy it again")
+                code[name] = len(code)
         return np.fromiter(map(code.__getitem__, names), np.int32, len(names))
 
 

@@ -20,7 +20,7 @@ from ...core.errors import NonFiniteError
 # [row] user codes -> [row, item] float32, the higher the better; may be written into by who asked
 Score = Callable[[np.ndarray], np.ndarray]
 NO_ITEM = -1
-BLOCK_BYTES = 2**27  # of one block of scores
+BLOCK_BYTES = 2**25  # of one block of scores
 
 
 def blocks(users: np.ndarray, n_items: int, block_bytes: int = BLOCK_BYTES) -> list[np.ndarray]:

@@ -73,7 +73,8 @@ def _pieces(path: Path, columns: Mapping[str, str] | None, rows: int) -> Iterato
             piece = next(source, None)
         except InputError:
             raise
-        except (ValueError, OSError, EOFError, ArithmeticError) as error:  # all that pandas and pyarrow raise
+        except (ValueError, OSError, EOFError, ArithmeticError, NotImplementedError, KeyError) as error:
+            # all that pandas and pyarrow raise
             raise CorruptFileError(
                 "cannot be read as a table", source=path, got=" ".join(str(error).split())
             ) from error

@@ -35,7 +35,8 @@ def choose(
 ) -> Chosen:
     """The options of a prior that are best on the validation part when fitted on the train part.
 
-    Of many users some are drawn, the same for all options. Fit `Chosen.prior` on `split.everything_but_test` before testing: what was chosen needs no part of its own.
+    Of many users some are drawn, the same for all options. Fit `Chosen.prior` on `split.everything_but_test` before
+    testing: what was chosen needs no part of its own.
     """
     users = evaluation_users(split.validation)
     if len(users) > MOST_USERS:
