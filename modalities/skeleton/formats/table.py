@@ -62,9 +62,9 @@ def read(path: Path, options: ReadOptions) -> Recording:
             fix="add a column time_s, or give --modality.file_sfreq_hz",
         )  # fmt: skip
     x = _grid(path, rows)
-    with_depth, with_confidence = np.isfinite(rows.values[:, 2:]).any(axis=0)
-    positions = zeros_are_lost(x[..., : 3 if with_depth else 2])
-    confidence = x[..., 3:] if with_confidence else None
+    told = np.isfinite(rows.values).any(axis=0)  # of x, y, z and confidence
+    positions = zeros_are_lost(x[..., : 3 if told[2] else 2])
+    confidence = x[..., 3:] if told[3] else None
     if options.layout:
         layout = find_layout(options.layout)
         positions = in_layout(positions, rows.names, layout, path)
