@@ -208,6 +208,19 @@ def test_gradients_reach_every_weight(layer, hidden):
     assert [n for n, p in built.named_parameters() if p.grad is None] == []
 
 
+def test_where_nothing_is_hidden_all_weights_have_gradients_too():
+    """Distributed training waits for each of them."""
+    term = {"site": "all", "source": "clean", "head": "decoder", "target": "signal", "loss": "l2"}
+    options = {
+        "name": "graph-mae",
+        "views": {"context": None, "clean": {}},
+        "terms": {"reconstruction": None, "all": term},
+    }
+    built = objective(options, name="graph")
+    built(batch(), 0, 0).loss.backward()
+    assert [n for n, p in built.named_parameters() if p.grad is None] == []
+
+
 @pytest.mark.parametrize("hidden", ["token", "dropped"])
 def test_training_fills_in_what_neighbours_tell(hidden):
     """Patches of a row point in one direction: a decoder that hears a neighbour can answer."""

@@ -100,9 +100,9 @@ class GraphEncoder(Encoder):
         self, batch: PatchSequence, graph: Graph, index: Tensor | None, keep_layers: int, seen: Tensor | None = None
     ) -> Encoded:
         """seen: [row, patch] bool, patches whose content may be looked at; None = all valid ones."""
-        embedding = x = self.embed(batch.values, batch.ids, batch.kind, graph.valid if seen is None else seen)
-        if seen is not None:
-            assert self.absent is not None
+        seen = graph.valid if seen is None else seen
+        embedding = x = self.embed(batch.values, batch.ids, batch.kind, seen)
+        if self.absent is not None:  # on every path, or a weight without gradient would stall DistributedDataParallel
             x = torch.where(seen.unsqueeze(-1), x, self.absent[graph.kind].to(x.dtype))
         if self.positions is not None:
             x = x + self.positions(graph.coords)

@@ -74,17 +74,19 @@ class GraphDecoder(QueryHead):
 
     def _nodes(self, encoded: Encoded, rows: int, patches: int, kind: Tensor) -> Tensor:
         """[row, patch, width] what stands on each node before the first message."""
-        if encoded.index is None:
-            return self.enter(encoded.tokens)  # nothing is hidden
         if self.ask is None:
+            if encoded.index is None:
+                return self.enter(encoded.tokens)  # nothing is hidden
             if encoded.states is None:
                 raise InputError(
                     "graph_decoder with remask: false needs states of hidden patches, and the encoder drops them",
                     fix="use encoder.name graph with hidden: token, or remask: true",
                 )
             return self.enter(encoded.states)
-        shown = IndexSet(encoded.index, encoded.valid)
-        known = self.enter(encoded.tokens)
-        x = known.new_zeros(rows * patches, known.shape[-1])
-        x = x.index_copy(0, flat_places(shown, patches), known[encoded.valid]).view(rows, patches, -1)
-        return torch.where(seen_places(shown, patches).unsqueeze(-1), x, self.ask[kind].to(x.dtype))
+        x, seen = self.enter(encoded.tokens), encoded.valid
+        if encoded.index is not None:
+            shown = IndexSet(encoded.index, encoded.valid)
+            nodes = x.new_zeros(rows * patches, x.shape[-1])
+            x = nodes.index_copy(0, flat_places(shown, patches), x[seen]).view(rows, patches, -1)
+            seen = seen_places(shown, patches)
+        return torch.where(seen.unsqueeze(-1), x, self.ask[kind].to(x.dtype))
