@@ -11,12 +11,10 @@ from skeleton_tokens_kit import JOINTS, moving
 SHORT = ("--fast-dev-run", "--encoder.width", 48, "--encoder.depth", 1,
          "--evaluate.protocols", "linear", "--evaluate.models", "pretrained,random-init")  # fmt: skip
 RECIPES = [name for name in sorted(shipped_recipes()) if name.startswith("skeleton-")]
-PLAIN = ["skeleton-contrastive", "skeleton-jepa"]
 
 
-@pytest.mark.parametrize("name", PLAIN)
-def test_a_shipped_recipe_runs(name, tmp_path):
-    done = omni("run", name, "--out", tmp_path / "run", *SHORT, "--data.limit", 64)
+def test_a_shipped_recipe_runs(tmp_path):
+    done = omni("run", "skeleton-jepa", "--out", tmp_path / "run", *SHORT, "--data.limit", 64)
     assert done.code == 0, done.err
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert (results["modality"], results["dataset"]) == ("skeleton", "demo")
