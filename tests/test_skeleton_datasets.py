@@ -262,6 +262,6 @@ def test_every_set_has_a_licence_says_where_to_get_it_and_has_known_tasks():
 def test_a_set_that_is_one_file_can_be_checked(tmp_path):
     """`omnipatch data check FILE --data.name NAME`."""
     path = save(tmp_path / "ui_prmd_kinect.npz", ui_prmd_arrays())
-    done = omni("data", "check", path, "--data.name", "ui-prmd", "--data.jobs", 1)
+    done = omni("data", "check", path, "--data.name", "ui-prmd", "--modality", "skeleton")
     assert done.code == 0, done.err
     assert "16" in done.out
