@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
-from omnipatch.modalities.skeleton.performer import JOINTS
 from omnipatch.modalities.skeleton.demo_walk import STRIKES, make_walk
+from omnipatch.modalities.skeleton.performer import JOINTS
 
 
 def walk(seed: int = 0, **options):
