@@ -80,6 +80,9 @@ class FakeModality:
         assert batch.values is not None
         return batch.replace(values=batch.values * (1.0 + 0.2 * rng.normal(1, 1)))
 
+    def known_of_ids(self) -> None:
+        return None
+
 
 def recipe(objective: str | dict[str, Any] = "jepa", **trainer: Any) -> Recipe:
     options = {"name": objective} if isinstance(objective, str) else objective
