@@ -33,6 +33,8 @@ def dense_items(label, record=None, place=None, window=None):
 class DenseStore:
     """Windows of 2 s, one a record; the first and last 0.2 s of each are not labelled."""
 
+    asked_side = None  # nothing is ranked
+
     def __init__(self, subjects=10, windows=6, noise=0.2, seed=0):
         rng = np.random.default_rng(seed)
         n, samples = subjects * windows, 160
