@@ -176,6 +176,21 @@ def _predict(built, made):
     return Scope(built, made, _rng(made)).predict("context", ("decoder",), "target").values.detach()
 
 
+@pytest.mark.parametrize(("layer", "hidden"), FINE)
+def test_several_masks_of_a_window_are_decoded_on_its_own_graph(layer, hidden):
+    """The second half of a window's masks, alone and among others."""
+    made = batch(4, 10)
+    both = {"mask": {"name": "random", "ratio": 0.5, "repeats": 2, "disjoint": True}}
+    head = {"name": "graph_decoder", "width": 24}
+    options = {"name": "graph-mae", "views": {"context": both}, "heads": {"decoder": head}}
+    built = objective(options, name="graph", layer=layer, hidden=hidden).eval()
+    guess = _predict(built, made)
+    assert len(guess) == 8
+    alone = _predict(built, made.rows([2, 3]))
+    torch.testing.assert_close(guess[[2, 3, 6, 7]], alone, atol=1e-5, rtol=1e-4)
+    assert (guess[:4] - guess[4:]).abs().max() > 1e-3
+
+
 # ---- decoding -------------------------------------------------------------------------------------------------------
 
 
