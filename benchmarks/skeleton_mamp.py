@@ -7,6 +7,9 @@ average, where there is one). With one person every clip shows one. With two, ha
 NTU RGB+D: a timed step is then two steps, on a batch of clips with two persons and on one of clips with one, which is
 how the loader puts lengths together. MAMP works on the empty person like on any other.
 
+On a machine that others use, `--threads 1 --processor-time` gives ratios that can be trusted: threads that wait for
+each other, and small steps more than large ones, lose much of the wall's time to what else runs.
+
 Rows
 - MAMP: its own network and configuration (750 tokens a person, encoder 256 x 8, decoder 256 x 5, 90 % hidden), in
   float32, which is how it ships, or under bf16 autocast.
