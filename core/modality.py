@@ -25,6 +25,7 @@ import numpy as np
 
 from .crop import crop
 from .errors import InputError
+from .known import KnownIds
 from .ranking import RankingField
 from .recording import Annotation as Annotation
 from .recording import Recording as Recording
@@ -265,9 +266,9 @@ class Modality(ABC):
         """[id] names of the ids of the first column, for rankings that are read."""
         return [str(number) for number in range(self.spec.vocabulary[0])]
 
-    def known_of_ids(self) -> Sequence[np.ndarray]:
-        """[id, number] float32 of each id column: what is known of ids before training, see `spec.known_of_ids`."""
-        return ()
+    def known_of_ids(self) -> KnownIds | None:
+        """What is known of ids before anything is trained; None = nothing."""
+        return None
 
     def ranking(self) -> RankingField:
         """How ids are ranked without training, and how good a ranking is, for ranking tasks."""

@@ -13,10 +13,13 @@ from omnipatch.core.blocks.id_table import tell_known
 from omnipatch.core.blocks.ids import IdBpr, IdSoftmax, IdTarget
 from omnipatch.core.blocks.registry import build
 from omnipatch.core.compose import shipped_id_objectives, shipped_objectives
+from omnipatch.core.known import KnownIds
 from omnipatch.core.objective import Objective
+from scipy import sparse
 
 SPEC = SequenceSpec(axes=("steps_back",), patch_shape=(1,), kinds=("item",), vocabulary=(30,), known_of_ids=(3,))
 SETS = {"name": "set", "width": 8, "hidden": 16}
+GRAPH = {"name": "id_graph", "width": 8}
 ATTENTION = {"name": "transformer", "width": 8, "depth": 1, "heads": 2, "positions": "none"}
 
 
@@ -171,7 +174,7 @@ class TestSetEncoder:
 class TestKnown:
     def test_it_is_without_effect_until_it_is_learned(self):
         plain, told = encoder(), encoder()
-        tell_known(told, [np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)])
+        tell_known(told, KnownIds([np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)]))
         batch = batch_of([1, 2, 3])
         assert torch.equal(plain(batch).pooled, told(batch).pooled)
         torch.nn.init.ones_(told.embed.known[0].map.weight)
@@ -185,4 +188,60 @@ class TestKnown:
         with pytest.raises(ValueError, match="known_of_ids"):
             SequenceSpec(axes=("a",), patch_shape=(1,), vocabulary=(3,), known_of_ids=(1, 2))
         with pytest.raises(RuntimeError):
-            tell_known(encoder(), [np.zeros((30, 4), np.float32)])
+            tell_known(encoder(), KnownIds([np.zeros((30, 4), np.float32)]))
+
+
+class TestGraph:
+    # two groups of people who never take what the others take
+    taken = sparse.csr_matrix(np.kron(np.eye(2), np.ones((5, 15))) * (np.random.default_rng(0).random((10, 30)) < 0.5))
+
+    def told(self, **options):
+        model = encoder({**GRAPH, **options})
+        tell_known(model, KnownIds([np.zeros((30, 3), np.float32)], self.taken))
+        return model
+
+    def test_vectors_are_the_mean_of_propagations(self):
+        model = self.told(layers=2)
+        rows, ids = (np.maximum(np.asarray(self.taken.sum(axis=axis)).ravel(), 1e-9) ** -0.5 for axis in (1, 0))
+        normal = sparse.diags(rows) @ self.taken @ sparse.diags(ids)
+        once = (normal.T @ normal).toarray()
+        start = model.embed.tables[0].weight.detach().numpy()
+        expected = (start + once @ start + once @ once @ start) / 3
+        assert np.allclose(model.id_table().detach().numpy(), expected, atol=1e-5)
+
+    def test_the_gradient_is_that_of_the_dense_operator(self):
+        model, batch = self.told(), batch_of([1, 2], [16])
+        weight = model.embed.tables[0].weight
+        (model(batch).pooled @ model.id_table().T).square().sum().backward()
+        size = weight.grad.norm()
+        ahead, step = [], 1e-2
+        for sign in (1, -1):
+            with torch.no_grad():
+                weight += sign * step * weight.grad / size
+                ahead.append(float((model(batch).pooled @ model.id_table().T).square().sum()))
+                weight -= sign * step * weight.grad / size
+        assert (ahead[0] - ahead[1]) / (2 * step) == pytest.approx(float(size), rel=0.02)
+
+    def test_nothing_spreads_between_groups_that_share_nothing(self):
+        model = self.told(layers=3)
+        before = model.id_table().detach().clone()
+        with torch.no_grad():
+            model.embed.tables[0].weight[:15] += 1.0
+        assert torch.equal(model.id_table()[15:], before[15:])
+        assert not torch.allclose(model.id_table()[:15], before[:15])
+
+    def test_it_can_be_copied_and_trained_on(self):
+        model, batch = self.told(), batch_of([1, 2, 3], [16, 17])
+        objective = Objective.from_config({"name": "jepa-ids"}, SPEC, model)
+        optimizer = torch.optim.Adam(objective.parameters(), 0.1)
+        for step in range(3):  # each with a table of its own: a stale one would fail to go backward twice
+            optimizer.zero_grad()
+            objective(batch, 0, step).loss.backward()
+            optimizer.step()
+            objective.after_step(step)
+
+    def test_without_a_graph_it_says_so(self):
+        with pytest.raises(InputError, match="occurred together"):
+            encoder(GRAPH)(batch_of([1]))
+        with pytest.raises(InputError, match="values"):
+            build("encoder", GRAPH, SequenceSpec(axes=("time_s",), patch_shape=(4,)))

@@ -60,9 +60,9 @@ class TestRun:
         folder, _ = run
         model = load_model(folder / "run")
         assert len(model.modality.catalogue) == model.encoder.spec.vocabulary[0]
-        assert np.abs(model.modality.known_of_ids()[0]).max() > 0
+        assert np.abs(model.modality.known_of_ids().numbers[0]).max() > 0
         known = model.encoder.embed.known[0].values.numpy()
-        assert np.array_equal(known, model.modality.known_of_ids()[0])
+        assert np.array_equal(known, model.modality.known_of_ids().numbers[0])
 
     def test_a_damaged_catalogue_is_named(self, run, tmp_path):
         import shutil

@@ -20,7 +20,7 @@ ROOT = Path(omnipatch.__file__).parent
 # lowest floor first; a module imports only from rooms before its own, or from its own
 ROOMS = (
     "errors", "rng", "signals", "sequence", "batching", "distributed", "compat",
-    "seeing", "recording", "crop", "ranking", "task", "modality", "registry",
+    "seeing", "recording", "crop", "known", "ranking", "task", "modality", "registry",
     "blocks",
     "objectives", "compose", "scope", "objective",
     "config", "settings_yaml", "settings_check", "settings",

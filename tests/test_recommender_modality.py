@@ -43,11 +43,15 @@ class TestLog:
             assert found == set(zip(part.user.tolist(), part.indices.tolist(), strict=True))
 
     def test_only_some_choose_and_the_others_learn_it(self):
-        split = split_interactions(random_interactions(0, 50, 60, 0.4))
+        split = split_interactions(random_interactions(0, 1000, 20, 0.4))
         log = make_log(split, "x", choosing=0.3)
         asked = [bool((h.side == 1).any()) for h in histories(log)]
-        assert 5 < sum(asked) < 25
+        assert 250 < sum(asked) <= 300
         assert sum(len(h.items) for h in histories(log)) == len(split.train) + len(split.validation) + len(split.test)
+
+    def test_in_a_small_market_more_of_them_choose(self):
+        split = split_interactions(random_interactions(0, 50, 60, 0.4))
+        assert all((h.side == 1).any() for h in histories(make_log(split, "x", choosing=0.3)))
 
     def test_histories_run_from_old_to_new(self):
         interactions = random_interactions(1, time=True)
@@ -133,7 +137,7 @@ class TestCatalogue:
         assert fitted.fitted(Recommender().demo(1)) is fitted
         again = Recommender().restored(fitted.learned())
         assert again.spec == fitted.spec
-        assert np.array_equal(again.known_of_ids()[0], fitted.known_of_ids()[0])
+        assert np.array_equal(again.known_of_ids().numbers[0], fitted.known_of_ids().numbers[0])
 
 
 def _parts(log):

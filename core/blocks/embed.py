@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..known import KnownIds
 from ..sequence import SequenceSpec
 from .id_table import KnownOfIds
 
@@ -49,6 +50,12 @@ class PatchEmbedding(nn.Module):
         elif self.spec.known_of_ids:
             for known in self.known:
                 known.init_weights()  # type: ignore[operator]
+
+    def tell(self, known: KnownIds) -> None:
+        """Learn what is known of ids."""
+        if self.spec.known_of_ids:
+            for table, numbers in zip(self.known, known.numbers, strict=True):
+                table.values.copy_(torch.as_tensor(numbers))  # type: ignore[union-attr]
 
     def vectors(self, column: int) -> Tensor:
         """[id, width] of the ids of a column: learned, and from what is known of each."""

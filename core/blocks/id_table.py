@@ -10,11 +10,10 @@ Design decisions
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import Tensor, nn
+
+from ..known import KnownIds
 
 
 class KnownOfIds(nn.Module):
@@ -34,11 +33,8 @@ class KnownOfIds(nn.Module):
         return self.map(self.values)
 
 
-def tell_known(module: nn.Module, known: Sequence[np.ndarray]) -> None:
-    """Write what is known of the ids of each column, [id, number] each, into the embeddings of a model."""
+def tell_known(module: nn.Module, known: KnownIds) -> None:
+    """Hand what is known of ids to all parts of a model that have a use for it, those with a method `tell`."""
     for part in module.modules():
-        tables = getattr(part, "known", None)
-        if isinstance(tables, nn.ModuleList):
-            for table, values in zip(tables, known, strict=True):
-                assert isinstance(table, KnownOfIds)
-                table.values.copy_(torch.as_tensor(values))
+        if callable(tell := getattr(part, "tell", None)):
+            tell(known)

@@ -19,7 +19,7 @@ T = TypeVar("T", bound=type)
 
 # kind -> modules whose import registers the blocks of that kind
 _ROOMS: dict[str, tuple[str, ...]] = {
-    "encoder": ("encoder", "graph", "set_encoder"),
+    "encoder": ("encoder", "graph", "set_encoder", "id_graph"),
     "mask": ("masks", "disc_mask", "block_mask", "member_mask", "motion_mask"),
     "mix": ("mixing",),
     "shuffle": ("shuffle",),

@@ -15,7 +15,7 @@ import dataclasses
 import inspect
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +33,7 @@ from ..blocks.id_table import tell_known
 from ..blocks.registry import build, describe
 from ..config import Recipe
 from ..errors import CorruptFileError, InputError
+from ..known import KnownIds
 from ..modality import Modality
 from ..sequence import SequenceSpec
 from ..settings import load_plain, to_plain
@@ -55,7 +56,7 @@ class Model:
 
 
 def fresh_encoder(
-    options: Mapping[str, Any], spec: SequenceSpec, seed: int, known: Sequence[np.ndarray] = ()
+    options: Mapping[str, Any], spec: SequenceSpec, seed: int, known: KnownIds | None = None
 ) -> Encoder:
     """A randomly initialised encoder, a pure function of its arguments; the global random state is left alone.
 
@@ -63,7 +64,7 @@ def fresh_encoder(
     """
     with own_random_state(seed):
         encoder = build("encoder", options, spec)
-    if known:
+    if known is not None:
         tell_known(encoder, known)
     return encoder
 

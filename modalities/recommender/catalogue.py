@@ -13,16 +13,18 @@ from ...core.recording import Recording
 from .demo import make_market
 from .interactions import Interactions
 from .log import TRAIN, histories
+from .names import numbered
 from .spectral import spectrum_of
 
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
     """items: [item] names. known: [item, number] float32, spectral positions and the logarithm of the degree, each of
-    mean square one over the items that somebody took."""
+    mean square one. train: the graph they come from, of people without names; None = nothing was learned from."""
 
     items: np.ndarray
     known: np.ndarray
+    train: Interactions | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -51,7 +53,7 @@ class Catalogue:
         degree = np.log1p(train.item_degree).astype(np.float32)
         degree -= degree.mean()
         known = np.concatenate([spectrum_of(train, positions).item_positions, degree[:, None]], axis=1)
-        return cls(items, known / (np.sqrt(np.square(known).mean(axis=0)) + np.float32(1e-8)))
+        return cls(items, known / (np.sqrt(np.square(known).mean(axis=0)) + np.float32(1e-8)), train)
 
     def codes_of(self, recording: Recording) -> np.ndarray:
         """[item of the log] int64 code here, -1 = an item this catalogue does not know. Raises InputError when it knows
@@ -74,7 +76,9 @@ class Catalogue:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As plain numbers; names as bytes of UTF-8, one a line."""
-        return {"items": np.frombuffer("\n".join(self.items.tolist()).encode(), np.uint8), "known": self.known}
+        names = np.frombuffer("\n".join(self.items.tolist()).encode(), np.uint8)
+        graph = {} if self.train is None else {"indptr": self.train.indptr, "indices": self.train.indices}
+        return {"items": names, "known": self.known, **graph}
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Catalogue:
@@ -82,7 +86,11 @@ class Catalogue:
         items = np.array(np.asarray(arrays["items"]).tobytes().decode().split("\n"))
         if len(items) != len(arrays["known"]):
             raise CorruptFileError("the catalogue is damaged", got=len(arrays["known"]), expected=f"{len(items)} items")
-        return cls(items, np.asarray(arrays["known"], np.float32))
+        train = None
+        if "indptr" in arrays:
+            people = numbered(len(arrays["indptr"]) - 1)
+            train = Interactions(people, items, np.asarray(arrays["indptr"]), np.asarray(arrays["indices"]))
+        return cls(items, np.asarray(arrays["known"], np.float32), train)
 
 
 @cache

@@ -23,6 +23,7 @@ from .splits import InteractionSplit
 
 COLUMNS = ("user", "item", "side", "place")
 TRAIN, VALIDATION, TEST = 0, 1, 2
+LEAST_CHOOSING = 200  # people by whom choices are made: fewer would choose by chance
 _MOST_CODES = 2**24
 
 
@@ -38,12 +39,13 @@ class History:
 
 
 def make_log(split: InteractionSplit, record: str, choosing: float = 1.0, seed: int = 0) -> Recording:
-    """The log of a split. choosing: share of people whose validation part is asked for; what the others have of it is
-    learned from."""
+    """The log of a split. choosing: share of people whose validation part is asked for, of a small market at least
+    `LEAST_CHOOSING`; what the others have of it is learned from."""
     parts = (split.train, split.validation, split.test)
     if max(split.train.n_users, split.train.n_items) > _MOST_CODES:
         raise InputError("too many people or items for one log", source=record, expected=f"at most {_MOST_CODES}")
-    chosen = np.random.default_rng(seed).random(split.train.n_users) < choosing
+    people = split.train.n_users
+    chosen = np.random.default_rng(seed).permutation(people) < max(choosing * people, LEAST_CHOOSING)
     user = np.concatenate([part.user for part in parts])
     item = np.concatenate([part.indices for part in parts])
     side = np.repeat([TRAIN, VALIDATION, TEST], [len(part) for part in parts])

@@ -13,6 +13,7 @@ import torch
 
 from ...core.crop import crop
 from ...core.errors import InputError, nearest
+from ...core.known import KnownIds
 from ...core.modality import Dataset, Modality, Recording, Source, Task, Window, WindowQuestion
 from ...core.rng import RowRandom
 from ...core.sequence import PatchSequence, SequenceSpec
@@ -96,8 +97,9 @@ class Recommender(Modality):
     def id_names(self) -> Sequence[str]:
         return self.catalogue.items.tolist()
 
-    def known_of_ids(self) -> Sequence[np.ndarray]:
-        return (self.catalogue.known,)
+    def known_of_ids(self) -> KnownIds:
+        train = self.catalogue.train
+        return KnownIds((self.catalogue.known,), None if train is None else train.matrix)
 
     # ---- files to histories -----------------------------------------------------------------------------------
 

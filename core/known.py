@@ -1,0 +1,23 @@
+"""What is known of ids before anything is trained: between modalities that know it and blocks that use it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
+@dataclass(frozen=True, eq=False)
+class KnownIds:
+    """numbers: [id, number] float32 of the ids of each column, as wide as `SequenceSpec.known_of_ids` says.
+    taken: [row, id] of ones, which ids of the first column occurred together in what may be learned from; None = not
+        known.
+    """
+
+    numbers: Sequence[np.ndarray] = ()
+    taken: csr_matrix | None = None
