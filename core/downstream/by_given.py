@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from .bootstrap import Bootstrap
-from .rows import Evaluation, Prediction, Row, RowKey
+from .rows import WITHOUT_ENCODER, Evaluation, Prediction, Row, RowKey
 from .scoring import row_metrics
-from .tables import bracketed, line_table
 
 METRICS = ("accuracy", "auroc", "balanced_accuracy", "macro_f1", "mae", "spearman")
 
@@ -55,5 +54,15 @@ def by_given_table(evaluation: Evaluation, resamples: int = 1000, seed: int = 0)
 
 
 def by_given_lines(table: Sequence[dict[str, Any]], metric: str) -> tuple[list[str], list[list[str]]]:
-    """Header and lines of the table on screen: a metric of each line under each thing given."""
-    return line_table([e for e in table if e["metric"] == metric], "given", "{}", bracketed)
+    """Header and lines of the table on screen: each thing given, and beside it the mean of a metric by each model.
+
+    Of the largest share of the labels; what is given has long names and is many, so intervals are left to the page.
+    """
+    shown = [e for e in table if e["metric"] == metric]
+    most = max((e["label_fraction"] for e in shown), default=1.0)
+    cells: dict[str, dict[str, str]] = {}
+    for e in (e for e in shown if e["label_fraction"] == most):
+        line = e["model"] if e["model"] in WITHOUT_ENCODER else f"{e['model']} {e['protocol']}"
+        cells.setdefault(e["given"], {})[line] = f"{e['mean']:.3f}"
+    lines = list(dict.fromkeys(line for of in cells.values() for line in of))
+    return ["given", *lines], [[name, *(of.get(line, "") for line in lines)] for name, of in cells.items()]
