@@ -137,6 +137,7 @@ def contestant(checkout: Path, side: str, batch: int, persons: int, mixed: Calla
     encoder = fresh_encoder(recipe.encoder, data[0].spec, recipe.seed)
     objective = Objective.from_config(recipe.objective, data[0].spec, encoder)
     objective.augment, objective.total_steps = modality.augment, recipe.trainer.max_steps
+    objective.prepare(lambda: data)
     optimizer = build_adamw(objective, recipe.optimizer)
     steps = [pretraining_step(objective, optimizer, each, recipe.seed, mixed) for each in data]
     return objective, lambda: [step() for step in steps]

@@ -115,6 +115,7 @@ def test_what_a_header_offers_takes_a_step(name, key):
     net = fresh_encoder(chosen.recipe.encoder, made.spec, 0)
     objective = Objective.from_config(chosen.recipe.objective, made.spec, net)
     objective.augment = chosen.modality.augment
+    objective.prepare(lambda: [made])
     outcome = objective(made, 0, 0)
     assert outcome.loss.isfinite()
     assert (key == "Order") == ("order" in outcome.terms)
