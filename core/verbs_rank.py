@@ -64,7 +64,7 @@ def _ranked(model: Model, modality: Modality, windows: list[Window], k: int) -> 
     scores[row, batch.ids[row, patch, 0]] = -torch.inf
     best = scores.topk(min(k, scores.shape[1]), dim=1)
     return [
-        (window.subject, str(rank), names[i], f"{score:.4f}")
+        (window.subject, str(rank), names[int(i)], f"{score:.4f}")
         for window, found, ids in zip(windows, best.values.tolist(), best.indices.tolist(), strict=True)
         for rank, (score, i) in enumerate(zip(found, ids, strict=True), 1)
         if score > -float("inf")

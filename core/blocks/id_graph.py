@@ -116,5 +116,5 @@ class _ThereAndBack(torch.autograd.Function):
 
 
 def _tensor(matrix: sparse.csr_matrix) -> Tensor:
-    index = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
-    return torch.sparse_csr_tensor(*index, torch.from_numpy(matrix.data), matrix.shape, check_invariants=False)
+    starts, ids = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
+    return torch.sparse_csr_tensor(starts, ids, torch.from_numpy(matrix.data), matrix.shape, check_invariants=False)

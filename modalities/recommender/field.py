@@ -42,7 +42,7 @@ def interactions(matrix: csr_matrix) -> Interactions:
     """[row, item] entries as interactions of people and items without names of their own."""
     matrix = csr_matrix(matrix)
     matrix.sum_duplicates()
-    rows, items = matrix.shape
+    rows, items = matrix.get_shape()
     return Interactions(
         numbered(rows), numbered(items), matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
     )

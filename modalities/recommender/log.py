@@ -50,8 +50,8 @@ def make_log(split: InteractionSplit, record: str, choosing: float = 1.0, seed: 
     item = np.concatenate([part.indices for part in parts])
     side = np.repeat([TRAIN, VALIDATION, TEST], [len(part) for part in parts])
     side[(side == VALIDATION) & ~chosen[user]] = TRAIN
-    when = [_when(part) for part in parts]
-    time = np.concatenate(when) if all(t is not None for t in when) else np.zeros(len(user))
+    when = [time for part in parts if (time := _when(part)) is not None]
+    time = np.concatenate(when) if len(when) == len(parts) else np.zeros(len(user))
     order = np.lexsort((item, time, user))
     user, item, side = user[order], item[order], side[order]
     place = np.full(len(user), np.nan)
