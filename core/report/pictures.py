@@ -86,16 +86,31 @@ def training(rows: Sequence[Mapping[str, str]]) -> str:
         return to_svg(figure, "pretraining")
 
 
-def example_window(arrays: Mapping[str, np.ndarray], seeing: Seeing) -> str:
-    """One window with hidden patches shaded, its augmented versions, or where patches are no samples of sensors over
-    time the modality's own drawing of it, or a matrix of the values."""
+def example_window(arrays: Mapping[str, np.ndarray]) -> str:
+    """One window with hidden patches shaded, its augmented versions, or its raw patches where nothing can be undone."""
     if "window_spec" not in arrays:
         return ""
     if "window_signal_0" in arrays:
         return _signal(arrays)
     if "window_values" in arrays:
-        return _drawn(arrays, seeing) or _values(arrays)
+        return _values(arrays)
     return ""
+
+
+def own_window(arrays: Mapping[str, np.ndarray], seeing: Seeing) -> str:
+    """One window as its modality draws it, for patches that are no samples of sensors over time; "" = it does not."""
+    if "window_values" not in arrays:
+        return ""
+    values, valid = arrays["window_values"], arrays["window_valid"].astype(bool)
+    hidden = np.zeros(len(values), bool)
+    hidden[arrays.get("window_hidden", np.empty(0, int))] = True
+    window = SeenWindow(
+        np.where(valid[:, None], values, np.nan), arrays["window_coords"], hidden & valid, arrays.get("window_rebuilt")
+    )
+    colours = {"ink": INK, "soft": SOFT, "hidden": MODELS["pretrained"], "predicted": class_colour(2)}
+    with style():
+        figure = new_figure(WIDE, 2.6)
+        return to_svg(figure, "example window") if seeing.draw_window(figure, window, colours) else ""
 
 
 def _signal(arrays: Mapping[str, np.ndarray]) -> str:
@@ -137,19 +152,6 @@ def _hidden(arrays: Mapping[str, np.ndarray], row: int, rows: int) -> np.ndarray
         return coords[hidden, 0]
     per_sensor = len(coords) // rows  # patches of one sensor after another
     return coords[hidden[hidden // per_sensor == row], 0]
-
-
-def _drawn(arrays: Mapping[str, np.ndarray], seeing: Seeing) -> str:
-    values, valid = arrays["window_values"], arrays["window_valid"].astype(bool)
-    hidden = np.zeros(len(values), bool)
-    hidden[arrays.get("window_hidden", np.empty(0, int))] = True
-    window = SeenWindow(
-        np.where(valid[:, None], values, np.nan), arrays["window_coords"], hidden & valid, arrays.get("window_rebuilt")
-    )
-    colours = {"ink": INK, "soft": SOFT, "hidden": MODELS["pretrained"], "predicted": class_colour(2)}
-    with style():
-        figure = new_figure(WIDE, 2.6)
-        return to_svg(figure, "example window") if seeing.draw_window(figure, window, colours) else ""
 
 
 def _values(arrays: Mapping[str, np.ndarray]) -> str:

@@ -227,9 +227,10 @@ def _pretraining(run: Story) -> Section:
         what = "Blue: hidden from the encoder and to be predicted."
     if "window_reconstruction" in run.arrays:
         what += " Colour: what the decoder makes of it, drawn with each patch's own mean and size."
-    elif "window_rebuilt" in run.arrays:
+    own = pictures.own_window(run.arrays, run.seeing)
+    if own and "window_rebuilt" in run.arrays:
         what += " Other colour: what the decoder makes of it."
-    window = _figure(pictures.example_window(run.arrays, run.seeing), f"One window as the objective sees it. {what}")
+    window = _figure(own or pictures.example_window(run.arrays), f"One window as the objective sees it. {what}")
     return "pretraining", "Pretraining", curves + window + _hidden_patches(run)
 
 
