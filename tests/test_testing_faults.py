@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import faults_ranking_kit  # noqa: F401 - plants those of rankings
 import faults_use_kit  # noqa: F401 - plants the second half
 import pytest
 import torch
@@ -12,6 +13,7 @@ from omnipatch.core.blocks import encoder
 from omnipatch.core.testing import check_names
 from omnipatch.core.testing.checks import run_check
 from omnipatch.core.testing.kit import instance
+from omnipatch.modalities.recommender import Recommender
 from testing_kit import Hum
 
 # the core keeps these promises, an adapter cannot break one alone
@@ -20,6 +22,7 @@ HELD_BY_CORE = {
     "embedding_ignores_padding_and_order",
     "jepa_step_is_finite",
     "mae_step_is_finite",
+    "masked_ids_step_is_finite",
     "simclr_step_is_finite",
 }
 
@@ -54,6 +57,6 @@ def test_check_of_the_core_is_not_empty(check, monkeypatch):
             return self.project(values) / 0.0
 
         monkeypatch.setattr(encoder.PatchEmbedding, "forward", overflow)
-    outcome = run_check(Hum(), check)
+    outcome = run_check(Recommender() if "ids" in check else Hum(), check)
     assert outcome.state == "failed"
     assert re.fullmatch(r"got .+, expected .+; .+", outcome.message)
