@@ -193,7 +193,7 @@ def test_signal_handlers_are_restored_after_an_error(tmp_path):
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_three_kills(tmp_path, threads):
     made = recipe(max_steps=40, checkpoint_every=2, monitor_every=10)
     run_unbroken(tmp_path / "unbroken", made, threads)

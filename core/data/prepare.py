@@ -108,8 +108,19 @@ def _shards(modality: Modality, sources: Sequence[Source], task: Task | None, jo
 # rows of a shard that must agree in width between records; checked before anything of the shard is written
 _RAGGED = ("values", "ids", "valid", "kind", "group", "coords", "edges", "hand",
            "event_at", "event_label", "event_features", "event_hand", "dense", "asked")  # fmt: skip
-_PER_WINDOW = ("length", "n_values", "n_edges", "n_events", "n_hand", "n_dense", "start_s", "label", "given",
-               "n_asked", "asked_side")
+_PER_WINDOW = (
+    "length",
+    "n_values",
+    "n_edges",
+    "n_events",
+    "n_hand",
+    "n_dense",
+    "start_s",
+    "label",
+    "given",
+    "n_asked",
+    "asked_side",
+)
 
 
 def _write(

@@ -55,9 +55,7 @@ class Model:
     recipe: Recipe
 
 
-def fresh_encoder(
-    options: Mapping[str, Any], spec: SequenceSpec, seed: int, known: KnownIds | None = None
-) -> Encoder:
+def fresh_encoder(options: Mapping[str, Any], spec: SequenceSpec, seed: int, known: KnownIds | None = None) -> Encoder:
     """A randomly initialised encoder, a pure function of its arguments; the global random state is left alone.
 
     known: of ids, what the modality knows (`Modality.known_of_ids`).
