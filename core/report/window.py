@@ -67,8 +67,9 @@ def window_arrays(settings: Settings, prepared: Prepared, checkpoints: Path) -> 
     if "window_signal_0" not in arrays and batch.values is not None:
         arrays["window_values"] = batch.values[0].numpy()
     objective = _trained_objective(settings, prepared, checkpoints)
-    predicts = objective is not None and batch.values is not None
-    rebuilt = _reconstruction(objective, batch, settings.recipe.seed) if predicts else None
+    rebuilt = None
+    if objective is not None and batch.values is not None:
+        rebuilt = _reconstruction(objective, batch, settings.recipe.seed)
     signal = None if rebuilt is None else _signal(settings, rebuilt)
     if signal is not None:
         arrays["window_reconstruction"] = signal

@@ -79,6 +79,8 @@ def leak_report(split: InteractionSplit) -> LeakReport:
 
 def _late_users(train: Interactions, test: Interactions) -> float:
     """Share of tested users whose last train interaction is later than their first tested one."""
+    assert train.time is not None
+    assert test.time is not None
     last, first = np.full(train.n_users, -np.inf), np.full(train.n_users, np.inf)
     np.maximum.at(last, train.user, train.time)
     np.minimum.at(first, test.user, test.time)

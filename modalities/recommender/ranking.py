@@ -36,7 +36,7 @@ def rank(
 
     Raises NonFiniteError when a score among the best is no number.
     """
-    found = [best_unseen(score(part), seen, part, k) for part in blocks(users, seen.shape[1], block_bytes)]
+    found = [best_unseen(score(part), seen, part, k) for part in blocks(users, seen.get_shape()[1], block_bytes)]
     return np.concatenate(found) if found else np.empty((0, k), np.int32)
 
 
@@ -56,7 +56,7 @@ def best_unseen(scores: np.ndarray, seen: sparse.csr_matrix, users: np.ndarray, 
 
 def find_hits(best: np.ndarray, relevant: sparse.csr_matrix, users: np.ndarray) -> np.ndarray:
     """[row, k] bool, which of the ranked items are `relevant` [user code, item] for the row's user."""
-    n_items = relevant.shape[1]
+    _, n_items = relevant.get_shape()
     rows, items = entries(relevant, users)
     keys = np.sort(rows * n_items + items)  # indices of a matrix need not be sorted
     asked = np.arange(len(users))[:, None] * n_items + best

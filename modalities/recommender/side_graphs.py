@@ -106,7 +106,7 @@ def from_triples(
     head, relation, tail = nodes.codes(heads), kinds.codes(types), nodes.codes(tails)
     if min(head.min(), tail.min()) >= len(known):
         raise InputError(f"no triple is about a known {of}", source=source, got=" ".join(kept[0]))
-    meaning = tuple((relations or {}).get(kind, kind) for kind in kinds.names.tolist())
+    meaning = tuple(str((relations or {}).get(kind, kind)) for kind in kinds.names.tolist())
     return SideGraph(name, of, len(known), len(nodes), head, tail, relation.astype(np.int16), meaning, dropped)
 
 

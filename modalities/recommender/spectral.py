@@ -75,7 +75,7 @@ def spectrum_of(train: Interactions, rank: int, seed: int = 0, kept: Kept | None
 
 def side_positions(side: SideGraph, rank: int, seed: int = 0) -> np.ndarray:
     """[row, rank] positions of users (or items) on a side graph; zeros for those it does not link."""
-    neighbours = side.adjacency[: side.rows] + sparse.eye(side.rows, side.nodes, dtype=np.float32, format="csr")
+    neighbours = side.adjacency[: side.rows] + sparse.eye(side.rows, side.nodes, dtype="float32", format="csr")  # pyright: ignore[reportArgumentType]
     found = decompose(normalised(sparse.csr_matrix(neighbours), raised=True), rank, seed).user_positions
     return np.where(side.linked[:, None], found, np.float32(0))
 
@@ -97,9 +97,10 @@ def inverse_root(degree: np.ndarray) -> np.ndarray:
 
 def decompose(operator: sparse.csr_matrix, rank: int, seed: int = 0) -> Spectrum:
     """The first `rank` singular vectors of a sparse matrix [row, column], padded with zeros where it has fewer."""
-    possible = min(rank, *operator.shape)
+    possible = min(rank, *operator.get_shape())
     left, values, right = randomized_svd(
-        operator, possible, n_oversamples=_OVERSAMPLES, n_iter=_ITERATIONS, power_iteration_normalizer="QR",
+        operator, possible, n_oversamples=_OVERSAMPLES, n_iter=_ITERATIONS,  # pyright: ignore[reportArgumentType]
+        power_iteration_normalizer="QR",
         random_state=seed, flip_sign=False,
     )  # fmt: skip
     left, right = left.astype(np.float32), right.T.astype(np.float32)

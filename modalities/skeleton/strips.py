@@ -99,7 +99,7 @@ def draw_strip(figure: Any, window: SeenWindow, shape: TokenShape, colours: Mapp
 def _draw(axes: Any, of: Track, frame: int, chosen: np.ndarray, colour: str, width: float) -> None:
     """Bones whose outer joint is chosen, and the chosen joints."""
     at = of.position[:, :2, frame]
-    there = np.isfinite(at).all(axis=1)
+    there = np.asarray(np.isfinite(at).all(axis=1))
     child = np.flatnonzero(there & chosen)
     parent = resolve_body(of.sensors).parent[child]
     joined = (parent >= 0) & there[parent]

@@ -41,8 +41,8 @@ class Ease(Prior):
             )  # fmt: skip
         gram = np.asfortranarray(as_dense(train.matrix.T @ train.matrix))
         gram[np.diag_indices_from(gram)] += np.float32(self.regularisation)
-        factor, failed = lapack.spotrf(gram, lower=True, overwrite_a=True)
-        weights, singular = lapack.spotri(factor, lower=True, overwrite_c=True)
+        factor, failed = lapack.spotrf(gram, lower=True, overwrite_a=True)  # pyright: ignore[reportAttributeAccessIssue]
+        weights, singular = lapack.spotri(factor, lower=True, overwrite_c=True)  # pyright: ignore[reportAttributeAccessIssue]
         if failed or singular:
             raise InputError("the items cannot be told apart", field="regularisation", got=self.regularisation,
                              fix="raise it")  # fmt: skip

@@ -25,7 +25,7 @@ class ItemGraph:
     def __init__(self, operator: sparse.csr_matrix) -> None:
         self._operator = operator
         self._explicit: np.ndarray | sparse.csr_matrix | None = None
-        n_items = operator.shape[1]
+        _, n_items = operator.get_shape()
         most_entries = min(int((np.diff(operator.indptr).astype(np.int64) ** 2).sum()), n_items * n_items)
         if 8 * most_entries <= _MOST_BYTES:
             found = sparse.csr_matrix(operator.T @ operator)
@@ -56,4 +56,4 @@ def _item_graph(graph: GraphKey) -> ItemGraph:
 
 def as_dense(product: np.ndarray | sparse.spmatrix) -> np.ndarray:
     """A product that may have come out sparse."""
-    return product.toarray() if sparse.issparse(product) else np.asarray(product)
+    return np.asarray(product) if isinstance(product, np.ndarray) else sparse.csr_matrix(product).toarray()

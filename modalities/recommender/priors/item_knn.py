@@ -45,7 +45,7 @@ class ItemKnn(Prior):
 
     def _nearest(self, together: sparse.csr_matrix, root: np.ndarray, start: int) -> sparse.csr_matrix:
         """[item of the block, item] similarities of the nearest ones. together: how many users took both."""
-        own = np.repeat(np.arange(start, start + together.shape[0]), np.diff(together.indptr))
+        own = np.repeat(np.arange(start, start + together.get_shape()[0]), np.diff(together.indptr))
         similarity = together.data / (root[own] * root[together.indices] + np.float32(self.shrink))
         similarity[own == together.indices] = 0
         kept = np.zeros(len(similarity), bool)

@@ -23,4 +23,4 @@ class Popularity(Prior):
 
 class _Scorer(HistoryScorer):
     def score(self, histories: sparse.csr_matrix) -> np.ndarray:
-        return np.tile(self.train.item_degree.astype(np.float32), (histories.shape[0], 1))
+        return np.tile(self.train.item_degree.astype(np.float32), (histories.get_shape()[0], 1))

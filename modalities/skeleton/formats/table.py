@@ -62,7 +62,7 @@ def read(path: Path, options: ReadOptions) -> Recording:
             fix="add a column time_s, or give --modality.file_sfreq_hz",
         )  # fmt: skip
     x = _grid(path, rows)
-    told = np.isfinite(rows.values).any(axis=0)  # of x, y, z and confidence
+    told = np.asarray(np.isfinite(rows.values).any(axis=0))  # of x, y, z and confidence
     positions = zeros_are_lost(x[..., : 3 if told[2] else 2])
     confidence = x[..., 3:] if told[3] else None
     if options.layout:
