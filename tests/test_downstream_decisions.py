@@ -72,6 +72,14 @@ def test_people_are_scored_once_each():
     assert [(e["record"], e["subject"], e["n"]) for e in table] == [(f"s0{i}", f"s0{i}", 1) for i in range(4)]
 
 
+def test_single_decisions_about_records_are_told_person_by_person():
+    found = run(FakeStore(unit="record", windows=8))
+    prediction = next(iter(found.predictions.values()))
+    table = by_record(found, ("pretrained", "linear", 1.0))
+    assert [e["record"] for e in table] == [e["subject"] for e in table]
+    assert [e["n"] for e in table] == np.unique(prediction.subject, return_counts=True)[1].tolist()
+
+
 @pytest.mark.parametrize("unit", ["record", "subject", "window"])
 def test_decisions_about_a_whole_are_not_repeated_for_its_stretches(unit):
     recipe = replace(RECIPE, evaluate=replace(RECIPE.evaluate, decisions_s=(10.0,), protocols=("linear",)))

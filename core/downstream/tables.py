@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .metrics import decide
+from .records import AVERAGED
 from .rows import Evaluation, Prediction
 from .scoring import average, row_metrics
 from .targets import indicators
@@ -45,17 +46,19 @@ def line_table(
 def by_record(evaluation: Evaluation, line: Line) -> list[dict[str, Any]]:
     """One entry a test record: record, subject, n, counts {class: n}, and metrics as means over the line's seeds.
 
-    Where a subject is decided once, from all its records, an entry is a subject, and `record` is its name.
+    Where a subject or a record is decided once, an entry is a subject, and `record` is its name: a table of single
+    decisions would say nothing.
     Metrics: accuracy, macro_f1 over the record's own classes, f1_<class> where the record has the class; for
     numbers mae.
     """
     collected: dict[int, dict[str, Any]] = {}
     for row in evaluation.runs(*line):
         prediction = evaluation.predictions[row.key]
-        owner = prediction.subject if evaluation.unit == "subject" else prediction.record
+        people = evaluation.unit in AVERAGED and bool((prediction.subject >= 0).all())
+        owner, names = (prediction.subject, evaluation.subjects) if people else (prediction.record, evaluation.records)
         for code in np.unique(owner):
             here = prediction.part(owner == code)
-            entry = collected.setdefault(int(code), _head(evaluation, here, int(code)))
+            entry = collected.setdefault(int(code), _head(evaluation, here, _name(names, int(code))))
             values = row_metrics(here, evaluation.classes)
             wanted = ("accuracy", "macro_f1", "mae")
             entry["metrics"].append({k: v for k, v in values.items() if k in wanted or k.startswith("f1_")})
@@ -115,11 +118,10 @@ def confusion(evaluation: Evaluation, line: Line) -> np.ndarray:
     return np.mean(total, axis=0)
 
 
-def _head(evaluation: Evaluation, part: Prediction, code: int) -> dict[str, Any]:
+def _head(evaluation: Evaluation, part: Prediction, name: str) -> dict[str, Any]:
     counts = indicators(part.label, len(evaluation.classes)).sum(axis=0).astype(int)[: len(evaluation.classes)]
-    names = evaluation.subjects if evaluation.unit == "subject" else evaluation.records
     return {
-        "record": _name(names, code),
+        "record": name,
         "subject": _name(evaluation.subjects, int(part.subject[0])),
         "n": len(part.label),
         "counts": dict(zip(evaluation.classes, counts.tolist(), strict=True)),
