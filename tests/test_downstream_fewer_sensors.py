@@ -88,6 +88,9 @@ def test_items_of_a_stack_have_the_names_of_the_first_store():
     items, places = stack_items(StackedStore([first, second]), [first.items(), second.items()])  # type: ignore
     own = second.items()
     np.testing.assert_array_equal(items.window[places[1]], own.window + 6)
+    stack = StackedStore([first, second])  # type: ignore[list-item]
+    named = np.array(second.records)[second.record_code]
+    np.testing.assert_array_equal(np.array(first.records)[stack.record_code[len(first) :]], named)
     for name in ("record", "subject"):
         named = np.array(getattr(second, f"{name}s"))[getattr(own, name)]
         now = np.array(getattr(first, f"{name}s"))[getattr(items, name)[places[1]]]
@@ -123,6 +126,13 @@ def test_asking_changes_no_row(found):
     assert plain.choices == asked.choices
     for key, prediction in plain.predictions.items():
         np.testing.assert_array_equal(prediction.probability, asked.predictions[key].probability)
+
+
+def test_places_of_heads_are_those_of_training():
+    recipe = replace(QUICK, probe=replace(QUICK.probe, pool="place"))
+    store = FakeStore(windows=6)
+    asked = run(store, [_losing(store, 1, 0, 1.0)], recipe)
+    assert len(asked.fewer) == len(asked.rows) > 0
 
 
 def test_every_row_scores_every_loss(found):

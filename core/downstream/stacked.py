@@ -42,6 +42,11 @@ class StackedStore:
         """[window] place of each window in its recording."""
         return np.concatenate([store.start_s for store in self.stores])
 
+    @property
+    def record_code(self) -> np.ndarray:
+        """[window] code of each window's record, in the first store's names."""
+        return np.concatenate([_renamed(store.record_code, store.records, self.records) for store in self.stores])
+
     def batch(self, indices: np.ndarray) -> PatchSequence:
         """Windows `indices`, in their order, padded to the longest. Codes of a row are those of its own store."""
         rows = np.asarray(indices, np.int64)
