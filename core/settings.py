@@ -3,8 +3,9 @@
     load("ecg-jepa", ["--encoder.width", "384"]) -> Settings(recipe, modality, source)
 
 A recipe is a shipped name or a YAML path. Overrides are dotted keys; their values are read as YAML. `modality`,
-`encoder` and `objective` may be given as a bare name (`--objective mae`); a section that changes its name drops the
-options of the old one. A recipe's section `demo` holds what differs on the embedded demo data (shorter training).
+`encoder` and `objective` may be given as a bare name (`--objective mae`). A modality or encoder that changes its name
+drops the options of the old one; an objective keeps what the recipe says of views, heads and terms, which is about the
+data, so that a variant is one flag. A recipe's section `demo` holds what differs on the embedded demo data (shorter training).
 Every error names key, place ("recipe.yaml:12" or the option) and the nearest known key.
 """
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .modality import Modality
 
 NAMED_SECTIONS = ("modality", "encoder", "objective")
+BLOCK_SECTIONS = ("modality", "encoder")  # whose options mean nothing under another name
 
 
 @dataclass(frozen=True)
@@ -112,12 +114,17 @@ def merge_settings(base: Located, over: Located) -> Located:
         old = data.get(key)
         if key in NAMED_SECTIONS:
             old, value = _as_section(old), _as_section(value)
-            data[key] = merge(old or {}, value) if isinstance(value, Mapping) else value
+            keeps = isinstance(value, Mapping) and not (key in BLOCK_SECTIONS and _renames(old, value))
+            data[key] = merge(old or {}, value) if keeps else value
         elif isinstance(old, Mapping) and isinstance(value, Mapping):
             data[key] = {**old, **value}
         else:
             data[key] = value
     return Located(data, {**base.places, **over.places})
+
+
+def _renames(old: Any, new: Mapping[str, Any]) -> bool:
+    return isinstance(old, Mapping) and "name" in new and new["name"] != old.get("name")
 
 
 def _as_section(value: Any) -> Any:

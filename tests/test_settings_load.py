@@ -62,6 +62,20 @@ def test_a_new_name_drops_the_options_of_the_old_one(toy):
     assert "predictor" not in recipe.objective["heads"]
 
 
+def test_another_encoder_drops_the_options_of_the_recipes_own():
+    encoder = load("rec-masked", ["--encoder.name", "id_graph", "--encoder.width", "32"]).recipe.encoder
+    assert encoder == {**describe("encoder")["id_graph"], "name": "id_graph", "width": 32}
+    assert load("rec-masked", ["--encoder", "id_graph"]).recipe.encoder["name"] == "id_graph"
+    same = load("rec-masked", ["--encoder.name", "set", "--encoder.width", "32"]).recipe.encoder
+    assert (same["width"], same["hidden"]) == (32, load("rec-masked").recipe.encoder["hidden"])
+
+
+def test_another_objective_keeps_what_the_recipe_says_of_views():
+    own, other = (load("eeg-jepa", over).recipe.objective for over in ([], ["--objective", "jepa-sigreg"]))
+    assert other["name"] == "jepa-sigreg"
+    assert other["views"]["context"]["mask"] == own["views"]["context"]["mask"]
+
+
 def test_a_recipe_is_complete(toy):
     """Defaults of today are written down, so that a run folder means the same tomorrow."""
     recipe = load(toy).recipe
