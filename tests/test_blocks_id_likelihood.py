@@ -36,9 +36,7 @@ def _gradients(loss, case):
 def test_it_is_the_plain_cross_entropy(seed, rows, ids, width):
     case = _case(seed, rows, ids, width, pairs=rows * ids // 2)
     for found, expected in zip(_gradients(id_likelihood, case), _gradients(_plain, case), strict=True):
-        torch.testing.assert_close(
-            found, expected, rtol=1e-5, atol=1e-5, check_dtype=False
-        )  # the exponents are float32
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5, check_dtype=False)  # exponents are float32
 
 
 def test_rows_are_taken_in_chunks(monkeypatch):

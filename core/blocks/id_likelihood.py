@@ -74,10 +74,8 @@ class _Likelihood(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         vectors, table, row, ids, kept, total = ctx.saved_tensors
-        share = (
-            torch.zeros_like(total).index_add_(0, row, gradient.float()) / total
-        )  # [row]; total: `kept` is not normed
-        share = share.unsqueeze(1)
+        # by row; divided by the total because what was kept is not normed
+        share = (torch.zeros_like(total).index_add_(0, row, gradient.float()) / total.clamp(min=1e-30)).unsqueeze(1)
         weight = gradient.float().unsqueeze(1)
         of_vectors = (kept @ table.to(kept.dtype)).float() * share
         of_vectors.index_add_(0, row, -weight * table[ids].float())
