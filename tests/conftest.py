@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread, a cache of their own, the toy modality by name, and what is skipped by default."""
+"""Shared by all tests: one thread, workers, a cache of their own, the toy modality by name, what is skipped."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 import hypothesis
 import pytest
+from workers_kit import usable_cores, worker_count
 
 # how long an example takes says more about the machine's other work than about the code
 hypothesis.settings.register_profile("shared machine", deadline=None)
@@ -15,9 +16,15 @@ hypothesis.settings.load_profile("shared machine")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(optionalhook=True)  # a run with -p no:xdist does not know it
+def pytest_xdist_auto_num_workers(config):
+    """What `-n auto` of pyproject.toml means; any other `-n` is taken as it is."""
+    return worker_count(config.args, usable_cores(), watched=config.option.capture == "no")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):
-    """No test reads or fills the user's window cache; all tests of a session share one (fixtures of modules too)."""
+    """No test reads or fills the user's window cache; all tests of a worker share one (fixtures of modules too)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMNIPATCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         yield
