@@ -26,7 +26,7 @@ import numpy as np
 from .crop import crop
 from .errors import InputError
 from .known import KnownIds
-from .ranking import RankingField
+from .ranking import Leaks, RankingField
 from .recording import Annotation as Annotation
 from .recording import Recording as Recording
 from .rng import RowRandom
@@ -177,6 +177,8 @@ class Modality(ABC):
     Config: ClassVar[type]  # a frozen dataclass, each field with a comment and a default
     # fields of Config that say how files are read, not what patches mean: with `--from RUN` they may be given anew
     reading_options: ClassVar[tuple[str, ...]] = ()
+    # the one of `datasets` that is made of the user's own files: meant by `--data.root FILE` alone, "" = there is none
+    own_dataset: ClassVar[str] = ""
 
     def __init__(self, config: Any = None) -> None:
         self.config = self.Config() if config is None else config
@@ -273,6 +275,11 @@ class Modality(ABC):
     def ranking(self) -> RankingField:
         """How ids are ranked without training, and how good a ranking is, for ranking tasks."""
         raise NotImplementedError(f"modality {self.name} has no ranking tasks")
+
+    def leaks(self, sources: Sequence[Source]) -> list[Leaks]:
+        """What the sources let slip between what is learned from and what is tested, where a ranking task holds back
+        ids of everybody and no split by subject can see it."""
+        return []
 
     def relate(self, sources: Sequence[Source]) -> list[Source]:
         """A look at all sources before any is opened, for preprocessing of one recording that needs others.

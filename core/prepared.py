@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .console import Voice
@@ -13,20 +13,24 @@ if TYPE_CHECKING:
     from .data.splits import Split
     from .data.store import WindowStore
     from .modality import Modality
+    from .ranking import Leaks
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Windows and splits (one, or one a fold) of a recipe's data. modality: the recipe's, fitted to them."""
+    """Windows and splits (one, or one a fold) of a recipe's data. modality: the recipe's, fitted to them. leaks: of a
+    ranking task, what the data let slip from what is tested into what is learned from."""
 
     modality: Modality
     sources: SourceList
     store: WindowStore
     splits: list[Split]
+    leaks: list[Leaks] = field(default_factory=list)
 
 
 def prepare(settings: Settings, voice: Voice) -> Prepared:
     """Read, window and split the data of a recipe, through the cache."""
+    from .data.questions import ranks
     from .data.sources import resolve_sources
     from .data.splits import make_splits
     from .data.store import WindowStore
@@ -43,4 +47,5 @@ def prepare(settings: Settings, voice: Voice) -> Prepared:
         + (f", {len(splits)} folds" if len(splits) > 1 else "")
         + (f", {len(store.skipped)} recordings skipped" if store.skipped else "")
     )
-    return Prepared(modality, sources, store, splits)
+    leaks = modality.leaks(sources.sources) if ranks(store) else []
+    return Prepared(modality, sources, store, splits, leaks)

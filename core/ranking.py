@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -29,6 +29,20 @@ class Ranked:
 
     per_row: Mapping[str, np.ndarray]
     overall: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """What one recording lets slip between what is learned from and what is tested. numbers: {name: count or share},
+    None = cannot be known; sentences: what of it a reader of scores should know, in plain words."""
+
+    record: str
+    numbers: Mapping[str, float | int | None]
+    sentences: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `leaks` in the results."""
+        return {"record": self.record, "numbers": dict(self.numbers), "sentences": list(self.sentences)}
 
 
 class RankingField(ABC):

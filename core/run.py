@@ -227,7 +227,8 @@ class _Pipeline:
         collect(self.folder, self.settings, self.prepared, results, evaluation, differences, stamps or [])
         write_report(self.folder)
         stamp = self.settings.modality.stamp
-        say_results(results, differences, self.voice, [*([stamp] if stamp else []), *evaluation.notes])
+        slips = [sentence.rstrip(".") for leaks in self.prepared.leaks for sentence in leaks.sentences]
+        say_results(results, differences, self.voice, [*([stamp] if stamp else []), *slips, *evaluation.notes])
 
     def results(self, rows: list[dict[str, Any]], summary: list[dict[str, Any]]) -> dict[str, Any]:
         """Content of `results.json` (its format is fixed)."""
@@ -242,6 +243,7 @@ class _Pipeline:
             "summary": summary,
             "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
             "versions": versions(),
+            **({"leaks": [leaks.to_json() for leaks in self.prepared.leaks]} if self.prepared.leaks else {}),
         }
 
 

@@ -5,8 +5,9 @@
 A recipe is a shipped name or a YAML path. Overrides are dotted keys; their values are read as YAML. `modality`,
 `encoder` and `objective` may be given as a bare name (`--objective mae`). A modality or encoder that changes its name
 drops the options of the old one; an objective keeps what the recipe says of views, heads and terms, which is about the
-data, so that a variant is one flag. A recipe's section `demo` holds what differs on the embedded demo data (shorter training).
-Every error names key, place ("recipe.yaml:12" or the option) and the nearest known key.
+data, so that a variant is one flag. A recipe's section `demo` holds what differs on the embedded demo data (shorter
+training). `--data.root` alone means the user's own files, where a modality has a form for them. Every error names
+key, place ("recipe.yaml:12" or the option) and the nearest known key.
 """
 
 from __future__ import annotations
@@ -141,7 +142,9 @@ def load(name: str, overrides: Sequence[str] = ()) -> Settings:
         base.data["name"] = Path(name).stem
     for_demo = _take_demo(base)
     data = merge_settings(base, over).data.get("data", {})
-    if isinstance(data, Mapping) and data.get("name", "demo") == "demo" and not data.get("manifest"):
+    if isinstance(data, Mapping) and data.get("name", "demo") == "demo" and not (
+        data.get("manifest") or data.get("root")
+    ):
         base = merge_settings(base, for_demo)
     return build(merge_settings(base, over), name)
 
@@ -173,9 +176,21 @@ def build(located: Located, source: str) -> Settings:
         data[key] = {**getattr(Recipe(), key), **data.get(key, {})}
     recipe: Recipe = build_section(Recipe, data, "", located)
     modality = build_modality(recipe.modality, located)
+    if recipe.data.root is not None and recipe.data.name == "demo":
+        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, name=_own(modality, located)))
     _check_encoder(recipe.encoder, located)
     _check_objective(recipe.objective, located)
     return Settings(_complete(recipe, modality), modality, source)
+
+
+def _own(modality: Modality, located: Located) -> str:
+    """The data set that is meant where only its place is given."""
+    if not modality.own_dataset:
+        raise InputError(
+            "which data set lies there is not said", source=located.where("data.root"), field="data.root",
+            fix="add --data.name NAME, or list your own files in a manifest: --data.manifest FILE.csv",
+        )  # fmt: skip
+    return modality.own_dataset
 
 
 def _complete(recipe: Recipe, modality: Modality) -> Recipe:

@@ -18,11 +18,12 @@ def label_task(sources: Sequence[Source], modality: Modality, scale: str = "auto
     something is given covers labels beside which it stands.
 
     scale: of the labels; "auto": numbers where one of them has a fraction, else names, for whole numbers may name
-    classes. None when nothing is labelled. Raises InputError for labels that are not on the scale.
+    classes. Where nothing is labelled, the modality's ranking task, None when it has none. Raises InputError for labels
+    that are not on the scale.
     """
     labels = sorted({name for source in sources for name in source.label})
-    if not labels:
-        return None
+    if not labels:  # a ranking asks for what recordings hold, and needs none
+        return next((task for task in modality.tasks().values() if task.unit == "ranking"), None)
     if scale == "auto" and all(map(_is_number, labels)) and not all(parse_number(name).is_integer() for name in labels):
         scale = "interval"
     covering = [

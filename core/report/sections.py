@@ -271,6 +271,22 @@ def _sides(run: Story, sides: list[dict]) -> str:
     return html + (_note(f"The first of {run.folds} folds.") if run.folds > 1 else "")
 
 
+def _leaks(run: Story) -> Section:
+    entries, title = run.results.get("leaks", []), "What the split lets slip"
+    if not entries:
+        return "leaks", title, ""
+    html = _lead("People are on all sides of this split, what they took is not: what does the rest tell of it?")
+    for entry in entries:
+        html += "".join(_note(sentence) for sentence in entry["sentences"])
+        known = [(name.replace("_", " "), _number(value)) for name, value in entry["numbers"].items()]
+        html += (f"<h3>{escape(entry['record'])}</h3>" if len(entries) > 1 else "") + tables.facts(known)
+    return "leaks", title, html
+
+
+def _number(value: float | int | None) -> str:
+    return "not known" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
 def _repeat(run: Story) -> Section:
     env, seconds = run.environment, run.results["seconds"]
     pairs = [
@@ -293,7 +309,7 @@ def _repeat(run: Story) -> Section:
 
 SECTIONS = (
     _results, _difference, _given, _few_labels, _classes, _trust, _longer, _sensors, _records, _occlusion, _map,
-    _pretraining, _data, _repeat,
+    _pretraining, _data, _leaks, _repeat,
 )  # fmt: skip
 
 
