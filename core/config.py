@@ -134,6 +134,8 @@ class EvaluateConfig:
     sensor_draws: int = 5  # random choices of the sensors that are left out, for each of these numbers
     subject_leak: bool = True  # also ask how well frozen features tell whose recording it is
     occlusion: int = 200  # test windows a fold to see what decisions rest on, where a modality names places; 0 = none
+    cutoffs: tuple[int, ...] = ()  # lengths of ranked lists that are scored, e.g. 10,20,50; () = usual in the field
+    ranking_negatives: int = 0  # rank among so many drawn ids; compares with no full ranking. 0 = rank all
     zero_shot: tuple[str, ...] = ()  # prompts of the modality, or your YAML files, for encoders aligned with texts
 
 

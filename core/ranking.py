@@ -45,6 +45,18 @@ class Leaks:
         return {"record": self.record, "numbers": dict(self.numbers), "sentences": list(self.sentences)}
 
 
+@dataclass(frozen=True)
+class Lists:
+    """How rankings are scored. cutoffs: lengths of the lists, () = those usual in the field. negatives: 0 = all ids are
+    ranked; else what a row is asked for is ranked among so many drawn ids, which compares with no full ranking."""
+
+    cutoffs: tuple[int, ...] = ()
+    negatives: int = 0
+
+
+FULL = Lists()
+
+
 class RankingField(ABC):
     """What a modality brings for its ranking tasks. metric: of `judge`, by which everything is chosen.
 
@@ -59,8 +71,8 @@ class RankingField(ABC):
         of the results. One that the data are too large for raises InputError when it is fitted."""
 
     @abstractmethod
-    def judge(self, score: Score, shown: csr_matrix, asked: csr_matrix) -> Ranked:
-        """How well `score` ranks what is asked for among all that is not shown."""
+    def judge(self, score: Score, shown: csr_matrix, asked: csr_matrix, lists: Lists = FULL) -> Ranked:
+        """How well `score` ranks what is asked for among all that is not shown, by `metric` and others."""
 
     @abstractmethod
     def choose_weight(self, first: Score, second: Score, shown: csr_matrix, asked: csr_matrix) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from omnipatch.core.data.ragged import Ragged
 from omnipatch.core.data.splits import make_splits
 from omnipatch.core.data.store import WindowStore
 from omnipatch.core.downstream.evaluate import evaluate
+from omnipatch.core.downstream.further import further_results
 from omnipatch.core.downstream.id_scores import asked_of, model_score, shown_by
 from omnipatch.core.downstream.ranking_table import ranking_lines, ranking_table
 from omnipatch.core.downstream.summary import summarise_all
@@ -131,3 +132,27 @@ def test_ranking_is_refused_for_other_tasks():
     check_protocols(recipe, Task("items", "ranking", ()))
     with pytest.raises(InputError, match="does not rank"):
         check_protocols(recipe, Task("rhythm", "record", ("a", "b")))
+
+
+def test_lists_that_cannot_be_are_refused_before_anything_is_trained():
+    from omnipatch.core.downstream.evaluate import check_protocols
+    from omnipatch.core.modality import Task
+
+    task = Task("items", "ranking", ())
+    for wrong in ({"cutoffs": (5, 0)}, {"ranking_negatives": -1}):
+        with pytest.raises(InputError, match=f"evaluate.{next(iter(wrong))}"):
+            check_protocols(replace(RECIPE, evaluate=replace(RECIPE.evaluate, **wrong)), task)
+
+
+def test_drawn_items_are_for_the_test_alone_and_said(market, found):
+    modality, store, split, encoder = market
+    recipe = replace(RECIPE, evaluate=replace(RECIPE.evaluate, ranking_negatives=20, cutoffs=(5,)))
+    few = evaluate(recipe, modality, store, split, encoder, lambda seed: encoder)
+    assert few.choices == found.choices
+    prior, full = (next(row for row in one.rows if row.model == "prior") for one in (few, found))
+    assert prior.metrics["ndcg@20"] > full.metrics["ndcg@20"]
+    assert "ndcg@5" in prior.metrics
+    assert "20 drawn ids only" in few.notes[0]
+    told = further_results(few, recipe.evaluate, 0)["sampled_ranking"]
+    assert told[0]["negatives"] == 20
+    assert "sampled_ranking" not in further_results(found, RECIPE.evaluate, 0)

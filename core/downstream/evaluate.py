@@ -19,7 +19,7 @@ from ..errors import InputError, SplitError, nearest
 from ..modality import Modality, SensorLoss, Task
 from .covariates import Covariates
 from .fewer_sensors import FewerSensors
-from .ranking import evaluate_ranking
+from .ranking import evaluate_ranking, lists_of
 from .records import check_decisions_agree
 from .rows import RANKING, SUPPORTED, WITHOUT_ENCODER, Evaluation
 from .session import OnProgress, Session
@@ -73,7 +73,8 @@ def evaluate(
 
 
 def check_protocols(recipe: Recipe, task: Task | None) -> None:
-    """Raise InputError where a ranking is asked of a task that does not rank."""
+    """Raise InputError where a ranking is asked of a task that does not rank, or lists that cannot be."""
+    lists_of(recipe.evaluate)
     if RANKING in recipe.evaluate.protocols and task is not None and task.unit != "ranking":
         raise InputError("this task does not rank", field="evaluate.protocols", got=RANKING, fix="leave it out")
 

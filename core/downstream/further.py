@@ -34,4 +34,6 @@ _TABLES = {
 def further_results(evaluation: Evaluation, config: EvaluateConfig, seed: int) -> dict[str, Any]:
     """{name: entries} of everything that was asked for and found."""
     made = {name: table(evaluation, config.bootstrap, seed) for name, table in _TABLES.items()}
+    if config.ranking_negatives and evaluation.ranked:
+        made["sampled_ranking"] = [{"negatives": config.ranking_negatives, "warning": evaluation.notes[0]}]
     return {name: entries for name, entries in made.items() if entries}

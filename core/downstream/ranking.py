@@ -20,10 +20,10 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from ..blocks.encoder import Encoder
-from ..config import Recipe
+from ..config import EvaluateConfig, Recipe
 from ..errors import InputError
 from ..modality import Modality
-from ..ranking import Ranked, Ranker, Score
+from ..ranking import Lists, Ranked, Ranker, Score
 from .id_scores import asked_of, model_score, shown_by
 from .rows import RANKING, Evaluation, Prediction, Row
 
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from ..data.splits import Split
     from ..data.store import WindowStore
 
+SAMPLED = (
+    "what the test asks for was ranked among {} drawn ids only: such scores compare with no full ranking, here or in "
+    "papers, and may order models otherwise; choices were made on full rankings"
+)
 MOST_CHOOSING = 2000  # windows that choices are made by; more would only take longer
 
 
@@ -53,6 +57,18 @@ class Fitted:
     testing: Score
 
 
+def lists_of(config: EvaluateConfig) -> Lists:
+    """What a recipe asks of rankings. Raises InputError for lists of no length and negative numbers."""
+    if any(k < 1 for k in config.cutoffs):
+        raise InputError("lists have a length", field="evaluate.cutoffs", got=min(config.cutoffs), expected="1 or more")
+    if config.ranking_negatives < 0:
+        raise InputError(
+            "so many ids cannot be drawn", field="evaluate.ranking_negatives", got=config.ranking_negatives,
+            expected="0 (all ids are ranked) or more",
+        )  # fmt: skip
+    return Lists(config.cutoffs, config.ranking_negatives)
+
+
 def evaluate_ranking(
     recipe: Recipe,
     modality: Modality,
@@ -71,14 +87,15 @@ class _Ranking:
         self, recipe: Recipe, modality: Modality, store: WindowStore, split: Split, say: Callable[[str], None]
     ) -> None:
         self.recipe, self.store, self.say, self.fold = recipe, store, say, split.fold
-        self.field = modality.ranking()
+        self.field, self.lists = modality.ranking(), lists_of(recipe.evaluate)
         choosing = split.windows(store, "validation")
         if len(choosing) > MOST_CHOOSING:
             choosing = np.sort(np.random.default_rng(0).permutation(choosing)[:MOST_CHOOSING])
         self.choose = self._side(choosing, "validation")
         self.test = self._side(split.windows(store, "test"), "test")
         self.trained = split.windows(store, "pretrain")
-        self.result = Evaluation([], {}, {}, (), store.subjects, store.records, unit=RANKING)
+        notes = [SAMPLED.format(self.lists.negatives)] if self.lists.negatives else []
+        self.result = Evaluation([], {}, {}, (), store.subjects, store.records, unit=RANKING, notes=notes)
 
     def run(self, encoder: Encoder, fresh_encoder: Callable[[int], Encoder]) -> Evaluation:
         models, first = self.recipe.evaluate.models, self.recipe.seed
@@ -148,7 +165,7 @@ class _Ranking:
         return float(np.nanmean(judged.per_row[self.field.metric]))
 
     def _judge(self, score: Score) -> Ranked:
-        return self.field.judge(score, self.test.shown, self.test.asked)
+        return self.field.judge(score, self.test.shown, self.test.asked, self.lists)
 
     def _add(self, model: str, name: str, seed: int, judged: Ranked, chosen: dict[str, Any]) -> None:
         """A row of the table of results, or, where `model` is "", only of the table of all rankers."""

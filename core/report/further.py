@@ -23,7 +23,8 @@ def further_tables(results: dict[str, Any], metrics: list[str]) -> Iterator[Show
         title = f"{metric_label(metrics[0])} of each thing given by itself (in the table above: the mean over them):"
         yield title, *by_given_lines(given, metrics[0])
     if ranking := results.get("ranking"):
-        title = "All that ranks, by its score on validation (change: to the best without training):"
+        among = " among drawn ids only" if results.get("sampled_ranking") else ""
+        title = f"All that ranks{among}, by its score on validation (change: to the best without training):"
         yield title, *ranking_lines(ranking)
     if pooled := [entry for entry in results.get("pooled", ()) if entry["metric"] == "auroc"]:
         head, rows = line_table(pooled, "metric", "{}", interval)

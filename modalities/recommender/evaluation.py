@@ -61,7 +61,7 @@ def evaluate(
     hits = find_hits(best, held.matrix, asked)
     seconds = time.perf_counter() - start
     per_user = user_metrics(hits, held.user_degree[asked], ks)
-    per_user |= _slices(best, hits, known, held, asked, max(ks))
+    per_user |= _slices(best, hits, known, held, asked, ks)
     exposure = exposure_metrics(best, known.item_degree, known.n_users, ks)
     return RankingResult(asked, per_user, exposure, best, seconds)
 
@@ -84,16 +84,17 @@ def head_items(item_degree: np.ndarray) -> np.ndarray:
 
 
 def _slices(
-    best: np.ndarray, hits: np.ndarray, known: Interactions, held: Interactions, users: np.ndarray, k: int
+    best: np.ndarray, hits: np.ndarray, known: Interactions, held: Interactions, users: np.ndarray, ks: Sequence[int]
 ) -> dict[str, np.ndarray]:
     head = head_items(known.item_degree)
     rows, items = entries(held.matrix, users)
     found = {}
     for name, chosen in (("head", head), ("tail", ~head)):
         wanted = np.bincount(rows[chosen[items]], minlength=len(users))
-        found[f"{name}_recall@{k}"] = slice_recall(hits, best, chosen, wanted, k)
+        found |= {f"{name}_recall@{k}": slice_recall(hits, best, chosen, wanted, k) for k in ks}
     cold = known.user_degree[users] <= COLD
-    found[f"cold_recall@{k}"] = np.where(cold, hits[:, :k].sum(axis=1) / held.user_degree[users], np.nan)
+    for k in ks:
+        found[f"cold_recall@{k}"] = np.where(cold, hits[:, :k].sum(axis=1) / held.user_degree[users], np.nan)
     return found
 
 

@@ -7,28 +7,33 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from ...core.ranking import Ranked, Ranker, RankingField, Score
+from ...core.ranking import FULL, Lists, Ranked, Ranker, RankingField, Score
 from .blend import Blend, choose_blend
 from .evaluation import evaluate
 from .interactions import Interactions
 from .names import numbered
 from .priors import PRIORS, Prior
+from .sampled import among_drawn
 
 KS = (10, 20)
+_CHOSEN_BY = 20  # length of the lists by which choices are made, whatever others are asked for
 _WEIGHTS = tuple(round(0.05 * i, 2) for i in range(21))
 
 
 class ItemRanking(RankingField):
-    """All unseen items are ranked; choices go by ndcg@20."""
+    """All unseen items are ranked, unless drawn ones are asked for; choices go by ndcg@20 among all."""
 
-    metric = "ndcg@20"
+    metric = f"ndcg@{_CHOSEN_BY}"
 
     def rankers(self) -> Mapping[str, Sequence[Ranker]]:
         return {name: [_ranker(kind(**options)) for options in kind.grid] for name, kind in PRIORS.items()}
 
-    def judge(self, score: Score, shown: csr_matrix, asked: csr_matrix) -> Ranked:
-        found = evaluate(score, interactions(shown), interactions(asked), KS)
-        return Ranked(found.per_user, found.exposure)
+    def judge(self, score: Score, shown: csr_matrix, asked: csr_matrix, lists: Lists = FULL) -> Ranked:
+        known, held = interactions(shown), interactions(asked)
+        if lists.negatives:
+            score = among_drawn(score, known.matrix, held.matrix, lists.negatives)
+        found = evaluate(score, known, held, sorted({*(lists.cutoffs or KS), _CHOSEN_BY}))
+        return Ranked(found.per_user, {} if lists.negatives else found.exposure)  # of drawn items exposure says nothing
 
     def choose_weight(self, first: Score, second: Score, shown: csr_matrix, asked: csr_matrix) -> tuple[float, float]:
         chosen = choose_blend(first, second, interactions(shown), interactions(asked), _WEIGHTS, self.metric)
