@@ -28,11 +28,11 @@ from typing import Any
 import numpy as np
 import torch
 from bench import Contestant, alternate, serve, table
+from omnipatch.core.blocks.propagation import Propagation
 from omnipatch.modalities.recommender.evaluation import evaluate
 from omnipatch.modalities.recommender.interactions import Interactions
 from omnipatch.modalities.recommender.lists import read_user_lists
 from omnipatch.modalities.recommender.negatives import draw_negatives, draw_pairs
-from omnipatch.modalities.recommender.propagation import Propagation
 
 PARTS = ("adjacency", "sampling", "step", "evaluation")
 WIDTH, LAYERS, BATCH, SPREAD, DECAY = 64, 3, 2048, 0.1, 1e-4
@@ -69,11 +69,11 @@ def own(part: str, data: Path, most_users: int) -> Step:
     train, test = read_user_lists([data / "train.txt", data / "test.txt"])
     rng = np.random.default_rng(0)
     if part == "adjacency":
-        return lambda: Propagation(train, LAYERS)
+        return lambda: Propagation(train.matrix, LAYERS)
     if part == "sampling":
         return lambda: draw_negatives(train, draw_pairs(train, len(train), rng)[0], rng)
     users, items = (x.requires_grad_() for x in vectors(train.n_users, train.n_items))
-    graph = Propagation(train, LAYERS)
+    graph = Propagation(train.matrix, LAYERS)
     if part == "step":
         return _own_step(train, graph, users, items, rng)
     return _own_evaluation(train, test, graph, users, items, most_users)
@@ -87,7 +87,8 @@ def _own_step(
     user, liked, other = (torch.from_numpy(a) for a in (*pair, draw_negatives(train, pair[0], rng)))
 
     def step() -> None:
-        u, i = graph(users, items)
+        spread = graph(users, items)
+        u, i = spread.rows, spread.ids
         gap = (u[user] * (i[liked] - i[other])).sum(dim=1)
         start = (users[user], items[liked], items[other])
         penalty = sum(x.square().sum() for x in start) / (2 * BATCH)
@@ -113,7 +114,8 @@ def _own_evaluation(
 
     def step() -> None:
         with torch.no_grad():
-            u, i = (x.numpy() for x in graph(users, items))
+            spread = graph(users, items)
+            u, i = spread.rows.numpy(), spread.ids.numpy()
         found = evaluate(lambda rows: u[rows] @ i.T, train, test, ks=(20,), users=asked)
         say(OWN, found["recall@20"], found["ndcg@20"])
 

@@ -16,8 +16,17 @@ if TYPE_CHECKING:
 class KnownIds:
     """numbers: [id, number] float32 of the ids of each column, as wide as `SequenceSpec.known_of_ids` says.
     taken: [row, id] of ones, which ids of the first column occurred together in what may be learned from; None = not
-        known.
+        known. Where another column tells whose a row is, its ids are these rows.
     """
 
     numbers: Sequence[np.ndarray] = ()
     taken: csr_matrix | None = None
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """What of a recording a model cannot know. ids: names of ids it has never met; people: names of those of whose
+    history it knows nothing."""
+
+    ids: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()

@@ -43,6 +43,10 @@ class SequenceSpec:
         `Modality.known_of_ids`; empty = nothing is.
     kind_shapes: shape of one patch of each kind, where kinds hold different content; empty = all have `patch_shape`.
         The value axis is as long as the largest of them; a smaller one stands first on it, the rest has no meaning.
+    kind_columns: the id column that patches of each kind read, where ids of several vocabularies stand in one row;
+        empty = every patch reads all columns. Where it is given, patches of the first kind are a row's content, read
+        in the first column; the others tell of its surroundings: they are not hidden, asked for or ranked. Ids of
+        further columns have no vectors of their own, only a map of what is known of them.
     """
 
     axes: tuple[str, ...]
@@ -54,6 +58,7 @@ class SequenceSpec:
     vocabulary: tuple[int, ...] = ()
     kind_shapes: tuple[tuple[int, ...], ...] = ()
     known_of_ids: tuple[int, ...] = ()
+    kind_columns: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.axis_scales:
@@ -64,6 +69,12 @@ class SequenceSpec:
         object.__setattr__(self, "kind_shapes", tuple(tuple(shape) for shape in self.kind_shapes))
         if self.known_of_ids and len(self.known_of_ids) != len(self.vocabulary):
             raise ValueError(f"known_of_ids has {len(self.known_of_ids)} entries for {len(self.vocabulary)} id columns")
+        if self.kind_columns and (
+            len(self.kind_columns) != len(self.kinds)
+            or self.kind_columns[0] != 0
+            or not set(self.kind_columns) <= set(range(len(self.vocabulary)))
+        ):
+            raise ValueError(f"kind_columns {self.kind_columns} do not fit the kinds {self.kinds} and id columns")
         if self.kind_shapes and len(self.kind_shapes) != len(self.kinds):
             raise ValueError(f"kind_shapes has {len(self.kind_shapes)} entries for {len(self.kinds)} kinds")
         if any(math.prod(shape) > self.patch_size for shape in self.kind_shapes):
@@ -217,6 +228,12 @@ class PatchSequence:
     @property
     def device(self) -> torch.device:
         return self.valid.device
+
+    @property
+    def content(self) -> Tensor:
+        """[batch, patch] bool: valid patches that tell of the row itself, not of its surroundings
+        (`SequenceSpec.kind_columns`)."""
+        return self.valid & (self.kind == 0) if self.spec.kind_columns else self.valid
 
     @property
     def lengths(self) -> Tensor:

@@ -25,7 +25,8 @@ class PatchEmbedding(nn.Module):
         super().__init__()
         self.spec = spec
         if spec.vocabulary:
-            self.tables = nn.ModuleList(nn.Embedding(size, width) for size in spec.vocabulary)
+            learned = spec.vocabulary[:1] if spec.kind_columns else spec.vocabulary
+            self.tables = nn.ModuleList(nn.Embedding(size, width) for size in learned)
             for table in self.tables:
                 nn.init.normal_(table.weight, std=0.02)  # type: ignore[arg-type]
             if spec.known_of_ids:
@@ -58,7 +59,9 @@ class PatchEmbedding(nn.Module):
                 table.values.copy_(torch.as_tensor(numbers))  # type: ignore[union-attr]
 
     def vectors(self, column: int) -> Tensor:
-        """[id, width] of the ids of a column: learned, and from what is known of each."""
+        """[id, width] of the ids of a column: learned where it has a table, and from what is known of each."""
+        if column >= len(self.tables):
+            return self.known[column]()
         learned: Tensor = self.tables[column].weight  # type: ignore[assignment]
         return learned + self.known[column]() if self.spec.known_of_ids else learned
 
@@ -66,14 +69,30 @@ class PatchEmbedding(nn.Module):
         kind = kind.masked_fill(~valid, 0)
         if values is None:
             assert ids is not None
-            ids = ids.masked_fill(~valid.unsqueeze(-1), 0)
-            x = sum(F.embedding(ids[..., i], self.vectors(i)) for i in range(len(self.tables)))
-            assert isinstance(x, Tensor)
+            x = self._of_ids(ids, kind, valid)
         elif self.spec.kind_shapes:
             x = self._by_kind(values, kind, valid)
         else:
             x = _embed_content(values, valid, self.project, self.absence)
         return x if self.kinds is None else x + self.kinds(kind)
+
+    def _of_ids(self, ids: Tensor, kind: Tensor, valid: Tensor) -> Tensor:
+        """Each patch by the sum of its columns, or by the column of its kind."""
+        ids = ids.masked_fill(~valid.unsqueeze(-1), 0)
+        reads = None
+        if self.spec.kind_columns:
+            column = torch.tensor(self.spec.kind_columns, device=kind.device)[kind]
+            reads = F.one_hot(column, len(self.spec.vocabulary)).to(ids.dtype)
+            ids = ids * reads
+        x = None
+        for i in range(len(self.spec.vocabulary)):
+            if i >= len(self.tables) and not (self.spec.known_of_ids and self.spec.known_of_ids[i]):
+                continue  # nothing is known of these ids, and nothing is learned of them
+            part = F.embedding(ids[..., i], self.vectors(i))
+            part = part if reads is None else part * reads[..., i, None]
+            x = part if x is None else x + part
+        assert x is not None
+        return x
 
     def _by_kind(self, values: Tensor, kind: Tensor, valid: Tensor) -> Tensor:
         """Each patch through the projection of its kind; invalid ones become zero."""

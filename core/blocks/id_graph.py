@@ -1,120 +1,124 @@
 """An encoder of ids on the graph of what occurred together: propagation instead of layers.
 
-LightGCN (He et al. 2020, https://arxiv.org/abs/2002.02126) without vectors of its own for rows, so that a new one is
-served by its history: with R the matrix [row, id] of what may be learned from, and R~ = D_row^-1/2 R D_id^-1/2,
+LightGCN (He et al. 2020, https://arxiv.org/abs/2002.02126), see `propagation`. Whose a row is is told by a patch of a
+kind of its own (`people`), whose ids are the rows of the graph.
 
-    E_(k+1) = R~' R~ E_k,   table = mean of E_0 ... E_layers,   row = sum over its ids of table / sqrt(d_row d_id).
-
-Two steps of LightGCN (to people and back) are one here. The operator is symmetric, so the backward pass is the same two
-sparse products.
+- A row that the graph knows is read by its own propagated vector, whatever it shows: as in the paper.
+- Any other row, and every row where people have no vectors, is read by its history h: a step from the ids,
+  R~_h told, with `told` the sum of the layers that a row hears of. That is the vector which a new node without one of
+  its own would have in LightGCN, had nobody heard of it yet.
 """
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
-from scipy import sparse
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..errors import InputError
 from ..known import KnownIds
 from ..sequence import PatchSequence, SequenceSpec
 from .embed import PatchEmbedding
 from .encoder import Encoded, Encoder
+from .propagation import Propagated, Propagation, inverse_root
 from .registry import register
 
 
 @register("encoder", "id_graph")
 class IdGraphEncoder(Encoder):
-    """Propagated vectors of ids, summed over a row. Attention, coordinates and kinds are not looked at.
+    """Propagated vectors of ids and of rows. Attention, coordinates and other kinds are not looked at.
 
-    width: of a vector. layers: propagations there and back.
+    width: of a vector. layers: of propagation. people: kind of the patch that tells whose row it is, "" = rows have no
+    vectors of their own. known: whether vectors of ids also hold a map of what is known of them; the paper's do not.
+    spread: standard deviation of the vectors at the start.
     """
 
-    def __init__(self, spec: SequenceSpec, *, width: int = 64, layers: int = 1) -> None:
+    def __init__(
+        self,
+        spec: SequenceSpec,
+        *,
+        width: int = 64,
+        layers: int = 3,
+        people: str = "",
+        known: bool = True,
+        spread: float = 0.02,
+    ) -> None:
         super().__init__(spec)
         if not spec.vocabulary:
             raise ValueError("a graph of ids needs patches with ids, these carry values")
         if layers < 1:
             raise ValueError(f"layers must be at least 1, got {layers}")
+        if people and not spec.kind_columns:
+            raise InputError(
+                "rows do not tell whose they are", field="encoder.people", got=people,
+                fix="let the modality tell it, or leave encoder.people empty",
+            )  # fmt: skip
         self.width, self.depth = width, layers
         self.embed = PatchEmbedding(spec, width)
         self.embed.init_weights()
-        self._operator: tuple[Tensor, Tensor] | None = None  # R~ and its transpose; the modality's, not weights
+        nn.init.normal_(self.embed.tables[0].weight, std=spread)  # type: ignore[arg-type]
+        self._known = known
+        self._kind = spec.kind_of(people) if people else -1
+        self._column = spec.kind_columns[self._kind] if people else -1
+        self.people = nn.Embedding(spec.vocabulary[self._column], width) if people else None
+        if self.people is not None:
+            nn.init.normal_(self.people.weight, std=spread)
+        self._graph: Propagation | None = None  # the modality's, no weights
         self._scale: Tensor | None = None
-        self._table: tuple[tuple[int, bool], Tensor] | None = None
+        self._found: tuple[tuple[object, ...], Propagated] | None = None
 
     def tell(self, known: KnownIds) -> None:
         """Learn the graph."""
         if known.taken is None:
             return
-        taken = sparse.csr_matrix(known.taken, dtype=np.float32)
-        rows, ids = (np.asarray(taken.sum(axis=axis)).ravel() for axis in (1, 0))
-        rows, ids = (np.divide(1, np.sqrt(d), out=np.zeros(len(d), np.float32), where=d > 0) for d in (rows, ids))
-        normal = sparse.csr_matrix(sparse.diags(rows) @ taken @ sparse.diags(ids), dtype=np.float32)
-        self._operator = (_tensor(normal), _tensor(sparse.csr_matrix(normal.T)))
-        self._scale = torch.from_numpy(ids)
+        if self.people is not None and known.taken.shape[0] != self.people.num_embeddings:
+            raise ValueError(f"the graph has {known.taken.shape[0]} rows for {self.people.num_embeddings} vectors")
+        self._graph = Propagation(known.taken, self.depth)
+        self._scale = torch.from_numpy(inverse_root(np.asarray(known.taken.sum(axis=0), np.float64).ravel()))
+        self._found = None
 
     def id_table(self) -> Tensor:
         """[id, width] propagated vectors. Those of the last encoding are reused while nothing has changed."""
-        key = (self.embed.tables[0].weight._version, torch.is_grad_enabled())  # type: ignore[operator]
-        if self._table is None or self._table[0] != key:
-            self._table = (key, self._propagated())
-        return self._table[1]
+        return self._propagated().ids
 
     def encode(self, batch: PatchSequence, index: Tensor | None, keep_layers: int) -> Encoded:
         if torch.is_grad_enabled():
-            self._table = None  # a graph serves one backward pass
-        table, scale = self.id_table(), self._scale
-        assert scale is not None
+            self._found = None  # a graph serves one backward pass
+        found = self._propagated()
+        assert self._scale is not None
         assert batch.ids is not None
-        valid = batch.valid
-        ids = batch.ids[..., 0].masked_fill(~valid, 0)
-        tokens = torch.nn.functional.embedding(ids, table)
-        weight = scale.to(table.device)[ids] * valid / valid.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
-        pooled = (tokens * weight.unsqueeze(-1)).sum(dim=1)
-        layers = (tokens,) if keep_layers else ()
-        return Encoded(tokens, valid, batch.coords.float(), index, pooled, layers, tokens)
+        content = batch.content
+        ids = batch.ids[..., 0].masked_fill(~content, 0)
+        tokens = F.embedding(ids, found.ids) * content.unsqueeze(-1)
+        weight = self._scale.to(ids.device)[ids] * content / content.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
+        # a sum without a vector for each patch: long histories would fill the memory
+        pooled = F.embedding_bag(ids, found.told, per_sample_weights=weight.to(found.told.dtype), mode="sum")
+        if found.rows is not None:
+            said = batch.valid & (batch.kind == self._kind)
+            row = (batch.ids[..., self._column] * said).sum(dim=1)  # one such patch a row
+            pooled = torch.where(said.any(dim=1, keepdim=True), F.embedding(row, found.rows), pooled)
+        return Encoded(tokens, batch.valid, batch.coords.float(), index, pooled, (tokens,) * bool(keep_layers), tokens)
 
-    def _propagated(self) -> Tensor:
-        if self._operator is None:
+    def _propagated(self) -> Propagated:
+        if self._graph is None:
             raise InputError(
                 "this encoder needs to know which ids occurred together", field="encoder.name", got="id_graph",
                 fix="use a modality that tells it, or the encoder set",
             )  # fmt: skip
-        there, back = (part.to(self.embed.tables[0].weight.device) for part in self._operator)  # type: ignore[union-attr]
-        with torch.autocast(there.device.type, enabled=False):  # sparse products know float32 alone
-            x = total = self.embed.vectors(0)
-            for _ in range(self.depth):
-                x = _ThereAndBack.apply(x, there, back)
-                total = total + x
-            return total / (self.depth + 1)
+        key = (torch.is_grad_enabled(), *((p.device, p._version) for p in self.parameters()))
+        if self._found is None or self._found[0] != key:
+            own = self.embed.vectors(0) if self._known else self.embed.tables[0].weight
+            assert isinstance(own, Tensor)
+            self._found = (key, self._graph(None if self.people is None else self.people.weight, own))
+        return self._found[1]
 
     def __deepcopy__(self, memo: dict[int, object]) -> IdGraphEncoder:
         """A copy for a moving average: the graph is shared, what was propagated is not."""
-        import copy
-
         new = type(self).__new__(type(self))
         memo[id(self)] = new
-        shared = {"_operator": self._operator, "_scale": self._scale, "_table": None}
+        shared = {"_graph": self._graph, "_scale": self._scale, "_found": None}
         new.__dict__.update({k: copy.deepcopy(v, memo) for k, v in self.__dict__.items() if k not in shared} | shared)
         return new
-
-
-class _ThereAndBack(torch.autograd.Function):
-    """R' R x, which is its own gradient."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, there: Tensor, back: Tensor) -> Tensor:  # type: ignore[override]
-        ctx.operator = (there, back)
-        return back @ (there @ x)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        there, back = ctx.operator
-        return back @ (there @ gradient.contiguous()), None, None
-
-
-def _tensor(matrix: sparse.csr_matrix) -> Tensor:
-    starts, ids = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
-    return torch.sparse_csr_tensor(starts, ids, torch.from_numpy(matrix.data), matrix.shape, check_invariants=False)

@@ -40,7 +40,8 @@ class MaskSampler:
         al. 2022, https://arxiv.org/abs/2212.10413).
     predict: share of a mask's hidden patches that is predicted, drawn at random; the others are neither seen nor asked
         for, which costs a predictor or decoder nothing (CrossMAE, Fu et al. 2024, https://arxiv.org/abs/2401.14391).
-    kinds: {kind: role} of patches that are not sampled: "visible", "hidden" (predicted), "dropped" (neither).
+    kinds: {kind: role} of patches that are not sampled: "visible", "hidden" (predicted), "dropped" (neither). Kinds
+        that tell of a row's surroundings (`SequenceSpec.kind_columns`) are visible unless they are named.
     """
 
     def __init__(
@@ -61,14 +62,15 @@ class MaskSampler:
             raise ValueError(f"predict is a share above 0 and up to 1, got {predict}")
         self.low, self.high, self.repeats, self.disjoint = float(low), float(high), repeats, disjoint
         self.predict = float(predict)
-        self.roles = KindRoles(kinds) if kinds else None
+        self.roles = KindRoles(kinds or {})
 
     @abstractmethod
     def cells(self, batch: PatchSequence, rng: RowRandom) -> Tensor:
         """[row, patch] int64 in [0, patches): patches with equal numbers are hidden together."""
 
     def __call__(self, batch: PatchSequence, rng: RowRandom) -> View:
-        sampled = batch if self.roles is None else self.roles.sampled(batch)
+        roles = self.roles.within(batch.spec)
+        sampled = batch if roles is None else roles.sampled(batch)
         share = self._share(rng)
         views = []
         order = self._order(sampled, rng.fork("0"))
@@ -78,8 +80,8 @@ class MaskSampler:
             visible, hidden = _split(order, sampled.lengths, share, turn=i if self.disjoint else 0)
             asked = hidden if self.predict == 1.0 else _thin(hidden, self.predict, rng.fork(f"predict/{i}"))
             views.append((visible, asked))
-        if self.roles is not None:
-            views = [self.roles.complete(batch, *view) for view in views]
+        if roles is not None:
+            views = [roles.complete(batch, *view) for view in views]
         visible, targets = (_stack([v[side] for v in views]) for side in (0, 1))
         return View(batch, repeat_rows(batch, self.repeats), visible, targets)
 

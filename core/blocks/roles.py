@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import nearest
-from ..sequence import PatchSequence
+from ..sequence import PatchSequence, SequenceSpec
 from .views import IndexSet
 
 ROLES = ("visible", "hidden", "dropped")
@@ -27,6 +27,11 @@ class KindRoles:
             if role not in ROLES:
                 raise ValueError(f"kind {kind} has the role {role!r}; {nearest(str(role), ROLES)}")
         self.roles = dict(roles)
+
+    def within(self, spec: SequenceSpec) -> KindRoles | None:
+        """With the roles that the spec implies; None where every patch stays with the sampler."""
+        implied = dict.fromkeys(spec.kinds[1:], "visible") if spec.kind_columns else {}
+        return KindRoles({**implied, **self.roles}) if implied or self.roles else None
 
     def sampled(self, batch: PatchSequence) -> PatchSequence:
         """The batch with only those patches valid that the sampler may choose among."""

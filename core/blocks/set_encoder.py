@@ -62,7 +62,9 @@ class SetEncoder(Encoder):
         embedding = x = self.embed(batch.values, batch.ids, batch.kind, valid)
         if self.positions is not None:
             x = x + self.positions(coords)
-        mean = masked_mean(x, valid)
+        mean = masked_mean(x, batch.content)
+        for kind in range(1, len(batch.spec.kind_columns)):  # surroundings, each kind as much as all of the content
+            mean = mean + masked_mean(x, valid & (batch.kind == kind))
         pooled = mean + self.network(mean)
         return Encoded(x, valid, coords, index, pooled, (x,) if keep_layers else (), embedding)
 

@@ -19,12 +19,12 @@ _CHUNK = 1024  # windows read at a time where nothing is encoded
 
 
 def shown_by(store: WindowStore, windows: np.ndarray) -> csr_matrix:
-    """[row, id] float32 of ones: ids of the first column that the windows show, in patches of the first kind."""
+    """[row, id] float32 of ones: ids of the first column that the windows show as their content."""
     rows, ids = [], []
     for at in range(0, len(windows), _CHUNK):
         batch = store.batch(windows[at : at + _CHUNK])
         assert batch.ids is not None
-        row, patch = (batch.valid & (batch.kind == 0)).numpy().nonzero()
+        row, patch = batch.content.numpy().nonzero()
         rows.append(row + at)
         ids.append(batch.ids[..., 0].numpy()[row, patch])
     return _matrix(rows, ids, len(windows), store.spec.vocabulary[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,21 +13,22 @@ import torch
 
 from ...core.crop import crop
 from ...core.errors import InputError, nearest
-from ...core.known import KnownIds
+from ...core.known import KnownIds, Unknown
 from ...core.modality import Dataset, Modality, Recording, Source, Task, Window, WindowQuestion
+from ...core.ranking import Leaks
 from ...core.rng import RowRandom
 from ...core.sequence import PatchSequence, SequenceSpec
 from .catalogue import Catalogue
 from .datasets import MARKETS, Market
-from .demo import make_market
+from .demo import DemoMarket, make_market
 from .field import ItemRanking
-from .interactions import Interactions
+from .leaks import leak_report
 from .log import TEST, VALIDATION, History, histories, make_log
-from .reading import read_interactions
-from .splits import KINDS, InteractionSplit, split_interactions
+from .own_files import OWN, WHOLE, OwnOptions, OwnSplit, cut, own_dataset, read_own
+from .people import name_of
+from .splits import KINDS
 
 TASK = "items"
-WHOLE = "none"  # kind of a split that holds nothing back
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,11 @@ class RecommenderConfig:
     choosing: float = 0.2  # share of people whose validation part chooses, where it was cut from train; others learn it
     split_seed: int = 0  # which random split
     layout: str = ""  # of your own files: table, lists or sequences; "" = found from the file
+    least_rating: float | None = None  # of your own files: what is rated lower is left out
+    k_core: int = 0  # of your own files: only users with so many items and items with so many users, 0 = all
+    drop_overlap: bool = False  # of your own parts of a split: leave out of test what train has; else it is refused
     augment_keep: float = 0.7  # share of a history that a view keeps
+    people: bool = False  # windows tell whose they are, so that people of training can be known again by their names
 
     def __post_init__(self) -> None:
         for name in ("choosing", "augment_keep"):
@@ -51,8 +56,9 @@ class RecommenderConfig:
                 )
         if self.split not in (WHOLE, *KINDS[:-1]):
             raise InputError("unknown split", source="modality.split", got=self.split, fix=nearest(self.split, KINDS))
-        if self.positions < 1:
-            raise InputError("must be positive", source="modality.positions", got=self.positions)
+        for name, least in (("positions", 1), ("k_core", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"must be {least} or more", source=f"modality.{name}", got=getattr(self, name))
 
 
 class Recommender(Modality):
@@ -60,7 +66,8 @@ class Recommender(Modality):
 
     name: ClassVar[str] = "recommender"
     Config: ClassVar[type] = RecommenderConfig
-    reading_options: ClassVar[tuple[str, ...]] = ("layout", "split", "test_share", "validation_share", "split_seed")
+    reading_options: ClassVar[tuple[str, ...]] = tuple(field.name for field in fields(OwnOptions))
+    own_dataset: ClassVar[str] = OWN
     config: RecommenderConfig
 
     def __init__(self, config: RecommenderConfig | None = None, catalogue: Catalogue | None = None) -> None:
@@ -70,10 +77,18 @@ class Recommender(Modality):
 
     @property
     def spec(self) -> SequenceSpec:
+        items, known = self.catalogue.known.shape
+        axes = {"axes": ("steps_back",), "patch_shape": (1,)}
+        if not self.config.people:
+            return SequenceSpec(kinds=("item",), vocabulary=(items,), known_of_ids=(known,), **axes)
+        people = max(len(self.catalogue.people or ()), 1)  # one, while nobody is known
         return SequenceSpec(
-            axes=("steps_back",), patch_shape=(1,), kinds=("item",), vocabulary=(len(self.catalogue),),
-            known_of_ids=(self.catalogue.known.shape[1],),
-        )  # fmt: skip
+            kinds=("item", "person"),
+            vocabulary=(items, people),
+            known_of_ids=(known, known),
+            kind_columns=(0, 1),
+            **axes,
+        )
 
     # ---- what the data tell -----------------------------------------------------------------------------------
 
@@ -81,7 +96,9 @@ class Recommender(Modality):
         """Items of all sources, and their places in the graph of what is learned from."""
         if self._fitted:
             return self
-        return Recommender(self.config, Catalogue.fit([self.load(s) for s in sources], self.config.positions))
+        return Recommender(
+            self.config, Catalogue.fit([self.load(s) for s in sources], self.config.positions, self.config.people)
+        )
 
     def learned(self) -> Mapping[str, np.ndarray]:
         return self.catalogue.arrays() if self._fitted else {}
@@ -90,7 +107,7 @@ class Recommender(Modality):
         return Recommender(self.config, Catalogue.of_arrays(learned)) if learned else self
 
     def serving(self) -> Recommender:
-        served = Recommender(replace(self.config, split=WHOLE), self.catalogue)
+        served = Recommender(replace(self.config, split=WHOLE, k_core=0), self.catalogue)
         served._fitted = self._fitted
         return served
 
@@ -98,21 +115,21 @@ class Recommender(Modality):
         return self.catalogue.items.tolist()
 
     def known_of_ids(self) -> KnownIds:
-        train = self.catalogue.train
-        return KnownIds((self.catalogue.known,), None if train is None else train.matrix)
+        known, train = self.catalogue, self.catalogue.train
+        numbers = [known.known]
+        if self.config.people:
+            nobody = np.zeros((1, known.known.shape[1]), np.float32)
+            numbers.append(nobody if known.known_people is None else known.known_people)
+        return KnownIds(numbers, None if train is None else train.matrix)
 
     # ---- files to histories -----------------------------------------------------------------------------------
 
     def read(self, path: Path | str) -> Recording:
-        return self._log(read_interactions(path, self.config.layout), Path(path).stem)
+        path = Path(path)
+        return make_log(self._own(path).split, path.stem, self.config.choosing)
 
-    def _log(self, interactions: Interactions, record: str) -> Recording:
-        c = self.config
-        if c.split == WHOLE:
-            nothing = interactions.keep(np.zeros(len(interactions), bool))
-            return make_log(InteractionSplit(interactions, nothing, nothing, WHOLE), record)
-        split = split_interactions(interactions, c.split, c.test_share, c.validation_share, c.split_seed)
-        return make_log(split, record, c.choosing)
+    def _own(self, path: Path) -> OwnSplit:
+        return read_own(path, OwnOptions.of(self.config))
 
     def open(self, source: Source) -> Recording:
         name = source.extras.get("market")
@@ -122,36 +139,74 @@ class Recommender(Modality):
         choosing = self.config.choosing if split.note else 1.0  # an official validation part is not learned from
         return crop(make_log(split, source.record, choosing), source.start_s, source.stop_s)
 
+    def leaks(self, sources: Sequence[Source]) -> list[Leaks]:
+        """Of each market that is split."""
+        return [] if self.config.split == WHOLE else [self._leaks(source) for source in sources]
+
+    def _leaks(self, source: Source) -> Leaks:
+        if source.path is None:
+            own = OwnSplit(cut(_demo_market(source.seed).interactions, OwnOptions.of(self.config)))
+        elif name := source.extras.get("market"):
+            own = OwnSplit(_market(name, source.path, self.config.split_seed).split)
+        else:
+            own = self._own(source.path)
+        report = leak_report(own.split)
+        return Leaks(source.record, asdict(report), (*own.notes, *report.sentences()))
+
     def windows(self, recording: Recording, task: str | None = None) -> list[Window]:
         """What each person took. Under the task, one who is asked twice has a window for each question."""
         codes = self.catalogue.codes_of(recording)
-        names = recording.extras.get("users")
         found = []
         for history in histories(recording):
-            who = recording.subject or (str(history.user) if names is None else str(names[history.user]))
+            who = name_of(recording, history)
+            extras = {"ordered": history.ordered, "person": self._code_of(who)}
             for shown, question in _questions(history, codes, asks=task is not None):
                 found.append(
                     Window(
                         shown[None].astype(np.float32), ("item",), 1.0, float(history.start), recording.record, who,
-                        recording.site, question=question, extras={"ordered": history.ordered},
+                        recording.site, question=question, extras=extras,
                     )
                 )  # fmt: skip
         return found
 
+    def unknown(self, recording: Recording) -> Unknown:
+        """Items that the catalogue lacks, and people who took none that it has."""
+        codes = self.catalogue.codes_of(recording)
+        served = {name_of(recording, h) for h in histories(recording) if (codes[h.items] >= 0).any()}
+        strange = np.asarray(recording.extras.get("items", ()))[codes < 0] if (codes < 0).any() else ()
+        people = (str(name) for name in recording.extras.get("users", ()))
+        return Unknown(tuple(map(str, strange)), tuple(name for name in people if name not in served))
+
+    def _code_of(self, name: str) -> int:
+        """Of a person of the training graph, -1 = somebody new, or people are not told apart."""
+        people = self.catalogue.people if self.config.people else None
+        return -1 if people is None else people.code_of(name)
+
     # ---- histories to patches ---------------------------------------------------------------------------------
 
     def patchify(self, window: Window) -> PatchSequence:
-        """An item a patch; its place counts steps back from the newest where there is an order, its group is itself."""
+        """An item a patch; its place counts steps back from the newest where there is an order, its group is itself.
+        After them, whose history it is, where that is told and the person known."""
         items = torch.from_numpy(window.values[0].astype(np.int64))[None]
         back = torch.arange(items.shape[1]).flip(0).float() * bool(window.extras.get("ordered"))
-        return PatchSequence.build(self.spec, back[None, :, None].clone(), ids=items.unsqueeze(-1), group=items.clone())
+        if not self.config.people:
+            return PatchSequence.build(
+                self.spec, back[None, :, None].clone(), ids=items.unsqueeze(-1), group=items.clone()
+            )
+        ids, person = torch.stack([items, torch.zeros_like(items)], dim=-1), window.extras.get("person", -1)
+        if person >= 0:
+            ids = torch.cat([ids, torch.tensor([[[0, person]]])], dim=1)
+            back = torch.nn.functional.pad(back, (0, 1))
+        kind = (torch.arange(ids.shape[1]) >= items.shape[1]).long()[None]
+        group = torch.where(kind == 0, ids[..., 0], len(self.catalogue))
+        return PatchSequence.build(self.spec, back[None, :, None].clone(), ids=ids, kind=kind, group=group)
 
     def augment(self, batch: PatchSequence, rng: RowRandom) -> PatchSequence:
-        """A random part of each history, at least one item of it."""
+        """A random part of each history, at least one item of it; who it belongs to stays."""
         draw = torch.gather(rng.uniform(batch.n_patches), 1, (batch.valid.cumsum(dim=1) - 1).clamp(min=0))
-        draw = draw.masked_fill(~batch.valid, 2.0)
+        draw = draw.masked_fill(~batch.content, 2.0)
         kept = (draw < self.config.augment_keep) | (draw == draw.min(dim=1, keepdim=True).values)
-        return batch.replace(valid=batch.valid & kept)
+        return batch.replace(valid=batch.valid & (kept | ~batch.content))
 
     def maskers(self) -> dict[str, dict[str, Any]]:
         return {"random": {"name": "random", "ratio": [0.3, 0.6]}}
@@ -165,10 +220,10 @@ class Recommender(Modality):
         return ItemRanking()
 
     def datasets(self) -> dict[str, Dataset]:
-        return {name: _dataset(name) for name in MARKETS}
+        return {OWN: own_dataset((TASK,)), **{name: _dataset(name) for name in MARKETS}}
 
     def example(self, rng: np.random.Generator) -> Recording:
-        return self._log(make_market(rng).interactions, "demo")
+        return make_log(cut(make_market(rng).interactions, OwnOptions.of(self.config)), "demo", self.config.choosing)
 
     def demo(self, seed: int = 0) -> list[Source]:
         """One market."""
@@ -190,6 +245,10 @@ def _questions(history: History, codes: np.ndarray, *, asks: bool) -> list[tuple
             found.append((shown, WindowQuestion(ids, name)))
     learned = items[side < TEST]
     return found or ([(learned, None)] if len(learned) else [])
+
+
+def _demo_market(seed: int | None) -> DemoMarket:
+    return make_market(np.random.default_rng(seed))
 
 
 def _market(name: str, root: Path, seed: int) -> Market:

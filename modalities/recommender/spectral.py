@@ -23,6 +23,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
+from ...core.blocks.propagation import inverse_root as inverse_root
+from ...core.blocks.propagation import normalised as normalised
 from ...core.errors import InputError
 from .graph_key import GraphKey
 from .interactions import Interactions
@@ -78,21 +80,6 @@ def side_positions(side: SideGraph, rank: int, seed: int = 0) -> np.ndarray:
     neighbours = side.adjacency[: side.rows] + sparse.eye(side.rows, side.nodes, dtype="float32", format="csr")  # pyright: ignore[reportArgumentType]
     found = decompose(normalised(sparse.csr_matrix(neighbours), raised=True), rank, seed).user_positions
     return np.where(side.linked[:, None], found, np.float32(0))
-
-
-def normalised(matrix: sparse.csr_matrix, raised: bool = False) -> sparse.csr_matrix:
-    """D_row^-1/2 M D_column^-1/2 in float32; rows and columns without entries stay zero.
-
-    raised: degrees are counted from their mean up, so that small components do not stand out.
-    """
-    rows, columns = (np.asarray(matrix.sum(axis=axis), np.float64).ravel() for axis in (1, 0))
-    left, right = (inverse_root(d + d.mean() if raised else d) for d in (rows, columns))
-    return sparse.csr_matrix(sparse.diags_array(left) @ matrix @ sparse.diags_array(right), dtype=np.float32)
-
-
-def inverse_root(degree: np.ndarray) -> np.ndarray:
-    """[node] float32 degree^-1/2, 0 for nodes without edges."""
-    return np.divide(1, np.sqrt(degree), out=np.zeros(len(degree)), where=degree > 0).astype(np.float32)
 
 
 def decompose(operator: sparse.csr_matrix, rank: int, seed: int = 0) -> Spectrum:

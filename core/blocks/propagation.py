@@ -1,0 +1,107 @@
+"""Propagation of vectors over a graph of rows and ids, as LightGCN does it (He et al. 2020,
+https://arxiv.org/abs/2002.02126): no weights, each layer a product with the symmetric-normalised graph, the mean of
+layers.
+
+With R [row, id] what occurred together and R~ = D_row^-1/2 R D_id^-1/2,
+
+    rows_(k+1) = R~ ids_k,   ids_(k+1) = R~' rows_k,   result = mean of layers 0 ... `layers`.
+
+The graph is kept as two CSR matrices, R~ and its transpose: a layer is two small products instead of one with both
+halves in one matrix, and the backward pass is a product with the other one. torch's own backward would transpose anew
+in every step.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+
+def normalised(matrix: sparse.csr_matrix, raised: bool = False) -> sparse.csr_matrix:
+    """D_row^-1/2 M D_column^-1/2 in float32; rows and columns without entries stay zero.
+
+    raised: degrees are counted from their mean up, so that small components do not stand out.
+    """
+    rows, columns = (np.asarray(matrix.sum(axis=axis), np.float64).ravel() for axis in (1, 0))
+    left, right = (inverse_root(d + d.mean() if raised else d) for d in (rows, columns))
+    return sparse.csr_matrix(sparse.diags_array(left) @ matrix @ sparse.diags_array(right), dtype=np.float32)
+
+
+def inverse_root(degree: np.ndarray) -> np.ndarray:
+    """[node] float32 degree^-1/2, 0 for nodes without edges."""
+    return np.divide(1, np.sqrt(degree), out=np.zeros(len(degree)), where=degree > 0).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Propagated:
+    """rows: [row, width], None where rows have no vectors of their own. ids: [id, width]. told: [id, width], what ids
+    tell a row that is not in the graph: a step from here, as any row makes it, gives that row's vector.
+    """
+
+    rows: Tensor | None
+    ids: Tensor
+    told: Tensor
+
+
+class Propagation:
+    """Smooths vectors of rows and ids. The graph is no weight: make this anew from what may be learned from.
+
+    matrix: [row, id] of ones. layers: steps, each in both directions.
+    """
+
+    def __init__(self, matrix: sparse.csr_matrix, layers: int = 3) -> None:
+        operator = normalised(sparse.csr_matrix(matrix))
+        self.layers = layers
+        self._to_rows, self._to_ids = _csr(operator), _csr(sparse.csr_matrix(operator.T))
+
+    def __call__(self, rows: Tensor | None, ids: Tensor) -> Propagated:
+        """rows: [row, width], or None where rows begin with nothing, which saves half of the work; ids: [id, width]."""
+        self._move(ids.device)
+        row, own = rows, ids
+        all_rows, all_ids, told = rows, ids, torch.zeros_like(ids)
+        with torch.autocast(ids.device.type, enabled=False):  # sparse products know float32 alone
+            for layer in range(1, self.layers + 1):
+                told = all_ids
+                last = rows is None and layer == self.layers  # nobody asks for the rows then
+                row, own = (
+                    None if last else _product(self._to_rows, self._to_ids, own),
+                    _product(self._to_ids, self._to_rows, row),
+                )
+                all_ids = all_ids if own is None else all_ids + own
+                all_rows = None if all_rows is None or row is None else all_rows + row
+        share = 1 / (self.layers + 1)
+        return Propagated(None if all_rows is None else all_rows * share, all_ids * share, told * share)
+
+    def _move(self, device: torch.device) -> None:
+        if self._to_rows.device != device:
+            self._to_rows, self._to_ids = self._to_rows.to(device), self._to_ids.to(device)
+
+
+def _product(matrix: Tensor, transposed: Tensor, x: Tensor | None) -> Tensor | None:
+    return None if x is None else _Product.apply(matrix, transposed, x)
+
+
+class _Product(torch.autograd.Function):
+    """matrix @ x, with the transposed matrix at hand for the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, transposed: Tensor, x: Tensor) -> Tensor:
+        ctx.transposed = transposed
+        return matrix @ x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:
+        return None, None, ctx.transposed @ gradients[0].contiguous()
+
+
+def _csr(matrix: sparse.csr_matrix) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        parts = (torch.from_numpy(a) for a in (matrix.indptr, matrix.indices, matrix.data))
+        return torch.sparse_csr_tensor(*parts, size=matrix.shape, check_invariants=False)
