@@ -24,6 +24,7 @@ def dry_run(settings: Settings, voice: Voice) -> None:
     import numpy as np
     import torch
 
+    from .blocks.id_table import tell_known
     from .data.sources import resolve_sources
     from .data.store import WindowStore
     from .objective import Objective
@@ -43,8 +44,11 @@ def dry_run(settings: Settings, voice: Voice) -> None:
         batch = store.batch([i % len(store) for i in range(size)])
     origin = Origin(few.sources, lambda source: load_trained(source).models[0])
     corpus = StoreCorpus(store, modality, np.arange(min(size, len(store))), size, origin)
-    encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed, modality.known_of_ids())
+    known = modality.known_of_ids()
+    encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed, known)
     objective = Objective.from_config(recipe.objective, store.spec, encoder, store.texts)
+    if known is not None:
+        tell_known(objective, known)
     objective.augment, objective.total_steps = modality.augment, recipe.trainer.max_steps
     objective.prepare(corpus)
     precision = resolve_precision(recipe.trainer.precision, recipe.trainer.accelerator)

@@ -33,6 +33,7 @@ from .blocks.views import Augment, ViewSampler
 from .compose import REGULARIZER_KEYS, resolve_objective
 from .distributed import global_mean
 from .errors import InputError
+from .known import KnownIds
 from .rng import RowRandom
 from .scope import Regularization, Scope, Term
 from .sequence import PatchSequence, SequenceSpec
@@ -101,6 +102,11 @@ class Objective(nn.Module):
     def alignment(self) -> Alignment | None:
         """What places signals and texts in one space, where a term has learned that."""
         return find_alignment(self.terms, self.heads, self.targets, self.losses)
+
+    def tell(self, known: KnownIds) -> None:
+        """What is known of ids, for views; `tell_known` hands it to all other parts that have a use for it."""
+        for view in self.views.values():
+            view.tell(known)
 
     def prepare(self, batches: Callable[[], Iterable[PatchSequence]]) -> None:
         """Show the windows that will be trained on to whatever must know them before the first step."""

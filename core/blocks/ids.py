@@ -6,10 +6,9 @@ and ranks afterwards. Of a whole row (site `pooled`) all hidden ids are asked fo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +17,14 @@ from torch.nn import functional as F
 from ..errors import InputError
 from ..sequence import SequenceSpec
 from .encoder import Encoder
+from .id_sampling import IdProposal
 from .losses import Loss
 from .registry import register
 from .targets import Request, Target, TargetProvider
 from .views import select
+
+WHOLE_VOCABULARY = 50_000  # ids that are all compared with, unless a recipe says otherwise
+SAMPLED = 4096  # ids drawn for a batch from a larger vocabulary
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class HiddenIds(TargetProvider):
         assert hidden.ids is not None
         assert shown.ids is not None
         ids = hidden.ids[..., 0].masked_fill(~hidden.valid, 0)
-        return IdTarget(ids, hidden.valid, shown.ids[..., 0].masked_fill(~shown.valid, -1))
+        return IdTarget(ids, hidden.valid, shown.ids[..., 0].masked_fill(~shown.content, -1))
 
 
 class IdLoss(Loss):
@@ -67,7 +70,7 @@ class IdLoss(Loss):
         self.row_weight = row_weight
 
     def forward(self, prediction: Tensor, target: Target, subject: Tensor) -> tuple[Tensor, Tensor]:
-        table = self._encoder[0].id_table().float()
+        table = self.table()
         # one vector a place, or one for all hidden ids of its row
         vectors = prediction.float() if prediction.ndim == 3 else prediction.float().unsqueeze(1)
         assert isinstance(target, IdTarget)
@@ -77,6 +80,10 @@ class IdLoss(Loss):
         count = target.valid.sum(dim=1)
         weights = count.to(values.dtype) ** self.row_weight
         return values.sum(dim=1) / count.clamp(min=1), weights * (count > 0)
+
+    def table(self) -> Tensor:
+        """[id, width] float32 vectors of ids."""
+        return self._encoder[0].id_table().float()
 
     def compare(self, vectors: Tensor, table: Tensor, target: IdTarget) -> Tensor:
         """[row, k] loss of each id. vectors: [row, k or 1, width]; table: [id, width]."""
@@ -88,25 +95,37 @@ class IdSoftmax(IdLoss):
     """Cross-entropy over the vocabulary; of a row, its mean over the hidden ids (multinomial likelihood, Liang et al.
     2018, https://arxiv.org/abs/1802.05814).
 
-    sampled: compare with so many ids, drawn uniformly for the whole batch, instead of with all (0): for vocabularies
-        beyond some 50,000. What is drawn stands for the others, so its weight is corrected (Bengio and Senecal 2008).
+    sampled: compare with so many ids, drawn for the whole batch, instead of with all (0). "auto": with all of a
+        vocabulary up to `WHOLE_VOCABULARY`, beyond it with `SAMPLED`; no recipe needs to say more.
+    popularity: how much more often frequent ids are drawn, see `IdProposal`; corrected by log-Q.
 
     Ids that the row shows are left out: a ranking leaves them out too, and a model that must push down what it has just
     read spends itself on that.
     """
 
-    def __init__(self, encoder: Encoder, *, sampled: int = 0, row_weight: float = 0.5) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        sampled: int | Literal["auto"] = "auto",
+        popularity: float = 0.75,
+        row_weight: float = 0.5,
+    ) -> None:
         super().__init__(encoder, row_weight=row_weight)
-        if sampled < 0:
-            raise ValueError(f"sampled cannot be negative, got {sampled}")
+        ids = encoder.spec.vocabulary[0]
+        if sampled == "auto":
+            sampled = 0 if ids <= WHOLE_VOCABULARY else SAMPLED
+        if not isinstance(sampled, int) or sampled < 0:
+            raise ValueError(f"sampled is a number of ids, 0 (compare with all) or 'auto', got {sampled!r}")
         self.sampled = sampled
+        self.proposal = IdProposal(ids, popularity) if sampled else None
 
     def compare(self, vectors: Tensor, table: Tensor, target: IdTarget) -> Tensor:
         ids, shown = target.values, _marked(target.shown, len(table)).unsqueeze(1)
-        if self.sampled:
-            right = _inner(vectors, table, ids)
-            drawn = torch.randint(len(table), (self.sampled,), device=table.device)
-            others = vectors @ table[drawn].T + math.log(len(table) / self.sampled)
+        if self.proposal is not None:
+            right = inner(vectors, table, ids)
+            drawn, log_expected = self.proposal.draw(self.sampled)
+            others = vectors @ table[drawn].T - log_expected.float()
             # the right id counts once, drawn or not
             others = others.masked_fill(shown[..., drawn] | (ids.unsqueeze(-1) == drawn), -torch.inf)
             return torch.logaddexp(right, others.logsumexp(dim=-1)) - right
@@ -132,7 +151,7 @@ class IdBpr(IdLoss):
 
     def compare(self, vectors: Tensor, table: Tensor, target: IdTarget) -> Tensor:
         drawn = torch.randint(len(table), (self.negatives,), device=table.device)
-        gap = _inner(vectors, table, target.values).unsqueeze(-1) - vectors @ table[drawn].T
+        gap = inner(vectors, table, target.values).unsqueeze(-1) - vectors @ table[drawn].T
         own = torch.cat([target.shown, target.values.masked_fill(~target.valid, -1)], dim=1)
         other = ~_marked(own, len(table))[:, None, drawn]
         return (F.softplus(-gap) * other).sum(dim=-1) / other.sum(dim=-1).clamp(min=1)
@@ -144,6 +163,13 @@ def _marked(ids: Tensor, vocabulary: int) -> Tensor:
     return marks.scatter_(1, ids.masked_fill(ids < 0, vocabulary), True)[:, :vocabulary]
 
 
-def _inner(vectors: Tensor, table: Tensor, ids: Tensor) -> Tensor:
+def inner(vectors: Tensor, table: Tensor, ids: Tensor) -> Tensor:
     """[row, k] inner products of each row's vector, or vectors, with the vectors of its ids."""
     return (vectors * table[ids]).sum(dim=-1)
+
+
+def some(rows: Tensor, most: int) -> Tensor:
+    """At most so many of the rows, drawn at random: for what compares all pairs."""
+    if len(rows) <= most:
+        return rows
+    return rows[torch.randperm(len(rows), device=rows.device)[:most]]

@@ -19,8 +19,8 @@ T = TypeVar("T", bound=type)
 
 # kind -> modules whose import registers the blocks of that kind
 _ROOMS: dict[str, tuple[str, ...]] = {
-    "encoder": ("encoder", "graph", "set_encoder", "id_graph"),
-    "mask": ("masks", "disc_mask", "block_mask", "member_mask", "motion_mask"),
+    "encoder": ("encoder", "graph", "set_encoder", "id_graph", "cloze_encoder"),
+    "mask": ("masks", "disc_mask", "block_mask", "member_mask", "motion_mask", "id_masks"),
     "mix": ("mixing",),
     "shuffle": ("shuffle",),
     "target": (
@@ -35,10 +35,34 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "ids",
         "order",
         "summary",
+        "known_targets",
     ),
-    "head": ("heads", "cross_heads", "graph_decoder", "projections", "pooling", "layer_pool", "caption", "summary"),
-    "loss": ("losses", "contrastive", "alignment", "caption", "disentangle", "perceptual", "links", "order", "ids"),
-    "regularizer": ("regularizers",),
+    "head": (
+        "heads",
+        "cross_heads",
+        "graph_decoder",
+        "projections",
+        "pooling",
+        "layer_pool",
+        "caption",
+        "summary",
+        "noise",
+        "cloze_encoder",
+    ),
+    "loss": (
+        "losses",
+        "contrastive",
+        "alignment",
+        "caption",
+        "disentangle",
+        "perceptual",
+        "links",
+        "order",
+        "ids",
+        "uniformity",
+        "noise",
+    ),
+    "regularizer": ("regularizers", "uniformity"),
     "schedule": ("schedules",),
     "text": ("text",),
     "teacher": (),  # of codes; modalities bring them

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..known import KnownIds
 from ..rng import RowRandom
 from ..sequence import PatchSequence
 from .registry import build
@@ -79,6 +80,11 @@ class ViewSampler:
         """Look at the windows that will be trained on, once before the first step: others to mix with."""
         if self.mix is not None:
             self.mix.prepare(batches)
+
+    def tell(self, known: KnownIds) -> None:
+        """Hand what is known of ids to a mask that has a use for it."""
+        if callable(tell := getattr(self.mask, "tell", None)):
+            tell(known)
 
     def __call__(self, batch: PatchSequence, rng: RowRandom, augment: Augment | None) -> View:
         rng = rng.fork(self.name)

@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 
 from ..blocks.encoder import Encoder
+from ..blocks.id_table import tell_known
 from ..blocks.text_alignment import Alignment
 from ..blocks.views import pair_within_s
 from ..config import Recipe
@@ -138,9 +139,12 @@ def _micro_batch(recipe: Recipe, available: int) -> int:
 def _build_objective(
     recipe: Recipe, modality: Modality, store: WindowStore, windows: np.ndarray, origin: Origin | None
 ) -> Objective:
-    encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed, modality.known_of_ids())
+    known = modality.known_of_ids()
+    encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed, known)
     with own_random_state(recipe.seed):
         objective = Objective.from_config(recipe.objective, store.spec, encoder, known_texts(store, windows))
+    if known is not None:
+        tell_known(objective, known)
     objective.augment = modality.augment
     objective.total_steps = recipe.trainer.max_steps
     cache, device = cache_folder(recipe.data.cache), device_type(recipe.trainer.accelerator)

@@ -1,0 +1,137 @@
+"""An encoder of sequences with gaps, which asks itself what comes next (BERT4Rec, Sun et al. 2019,
+https://arxiv.org/abs/1904.06690).
+
+- Hidden patches stay where they are as learned tokens without content, so each place has a state of its own, and what
+  is told there is read from it (head `states`).
+- The pooled vector is the state of the place that is asked for: the one that ends the first axis. In training, a mask
+  that hides it (`random_end`) makes it a gap like others. Where it is shown, as in a history that is to be continued, a
+  gap is put one step beyond it.
+- Places count from the asked one, so a history of any length is continued at the place that training asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..sequence import PatchSequence, SequenceSpec
+from .attention import key_bias
+from .edges import seen_places
+from .encoder import Encoded, TransformerEncoder
+from .heads import Query, QueryHead
+from .registry import register
+from .views import IndexSet, gather
+
+
+@register("encoder", "cloze")
+class ClozeEncoder(TransformerEncoder):
+    """A transformer over all patches, hidden ones as gaps; pooled = what ends the first axis, or would come next.
+
+    end: which end of the first axis is asked for, "high", or "low" where it counts back. dropout: of what enters the
+    first block. Other options as of the transformer; it has no registers.
+    """
+
+    def __init__(
+        self,
+        spec: SequenceSpec,
+        *,
+        width: int = 64,
+        depth: int = 2,
+        heads: int = 2,
+        mlp_ratio: float = 4.0,
+        positions: str = "fourier",
+        end: str = "high",
+        dropout: float = 0.0,
+    ) -> None:
+        size: dict[str, Any] = {"width": width, "depth": depth, "heads": heads, "mlp_ratio": mlp_ratio}
+        super().__init__(spec, **size, positions=positions)
+        if end not in ("low", "high"):
+            raise ValueError(f"an axis ends low or high, got {end!r}")
+        self.sign = 1.0 if end == "high" else -1.0
+        self.dropout = nn.Dropout(dropout)
+        self.gap = nn.Parameter(torch.zeros(len(spec.kinds), width))
+        nn.init.trunc_normal_(self.gap, std=0.02)
+
+    def forward(
+        self,
+        batch: PatchSequence,
+        rows: Tensor | None = None,
+        visible: IndexSet | None = None,
+        keep_layers: int = 0,
+    ) -> Encoded:
+        if visible is None:
+            return super().forward(batch, rows, None, keep_layers)
+        whole = batch if rows is None else batch.rows(rows)
+        visible = IndexSet(visible.index, visible.valid & gather(whole.valid, None, visible.index))
+        made = self._encode(whole, seen_places(visible, whole.n_patches), keep_layers)
+
+        def shown(field: Tensor) -> Tensor:
+            return gather(field, None, visible.index)
+
+        return Encoded(
+            shown(made.tokens), visible.valid, shown(made.coords), visible.index, made.pooled,
+            tuple(shown(layer) for layer in made.layers), shown(made.embedding), states=made.tokens,
+        )  # fmt: skip
+
+    def encode(self, batch: PatchSequence, index: Tensor | None, keep_layers: int) -> Encoded:
+        return self._encode(batch, batch.valid, keep_layers)
+
+    def _encode(self, batch: PatchSequence, seen: Tensor, keep_layers: int) -> Encoded:
+        """seen: [row, patch] bool, patches whose content may be looked at."""
+        valid, n = batch.valid, batch.n_patches
+        coords = batch.coords.float().masked_fill(~valid.unsqueeze(-1), 0.0)
+        place = self.sign * coords[..., 0]
+        end = place.masked_fill(~batch.content, -torch.inf).amax(dim=1)
+        end = torch.where(torch.isfinite(end), end, 0.0)
+        asked = (place == end.unsqueeze(1)) & batch.content & ~seen
+        beyond = ~asked.any(dim=1)  # what ends the row is shown: ask for what comes next
+        start = self.sign * (end + beyond * self.spec.axis_scales[0])
+        coords = torch.cat([coords, torch.zeros_like(coords[:, :1])], dim=1)
+        coords[..., 0] -= start.unsqueeze(1)
+        coords[:, n:, 0] = 0.0
+        everyone = torch.cat([valid, beyond.unsqueeze(1)], dim=1)
+        coords = coords.masked_fill(~everyone.unsqueeze(-1), 0.0)
+
+        embedding = self.embed(batch.values, batch.ids, batch.kind, seen)
+        gap = self.gap[batch.kind.masked_fill(~valid, 0)].to(embedding.dtype)
+        x = torch.where(seen.unsqueeze(-1), embedding, gap)
+        x = torch.cat([x, self.gap[:1].to(x.dtype).expand(len(x), 1, -1)], dim=1)
+        if self.positions is not None:
+            x = x + self.positions(coords)
+        rotation = self.rotary(coords) if self.rotary is not None else None
+        x, bias, layers = self.dropout(x), key_bias(everyone), []
+        for i, block in enumerate(self.blocks):
+            x = block(x, bias, rotation)
+            if i >= self.depth - keep_layers:
+                layers.append(x[:, :n])
+        states = self.norm(x)
+        pick = torch.where(beyond, n, asked.int().argmax(dim=1))
+        pooled = states[torch.arange(len(states), device=states.device), pick]
+        return Encoded(
+            states[:, :n], valid, coords[:, :n], None, pooled.float(), tuple(layers), embedding, states=states[:, :n]
+        )
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        first, *others = super().layer_groups()
+        return [[*first, self.gap], *others]
+
+
+@register("head", "states")
+class StatesHead(QueryHead):
+    """The state that the encoder has made of each place asked for, as it is; for encoders that keep hidden patches
+    without content. Raises InputError for others."""
+
+    def __init__(self, spec: SequenceSpec, in_width: int) -> None:
+        super().__init__()
+        self.out = in_width
+
+    def forward(self, encoded: Encoded, query: Query) -> Tensor:
+        if encoded.states is None or query.index is None:
+            raise InputError(
+                "the encoder drops hidden patches, there are no states of them", field="heads",
+                fix="use encoder.name cloze, or the head predictor",
+            )  # fmt: skip
+        return gather(encoded.states, None, query.index)
