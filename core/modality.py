@@ -25,7 +25,7 @@ import numpy as np
 
 from .crop import crop
 from .errors import InputError
-from .known import KnownIds
+from .known import KnownIds, Unknown
 from .ranking import Leaks, RankingField
 from .recording import Annotation as Annotation
 from .recording import Recording as Recording
@@ -271,6 +271,10 @@ class Modality(ABC):
     def known_of_ids(self) -> KnownIds | None:
         """What is known of ids before anything is trained; None = nothing."""
         return None
+
+    def unknown(self, recording: Recording) -> Unknown:
+        """Ids and people of a recording that `windows` leaves out because nothing is known of them."""
+        return Unknown()
 
     def ranking(self) -> RankingField:
         """How ids are ranked without training, and how good a ranking is, for ranking tasks."""

@@ -112,8 +112,7 @@ class _Pipeline:
         from .train.model_io import save_model
         from .train.pretrain import pretrain as train
 
-        store = self.prepared.store
-        folder = self.folder if len(self.prepared.splits) == 1 else self.folder / "folds" / str(split.fold)
+        store, folder = self.prepared.store, self._folder_of(split)
         windows = split.windows(store, "pretrain")
         self.voice.step(f"pretraining {self.recipe.objective['name']} on {len(windows)} windows")
         with self.voice.training("pretrain") as progress:
@@ -133,6 +132,10 @@ class _Pipeline:
             self.words[split.fold] = Words(done.alignment, *count_pairs(store, windows, self.prepared.sources))
             save_words(folder / "model", self.words[split.fold])
         return done.encoder
+
+    def _folder_of(self, split: Split) -> Path:
+        """Where the model of a split lies."""
+        return self.folder if len(self.prepared.splits) == 1 else self.folder / "folds" / str(split.fold)
 
     def _earlier(self, source: str, split: Split) -> Model:
         """The model of an earlier run that a target learns from. What it knows of test subjects it would pass on."""
@@ -222,6 +225,7 @@ class _Pipeline:
         results = self.results([row.to_json() for row in evaluation.rows], summary)
         results |= further_results(evaluation, self.recipe.evaluate, self.recipe.seed)
         write_json(self.folder / "results.json", results)
+        self._keep_blends(evaluation)
         if self.zero_shots:
             write_json(self.folder / "zero_shot.json", self.zero_shots)
         collect(self.folder, self.settings, self.prepared, results, evaluation, differences, stamps or [])
@@ -229,6 +233,16 @@ class _Pipeline:
         stamp = self.settings.modality.stamp
         slips = [sentence.rstrip(".") for leaks in self.prepared.leaks for sentence in leaks.sentences]
         say_results(results, differences, self.voice, [*([stamp] if stamp else []), *slips, *evaluation.notes])
+
+    def _keep_blends(self, evaluation: Evaluation) -> None:
+        """What validation chose to rank with, beside the model that it was chosen for."""
+        from .downstream.served import ServedBlend
+
+        for split in self.prepared.splits if evaluation.ranked else ():
+            folder, metric = self._folder_of(split) / "model", self.settings.modality.ranking().metric
+            blend = ServedBlend.of(evaluation, metric, split.fold)
+            if blend is not None and folder.is_dir():  # what is evaluated again has its model elsewhere
+                blend.save(folder)
 
     def results(self, rows: list[dict[str, Any]], summary: list[dict[str, Any]]) -> dict[str, Any]:
         """Content of `results.json` (its format is fixed)."""

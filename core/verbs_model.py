@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from .console import Voice
 from .errors import CorruptFileError, InputError, OmnipatchError
+from .verbs_ids import check_form, embed_ids
 
 if TYPE_CHECKING:
     from .train.model_io import Model
 
 
 def embed(given: argparse.Namespace, overrides: list[str]) -> int:
-    """One vector a window of each file; a file that cannot be read is named and left out (exit code 1)."""
+    """One vector a window of each file, or one an id of the model; what cannot be read is left out (exit code 1)."""
     import numpy as np
 
     from .train.atomic import replacing
@@ -23,10 +24,10 @@ def embed(given: argparse.Namespace, overrides: list[str]) -> int:
     from .trained import modality_for_files
 
     voice, target = Voice(given.quiet), Path(given.out)
-    if target.suffix != ".npz":
-        raise InputError("the vectors are written as .npz", field="--out", got=given.out)
-    if target.exists() and not given.overwrite:
-        raise InputError("the file exists", source=target, fix="choose another --out or add --overwrite")
+    _check_embed(given, overrides, target)
+    if given.what == "ids":
+        embed_ids(given.source, target, voice)
+        return 0
     model = load_model(given.source)
     model = replace(model, modality=modality_for_files(model, overrides).serving())
     parts: list[dict[str, Any]] = []
@@ -46,6 +47,23 @@ def embed(given: argparse.Namespace, overrides: list[str]) -> int:
         np.savez_compressed(file, **arrays)
     voice.result(f"{target}: {len(arrays['embedding'])} vectors of {arrays['embedding'].shape[1]} numbers")
     return 1 if problems else 0
+
+
+def _check_embed(given: argparse.Namespace, overrides: list[str], target: Path) -> None:
+    of_ids = given.what == "ids"
+    if bool(given.files) == of_ids:
+        raise InputError(
+            "a model's ids are in no file" if of_ids else "no files are given", field="FILES", got=len(given.files),
+            fix="leave the files out" if of_ids else "name files, or add --what ids for the vectors of all ids",
+        )  # fmt: skip
+    if of_ids:
+        check_form(target)
+        if overrides:
+            raise InputError(f"unknown option {overrides[0]}", fix="the ids of a model are read from no file")
+    elif target.suffix != ".npz":
+        raise InputError("the vectors are written as .npz", field="--out", got=given.out)
+    if target.exists() and not given.overwrite:
+        raise InputError("the file exists", source=target, fix="choose another --out or add --overwrite")
 
 
 def _embed_file(model: Model, path: Path) -> dict[str, Any]:

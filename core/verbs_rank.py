@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,20 @@ from .console import Voice
 from .errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from .downstream.served import HistoryRanking, ServedBlend
+    from .known import Unknown
     from .modality import Modality, Window
-    from .train.model_io import Model
 
 _HEAD = ("person", "rank", "id", "score")
 _CHUNK = 256  # people at a time
+_Line = tuple[str, str, str, str]
 
 
 def recommend(given: argparse.Namespace, overrides: list[str]) -> None:
     """The k best ids that each person's history does not hold: a table on screen, or a CSV file."""
+    from .downstream.served import HistoryRanking, ServedBlend
     from .train.model_io import load_model
     from .trained import modality_for_files
 
@@ -32,40 +38,71 @@ def recommend(given: argparse.Namespace, overrides: list[str]) -> None:
     model = load_model(given.source)
     if not model.encoder.spec.vocabulary:
         raise InputError("this model knows no ids, so there is nothing to rank", source=given.source)
+    voice, blend = Voice(given.quiet), None if given.alone else ServedBlend.load(given.source)
     modality = modality_for_files(model, overrides).serving()
-    windows = modality.windows(modality.read(Path(given.history)))
-    if not windows:
-        raise InputError("nobody has a history of items that the model knows", source=given.history)
+    recording = modality.read(Path(given.history))
+    windows, unknown = modality.windows(recording), modality.unknown(recording)
+    ranking = HistoryRanking(model.encoder, modality, blend)
+    voice.step(_how(blend, alone=given.alone))
     lines = []
     for at in range(0, len(windows), _CHUNK):
-        lines += _ranked(model, modality, windows[at : at + _CHUNK], given.k)
-    voice = Voice(given.quiet)
+        lines += _ranked(ranking, modality, windows[at : at + _CHUNK], given.k)
+    if unknown.people:
+        best = _best(ranking.of_strangers()[None], given.k)[0]
+        lines += [line for person in unknown.people for line in _lines(person, best, modality.id_names())]
     if target is None:
         voice.table(_HEAD, lines)
-        return
-    from .run_folder import write_text
+    else:
+        from .run_folder import write_text
 
-    content = io.StringIO()
-    csv.writer(content, lineterminator="\n").writerows([_HEAD, *lines])
-    write_text(target, content.getvalue())
-    voice.result(f"{target}: {given.k} of {model.encoder.spec.vocabulary[0]} for each of {len(windows)} people")
+        content = io.StringIO()
+        csv.writer(content, lineterminator="\n").writerows([_HEAD, *lines])
+        write_text(target, content.getvalue())
+        people = len(windows) + len(unknown.people)
+        voice.result(f"{target}: {given.k} of {model.encoder.spec.vocabulary[0]} for each of {people} people")
+    for note in _notes(unknown, ranking.simplest):
+        voice.result(f"Note: {note}.")
 
 
-def _ranked(model: Model, modality: Modality, windows: list[Window], k: int) -> list[tuple[str, str, str, str]]:
-    import torch
+def _how(blend: ServedBlend | None, *, alone: bool) -> str:
+    if blend is not None:
+        return f"ranked by {blend.ranker} and the model, weight {blend.weight:.2f}, as the run's validation side chose"
+    return "ranked by the model alone" + ("" if alone else ": the run has not chosen a ranker to blend it with")
 
+
+def _notes(unknown: Unknown, simplest: str) -> list[str]:
+    notes = []
+    if unknown.ids:
+        notes.append(f"left out of histories, the model does not know them: {_counted(unknown.ids)}")
+    if unknown.people:
+        notes.append(f"ranked by {simplest}, nothing of their history is known: {_counted(unknown.people)}")
+    return notes
+
+
+def _counted(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:3])}{', ...' * (len(names) > 3)} ({len(names)} in all)"
+
+
+def _ranked(ranking: HistoryRanking, modality: Modality, windows: list[Window], k: int) -> list[_Line]:
     from .batching import collate
 
-    batch, names = collate([modality.patchify(window) for window in windows]), modality.id_names()
-    assert batch.ids is not None
-    with torch.no_grad():
-        scores = model.encoder(batch).pooled.float() @ model.encoder.id_table().float().T
-    row, patch = batch.valid.nonzero(as_tuple=True)
-    scores[row, batch.ids[row, patch, 0]] = -torch.inf
-    best = scores.topk(min(k, scores.shape[1]), dim=1)
+    scores = ranking.of_histories(collate([modality.patchify(window) for window in windows]))
+    names = modality.id_names()
     return [
-        (window.subject, str(rank), names[int(i)], f"{score:.4f}")
-        for window, found, ids in zip(windows, best.values.tolist(), best.indices.tolist(), strict=True)
-        for rank, (score, i) in enumerate(zip(found, ids, strict=True), 1)
-        if score > -float("inf")
+        line
+        for window, best in zip(windows, _best(scores, k), strict=True)
+        for line in _lines(window.subject, best, names)
     ]
+
+
+def _best(scores: np.ndarray, k: int) -> list[list[tuple[int, float]]]:
+    """Of each row (id, score), best first; fewer than k where the row shows nearly all ids."""
+    import torch
+
+    found = torch.from_numpy(scores).topk(min(k, scores.shape[1]), dim=1)
+    pairs = zip(found.indices.tolist(), found.values.tolist(), strict=True)
+    return [[(i, s) for i, s in zip(ids, values, strict=True) if s > -float("inf")] for ids, values in pairs]
+
+
+def _lines(person: str, best: list[tuple[int, float]], names: Sequence[str]) -> list[_Line]:
+    return [(person, str(rank), names[i], f"{score:.4f}") for rank, (i, score) in enumerate(best, 1)]

@@ -9,6 +9,7 @@ import pytest
 from cli_kit import omni
 from omnipatch.core.settings import shipped_recipes
 from omnipatch.core.train.model_io import load_model
+from safetensors import safe_open
 
 RECIPES = [name for name in sorted(shipped_recipes()) if name.startswith("rec-")]
 SHORT = ("--trainer.max_steps", 40, "--evaluate.bootstrap", 50)
@@ -111,9 +112,11 @@ def test_ranking_is_no_protocol_of_other_tasks(tmp_path):
 
 @pytest.fixture(scope="module")
 def history(run):
-    """Two new people, one of whom took something that the model has never heard of."""
+    """Three new people, two of whom took something that the model has never heard of, one nothing else."""
     path = run[0] / "new.csv"
-    path.write_text("user,item\nAda,item003\nAda,item011\nAda,item040\nBo,item007\nBo,never heard of\n")
+    path.write_text(
+        "user,item\nAda,item003\nAda,item011\nAda,item040\nBo,item007\nBo,never heard of\nCy,never heard of\n"
+    )
     return path
 
 
@@ -124,12 +127,30 @@ class TestRecommend:
         assert done.out.count("Ada") == done.out.count("Bo") == 5
         assert "item003" not in done.out
 
+    def test_they_are_ranked_as_the_table_says_or_by_the_model_alone(self, run, history):
+        asked = ("recommend", "--from", run[0] / "run", "--history", history, "--k", 5)
+        blended, alone = omni(*asked), omni(*asked, "--alone")
+        chosen = json.loads((run[0] / "run/model/ranking.json").read_text())
+        _, results = summary(run[0] / "run")
+        told = next(e for e in results["ranking"] if e["name"] == "pretrained, blended" and e["metric"] == "ndcg@20")
+        assert chosen["weight"] == told["weight"]
+        assert f"{chosen['ranker']} and the model, weight {chosen['weight']:.2f}" in blended.err
+        assert "by the model alone" in alone.err
+        if chosen["weight"] < 1:
+            assert blended.out != alone.out
+
+    def test_who_and_what_is_unknown_is_said(self, run, history):
+        done = omni("recommend", "--from", run[0] / "run", "--history", history, "--k", 4)
+        assert "does not know them: never heard of (1 in all)" in done.out
+        assert "ranked by popularity, nothing of their history is known: Cy (1 in all)" in done.out
+        assert done.out.count("Cy ") == 4 + 1  # lines, and the note
+
     def test_they_can_be_written_to_a_file(self, run, history, tmp_path):
         asked = ("recommend", "--from", run[0] / "run", "--history", history, "--out", tmp_path / "top.csv")
         assert omni(*asked).code == 0
         lines = (tmp_path / "top.csv").read_text().splitlines()
         assert lines[0] == "person,rank,id,score"
-        assert len(lines) == 1 + 2 * 20
+        assert len(lines) == 1 + 3 * 20
         assert "exists" in omni(*asked).complaint
 
     def test_bad_input_is_named(self, run, history, tmp_path):
@@ -145,3 +166,32 @@ class TestRecommend:
         done = omni("embed", "--from", run[0] / "run", history, "--out", tmp_path / "v.npz")
         assert done.code == 0, done.err
         assert np.load(tmp_path / "v.npz")["embedding"].shape[0] == 2
+
+    @pytest.mark.parametrize("form", ["npz", "csv", "safetensors"])
+    def test_vectors_of_items_are_written_with_their_names(self, run, tmp_path, form):
+        target = tmp_path / f"items.{form}"
+        done = omni("embed", "--from", run[0] / "run", "--what", "ids", "--out", target)
+        assert done.code == 0, done.err
+        model = load_model(run[0] / "run")
+        names, vectors = read_vectors(target)
+        assert list(names) == list(model.modality.id_names())
+        assert np.array_equal(vectors, model.encoder.id_table().detach().numpy())
+        assert "exists" in omni("embed", "--from", run[0] / "run", "--what", "ids", "--out", target).complaint
+
+    def test_what_to_embed_is_said_once(self, run, history, tmp_path):
+        asked = ("embed", "--from", run[0] / "run", "--out", tmp_path / "v.npz")
+        assert "--what ids" in omni(*asked).complaint
+        assert "in no file" in omni(*asked, history, "--what", "ids").complaint
+        strange = omni(*asked[:-1], tmp_path / "v.xlsx", "--what", "ids").complaint
+        assert ".npz | .csv | .safetensors" in strange
+
+
+def read_vectors(path):
+    if path.suffix == ".npz":
+        found = np.load(path)
+        return found["id"], found["vector"]
+    if path.suffix == ".csv":
+        lines = [line.split(",") for line in path.read_text().splitlines()[1:]]
+        return [line[0] for line in lines], np.array([line[1:] for line in lines], np.float32)
+    with safe_open(path, "np") as file:
+        return json.loads(file.metadata()["id"]), file.get_tensor("vector")

@@ -49,9 +49,11 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A ranker without training: its value on validation, and scores for the windows of both sides."""
+    """A ranker without training: which of its variants, its value on validation, scores for windows of both sides."""
 
     name: str
+    variant: int
+    variants: int
     value: float
     choosing: Score
     testing: Score
@@ -137,7 +139,7 @@ class _Ranking:
             except InputError as error:
                 self.result.notes.append(f"no {name}: {error}")
                 return None
-        return Fitted(name, values[chosen], scores[chosen], testing)
+        return Fitted(name, chosen, len(variants), values[chosen], scores[chosen], testing)
 
     def _known(self) -> np.ndarray:
         """One window of everybody with all that is known before the test: of who is tested, that for the test."""
@@ -158,6 +160,7 @@ class _Ranking:
             alone, pooled = self._judge(testing), self._judge(self.field.blend(other.testing, testing, weight))
         self._add("", f"{model}, alone", seed, alone, {"validation": self._value(choosing)})
         chosen = {"validation": found[best][1], "weight": weight, "blended_with": other.name}
+        chosen |= {"variant": other.variant, "variants": other.variants}
         self._add(model, f"{model}, blended", seed, pooled, chosen)
 
     def _value(self, score: Score) -> float:
