@@ -14,18 +14,29 @@ from omnipatch.core.blocks.registry import build
 from omnipatch.core.blocks.uniformity import IdAlignment, IdUniformity, uniformity
 
 
-def slowly(z, t):
-    z = z / np.linalg.norm(z, axis=1, keepdims=True)
+def slowly(z, t, sphere=True):
+    z = z / np.linalg.norm(z, axis=1, keepdims=True) if sphere else z
     pairs = [np.exp(-t * np.square(z[i] - z[j]).sum()) for i in range(len(z)) for j in range(i)]
     return math.log(np.mean(pairs))
 
 
 class TestUniformity:
     @settings(max_examples=20, deadline=None)
-    @given(n=st.integers(2, 9), t=st.floats(0.5, 4.0), seed=st.integers(0, 99))
-    def test_it_is_the_mean_over_all_pairs(self, n, t, seed):
+    @given(n=st.integers(2, 9), t=st.floats(0.5, 4.0), seed=st.integers(0, 99), sphere=st.booleans())
+    def test_it_is_the_mean_over_all_pairs(self, n, t, seed, sphere):
         z = np.random.default_rng(seed).normal(size=(n, 4))
-        assert float(uniformity(torch.tensor(z), t)) == pytest.approx(slowly(z, t), abs=1e-4)
+        assert float(uniformity(torch.tensor(z), t, sphere)) == pytest.approx(slowly(z, t, sphere), abs=1e-4)
+
+    def test_small_vectors_are_turned_hard_on_the_sphere_and_gently_off_it(self):
+        start = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+        push = {}
+        for sphere in (True, False):
+            for size in (1.0, 0.01):
+                z = (start * size).requires_grad_()
+                uniformity(z, sphere=sphere).backward()
+                push[sphere, size] = float(z.grad.norm())
+        assert push[True, 0.01] == pytest.approx(100 * push[True, 1.0], rel=1e-3)
+        assert push[False, 0.01] < 0.1 * push[False, 1.0]
 
     def test_it_ends_at_all_alike_and_at_opposite(self):
         z = torch.tensor([[1.0, 0.0], [-2.0, 0.0]])

@@ -21,14 +21,15 @@ from .registry import register
 from .targets import Target
 
 
-def uniformity(z: Tensor, t: float = 2.0) -> Tensor:
-    """log mean exp(-t |x - y|^2) over the pairs of normalised [n, width] vectors; 0 = all alike, the lower the more
-    evenly spread. Fewer than two vectors give 0."""
-    z = F.normalize(z.float(), dim=-1)
+def uniformity(z: Tensor, t: float = 2.0, sphere: bool = True) -> Tensor:
+    """log mean exp(-t |x - y|^2) over the pairs of [n, width] vectors; 0 = all alike, the lower the more evenly spread.
+    sphere: of their directions. Fewer than two vectors give 0."""
+    z = F.normalize(z.float(), dim=-1) if sphere else z.float()
     if len(z) < 2:
         return z.sum() * 0.0
     first, second = torch.triu_indices(len(z), len(z), 1, device=z.device)
-    squares = 2.0 - 2.0 * (z @ z.T)[first, second]  # of unit vectors, without a root that has no gradient at 0
+    size = z.square().sum(dim=1)
+    squares = size[first] + size[second] - 2.0 * (z @ z.T)[first, second]  # a root would have no gradient at 0
     return (-t * squares).logsumexp(dim=0) - torch.tensor(float(len(first)), device=z.device).log()
 
 
@@ -41,16 +42,21 @@ def _check(t: float, most: int) -> None:
 
 @register("regularizer", "uniformity")
 class Uniformity(nn.Module):
-    """Uniformity of embeddings. t: how local it is. most: rows that are compared with each other."""
+    """Uniformity of embeddings.
 
-    def __init__(self, width: int, *, t: float = 2.0, most: int = 1024) -> None:
+    t: how local it is. most: rows that are compared with each other. sphere: whether directions are spread, or the
+    vectors as they are. Small vectors turn easily, so on the sphere the term outweighs any loss of inner products until
+    they have grown; without it, the push shrinks with the distance, as theirs does with the length.
+    """
+
+    def __init__(self, width: int, *, t: float = 2.0, most: int = 1024, sphere: bool = True) -> None:
         super().__init__()
         _check(t, most)
-        self.t, self.most = t, most
+        self.t, self.most, self.sphere = t, most, sphere
 
     def forward(self, z: Tensor) -> Tensor:
         # each rank draws its part before rows are gathered, so that all of them compare the same ones
-        return uniformity(gather_rows(some(z, self.most)), self.t)
+        return uniformity(gather_rows(some(z, self.most)), self.t, self.sphere)
 
 
 @register("loss", "id_alignment")
@@ -65,16 +71,16 @@ class IdAlignment(IdLoss):
 class IdUniformity(IdLoss):
     """Uniformity of the vectors of the hidden ids of a batch, each id once.
 
-    t, most: as of the regulariser `uniformity`, which spreads the rows.
+    t, most, sphere: as of the regulariser `uniformity`, which spreads the rows.
     """
 
-    def __init__(self, encoder: Encoder, *, t: float = 2.0, most: int = 1024) -> None:
+    def __init__(self, encoder: Encoder, *, t: float = 2.0, most: int = 1024, sphere: bool = True) -> None:
         super().__init__(encoder)
         _check(t, most)
-        self.t, self.most = t, most
+        self.t, self.most, self.sphere = t, most, sphere
 
     def forward(self, prediction: Tensor, target: Target, subject: Tensor) -> tuple[Tensor, Tensor]:
         assert isinstance(target, IdTarget)
         ids = some(target.values[target.valid].unique(), self.most)
-        value = uniformity(self.table()[ids], self.t)
+        value = uniformity(self.table()[ids], self.t, self.sphere)
         return value.unsqueeze(0), torch.ones_like(value).unsqueeze(0)
