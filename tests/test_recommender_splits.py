@@ -103,7 +103,7 @@ class TestGiven:
     def test_an_overlap_is_refused_and_can_be_removed(self):
         whole = random_interactions(4)
         train, test = hold_out_random(whole, 0.3, seed=0)
-        with pytest.raises(InputError, match=f"got {len(test)} pairs.*without_overlap"):
+        with pytest.raises(InputError, match=f"got {len(test)} pairs.*drop_overlap"):
             given_split(whole, test)
         again = without_overlap(train, whole)[0]
         assert again.fingerprint == test.fingerprint

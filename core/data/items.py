@@ -66,6 +66,7 @@ def collect_items(store: WindowStore) -> Items:
     if store.task.unit == "event":
         window, at, label, features, hand = _event_items(store)
     elif store.task.unit == "ranking":
+        _refuse_silence(store)
         window, at, label, features, hand = _asked_windows(store)
     elif store.task.unit == "dense":
         window, at, label, features, hand = _dense_items(store)
@@ -134,6 +135,16 @@ def _event_items(store: WindowStore) -> tuple[np.ndarray, ...]:
     labelled = flat["label"] >= 0
     window = np.repeat(every, events.counts)[labelled]
     return window, *(flat[name][labelled] for name in ("at", "label", "features", "hand"))
+
+
+def _refuse_silence(store: WindowStore) -> None:
+    """Raise InputError where a side of a ranking asks for nothing: before hours of pretraining, not after."""
+    for side in ("validation", "test"):
+        if store.asked_side is None or not (store.asked_side == side).any():
+            raise InputError(
+                f"nobody is asked for anything on the {side} side", field="data.task", got=f"{len(store)} histories",
+                expected="people with a history who took something else", fix="split otherwise, or use more data",
+            )  # fmt: skip
 
 
 def _asked_windows(store: WindowStore) -> tuple[np.ndarray, ...]:

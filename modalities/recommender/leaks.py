@@ -45,7 +45,10 @@ class LeakReport:
                 f"{self.late_users:.0%} of tested users are asked for something that came before what is learned."
             )
         if self.cold_users:
-            said.append(f"{self.cold_users} tested users have no history and get the most popular items.")
+            said.append(
+                f"{self.cold_users} tested users have no history and are not in the table: all that can be done is to "
+                "show them what is popular, as `omnipatch recommend` does."
+            )
         if self.cold_items:
             said.append(
                 f"{self.cold_items} tested items were taken by nobody before ({self.cold_pairs:.1%} of test): "

@@ -70,6 +70,17 @@ def read_own(path: Path, options: OwnOptions) -> OwnSplit:
 @lru_cache(maxsize=1)
 def _read(path: Path, files: tuple[tuple[str, Path], ...], when: tuple[int, ...], options: OwnOptions) -> OwnSplit:
     parts = dict(zip(dict(files), read_together([file for _, file in files], options.layout), strict=True))
+    try:
+        return _filtered(path, parts, options)
+    except InputError as error:
+        if error.source is not None:
+            raise
+        raise InputError(
+            error.what, source=path, field=error.field, got=error.got, expected=error.expected, fix=error.fix
+        ) from None
+
+
+def _filtered(path: Path, parts: dict[str, Interactions], options: OwnOptions) -> OwnSplit:
     before = sum(len(part) for part in parts.values())
     asked = options.least_rating
     if asked is not None and (options.split != WHOLE or parts["train"].rating is not None):

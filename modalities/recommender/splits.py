@@ -143,7 +143,8 @@ def _checked(split: InteractionSplit) -> InteractionSplit:
     if overlap.any():
         raise InputError(
             "interactions are in test and in what is learned from", field="split", got=f"{overlap.sum()} pairs",
-            expected="disjoint parts", fix="remove them from one of the files, or use `without_overlap`",
+            expected="disjoint parts",
+            fix="remove them from one of the files, or leave them out of the later one: --modality.drop_overlap true",
         )  # fmt: skip
     return split
 
