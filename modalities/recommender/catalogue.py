@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
+from scipy import sparse
 
 from ...core.errors import CorruptFileError, InputError
 from ...core.recording import Recording
@@ -15,15 +16,19 @@ from .interactions import Interactions
 from .log import TRAIN, histories
 from .names import numbered
 from .people import People, name_of
+from .sides import SIDES, Coded, friends_of, joined, side_numbers
 from .spectral import spectrum_of
 
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
     """items: [item] names. known: [item, number] float32, spectral positions and the logarithm of the degree, each of
-    mean square one. train: the graph they come from, of people without names; None = nothing was learned from.
-    people: those of the graph, in its order; None = they shall not be known again. known_people: [person, number], as
-    of items.
+    mean square one, then numbers of each side graph. train: the graph they come from, of people without names; None =
+    nothing was learned from.
+
+    people: those of the graph, in its order; None = they shall not be known again. known_people: [person, number]
+    logarithm of the degree and numbers of each side graph. friends: [person, person] of ones, known_friends: [person,
+    number], as of items; None = no side graph tells of people.
     """
 
     items: np.ndarray
@@ -31,6 +36,8 @@ class Catalogue:
     train: Interactions | None = None
     people: People | None = None
     known_people: np.ndarray | None = None
+    friends: sparse.csr_matrix | None = None
+    known_friends: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -42,29 +49,59 @@ class Catalogue:
         return cls(items, np.zeros((len(items), positions + 1), np.float32))
 
     @classmethod
-    def fit(cls, recordings: Sequence[Recording], positions: int, people: bool = False) -> Catalogue:
+    def fit(
+        cls,
+        recordings: Sequence[Recording],
+        positions: int,
+        people: bool = False,
+        sides: Sequence[str] = (),
+        most_friends: int = 16,
+    ) -> Catalogue:
         """Items of all logs; what is known of them comes from what may be learned from alone. Histories of one name are
-        one person's. people: whether people are known again."""
+        one person's.
+
+        people: whether people are known again; they are where a side graph is about them. sides: names of side graphs.
+        most_friends: that are shown of a person. Raises InputError for a side graph that no log has.
+        """
         names = [np.asarray(recording.extras["items"]) for recording in recordings]
         items = names[0] if len(names) == 1 else np.unique(np.concatenate(names))
         blank = cls(items, np.empty((len(items), 0), np.float32))
-        user, item, codes_of_people = [], [], {}
+        user, item, parts, who = [], [], [], {}
         for recording in recordings:
-            codes = blank.codes_of(recording)
+            codes, coded = blank.codes_of(recording), {}
             for history in histories(recording):
                 own = codes[history.items[history.side == TRAIN]]
-                code = codes_of_people.setdefault(name_of(recording, history), len(codes_of_people))
-                user.append(np.full(len(own), code))
+                coded[history.user] = who.setdefault(name_of(recording, history), len(who))
+                user.append(np.full(len(own), coded[history.user]))
                 item.append(own)
-        train = Interactions.from_codes(
-            np.concatenate(user), np.concatenate(item), users=len(codes_of_people), items=items
-        )
+            parts.append(Coded(recording.extras.get(SIDES, {}), codes, coded))
+        train = Interactions.from_codes(np.concatenate(user), np.concatenate(item), users=len(who), items=items)
         spectrum = spectrum_of(train, positions)
-        known = _known(spectrum.item_positions, train.item_degree)
-        if not people:
-            return cls(items, known, train)
-        who = People.of_names(codes_of_people)
-        return cls(items, known, train, who, _known(spectrum.user_positions, train.user_degree))
+        graphs = [joined(parts, name, len(items), len(who)) for name in sides]
+        of_items, of_people = ([graph for graph in graphs if graph.of == kind] for kind in ("item", "user"))
+        near = np.concatenate(
+            [_known(spectrum.item_positions, train.item_degree), *side_numbers(of_items, positions)], 1
+        )
+        if not (people or of_people):
+            return cls(items, near, train)
+        told, degree = (
+            side_numbers(of_people, positions),
+            _known(np.empty((len(who), 0), np.float32), train.user_degree),
+        )
+        known = cls(items, near, train, People.of_names(who), np.concatenate([degree, *told], axis=1))
+        if not of_people:
+            return known
+        return replace(
+            known,
+            friends=friends_of(of_people, train.user_degree, most_friends),
+            known_friends=np.concatenate([_known(spectrum.user_positions, train.user_degree), *told], axis=1),
+        )
+
+    def friends_of(self, person: int) -> np.ndarray:
+        """[friend] int64 codes of people; none of somebody new, or where nothing tells of friends."""
+        if self.friends is None or person < 0:
+            return np.empty(0, np.int64)
+        return self.friends.indices[slice(*self.friends.indptr[person : person + 2])].astype(np.int64)
 
     def codes_of(self, recording: Recording) -> np.ndarray:
         """[item of the log] int64 code here, -1 = an item this catalogue does not know. Raises InputError when it knows
@@ -88,9 +125,15 @@ class Catalogue:
     def arrays(self) -> dict[str, np.ndarray]:
         """As plain numbers; names as bytes of UTF-8, one a line."""
         names = np.frombuffer("\n".join(self.items.tolist()).encode(), np.uint8)
-        graph = {} if self.train is None else {"indptr": self.train.indptr, "indices": self.train.indices}
-        people = {} if self.people is None else {"people": self.people.digests, "known_people": self.known_people}
-        return {"items": names, "known": self.known, **graph, **people}
+        found = {"items": names, "known": self.known}
+        if self.train is not None:
+            found |= {"indptr": self.train.indptr, "indices": self.train.indices}
+        if self.people is not None and self.known_people is not None:
+            found |= {"people": self.people.digests, "known_people": self.known_people}
+        if self.friends is not None and self.known_friends is not None:
+            friends = {"friends_indptr": self.friends.indptr, "friends_indices": self.friends.indices}
+            found |= {**friends, "known_friends": self.known_friends}
+        return found
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Catalogue:
@@ -102,8 +145,17 @@ class Catalogue:
         if "indptr" in arrays:
             people = numbered(len(arrays["indptr"]) - 1)
             train = Interactions(people, items, np.asarray(arrays["indptr"]), np.asarray(arrays["indices"]))
-        who = (People(arrays["people"]), np.asarray(arrays["known_people"], np.float32)) if "people" in arrays else ()
-        return cls(items, np.asarray(arrays["known"], np.float32), train, *who)
+        found = cls(items, np.asarray(arrays["known"], np.float32), train)
+        if "people" in arrays:
+            found = replace(found, people=People(arrays["people"]), known_people=np.asarray(arrays["known_people"]))
+        if "known_friends" in arrays:
+            known, starts, friends = (
+                np.asarray(arrays[name]) for name in ("known_friends", "friends_indptr", "friends_indices")
+            )
+            ones = np.ones(len(friends), np.float32)
+            matrix = sparse.csr_matrix((ones, friends, starts), shape=(len(known), len(known)))
+            found = replace(found, friends=matrix, known_friends=known)
+        return found
 
 
 def _known(positions: np.ndarray, degree: np.ndarray) -> np.ndarray:

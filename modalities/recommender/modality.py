@@ -26,7 +26,10 @@ from .leaks import leak_report
 from .log import TEST, VALIDATION, History, histories, make_log
 from .own_files import OWN, WHOLE, OwnOptions, OwnSplit, cut, own_dataset, read_own
 from .people import name_of
+from .side_graphs import SideGraph
+from .sides import SIDES
 from .splits import KINDS
+from .tokens import patches_of, spec_of
 
 TASK = "items"
 
@@ -47,8 +50,11 @@ class RecommenderConfig:
     drop_overlap: bool = False  # of your own parts of a split: leave out of test what train has; else it is refused
     augment_keep: float = 0.7  # share of a history that a view keeps
     people: bool = False  # windows tell whose they are, so that people of training can be known again by their names
+    sides: tuple[str, ...] = ()  # side graphs that are used: social, knowledge, genre, as the data have them
+    friends: int = 16  # that are shown beside a history at most, where a side graph tells of people
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "sides", tuple(self.sides))  # lists out of files
         for name in ("choosing", "augment_keep"):
             if not 0 < getattr(self, name) <= 1:
                 raise InputError(
@@ -56,7 +62,7 @@ class RecommenderConfig:
                 )
         if self.split not in (WHOLE, *KINDS[:-1]):
             raise InputError("unknown split", source="modality.split", got=self.split, fix=nearest(self.split, KINDS))
-        for name, least in (("positions", 1), ("k_core", 0)):
+        for name, least in (("positions", 1), ("k_core", 0), ("friends", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"must be {least} or more", source=f"modality.{name}", got=getattr(self, name))
 
@@ -77,18 +83,7 @@ class Recommender(Modality):
 
     @property
     def spec(self) -> SequenceSpec:
-        items, known = self.catalogue.known.shape
-        axes = {"axes": ("steps_back",), "patch_shape": (1,)}
-        if not self.config.people:
-            return SequenceSpec(kinds=("item",), vocabulary=(items,), known_of_ids=(known,), **axes)
-        people = max(len(self.catalogue.people or ()), 1)  # one, while nobody is known
-        return SequenceSpec(
-            kinds=("item", "person"),
-            vocabulary=(items, people),
-            known_of_ids=(known, known),
-            kind_columns=(0, 1),
-            **axes,
-        )
+        return spec_of(self.catalogue, self.config.people)
 
     # ---- what the data tell -----------------------------------------------------------------------------------
 
@@ -96,9 +91,8 @@ class Recommender(Modality):
         """Items of all sources, and their places in the graph of what is learned from."""
         if self._fitted:
             return self
-        return Recommender(
-            self.config, Catalogue.fit([self.load(s) for s in sources], self.config.positions, self.config.people)
-        )
+        c, logs = self.config, [self.load(source) for source in sources]
+        return Recommender(c, Catalogue.fit(logs, c.positions, c.people, c.sides, c.friends))
 
     def learned(self) -> Mapping[str, np.ndarray]:
         return self.catalogue.arrays() if self._fitted else {}
@@ -116,11 +110,9 @@ class Recommender(Modality):
 
     def known_of_ids(self) -> KnownIds:
         known, train = self.catalogue, self.catalogue.train
-        numbers = [known.known]
-        if self.config.people:
-            nobody = np.zeros((1, known.known.shape[1]), np.float32)
-            numbers.append(nobody if known.known_people is None else known.known_people)
-        return KnownIds(numbers, None if train is None else train.matrix)
+        people = np.zeros((1, 1), np.float32) if known.known_people is None else known.known_people
+        numbers = (known.known, people, known.known_friends)[: len(self.spec.vocabulary)]
+        return KnownIds(tuple(n for n in numbers if n is not None), None if train is None else train.matrix)
 
     # ---- files to histories -----------------------------------------------------------------------------------
 
@@ -135,9 +127,13 @@ class Recommender(Modality):
         name = source.extras.get("market")
         if source.path is None or name is None:
             return super().open(source)
-        split = _market(name, source.path, self.config.split_seed).split
-        choosing = self.config.choosing if split.note else 1.0  # an official validation part is not learned from
-        return crop(make_log(split, source.record, choosing), source.start_s, source.stop_s)
+        market = _market(name, source.path, self.config.split_seed)
+        choosing = self.config.choosing if market.split.note else 1.0  # an official validation part is not learned from
+        log = self._with_sides(make_log(market.split, source.record, choosing), market.sides)
+        return crop(log, source.start_s, source.stop_s)
+
+    def _with_sides(self, log: Recording, sides: Mapping[str, SideGraph]) -> Recording:
+        return replace(log, extras={**log.extras, SIDES: sides}) if self.config.sides else log
 
     def leaks(self, sources: Sequence[Source]) -> list[Leaks]:
         """Of each market that is split."""
@@ -179,27 +175,14 @@ class Recommender(Modality):
 
     def _code_of(self, name: str) -> int:
         """Of a person of the training graph, -1 = somebody new, or people are not told apart."""
-        people = self.catalogue.people if self.config.people else None
-        return -1 if people is None else people.code_of(name)
+        return -1 if self.catalogue.people is None else self.catalogue.people.code_of(name)
 
     # ---- histories to patches ---------------------------------------------------------------------------------
 
     def patchify(self, window: Window) -> PatchSequence:
-        """An item a patch; its place counts steps back from the newest where there is an order, its group is itself.
-        After them, whose history it is, where that is told and the person known."""
-        items = torch.from_numpy(window.values[0].astype(np.int64))[None]
-        back = torch.arange(items.shape[1]).flip(0).float() * bool(window.extras.get("ordered"))
-        if not self.config.people:
-            return PatchSequence.build(
-                self.spec, back[None, :, None].clone(), ids=items.unsqueeze(-1), group=items.clone()
-            )
-        ids, person = torch.stack([items, torch.zeros_like(items)], dim=-1), window.extras.get("person", -1)
-        if person >= 0:
-            ids = torch.cat([ids, torch.tensor([[[0, person]]])], dim=1)
-            back = torch.nn.functional.pad(back, (0, 1))
-        kind = (torch.arange(ids.shape[1]) >= items.shape[1]).long()[None]
-        group = torch.where(kind == 0, ids[..., 0], len(self.catalogue))
-        return PatchSequence.build(self.spec, back[None, :, None].clone(), ids=ids, kind=kind, group=group)
+        """An item a patch, then whose history it is and that person's friends, where that is known; see `tokens`."""
+        ordered, person = bool(window.extras.get("ordered")), window.extras.get("person", -1)
+        return patches_of(self.spec, self.catalogue, window.values[0].astype(np.int64), ordered, person)
 
     def augment(self, batch: PatchSequence, rng: RowRandom) -> PatchSequence:
         """A random part of each history, at least one item of it; who it belongs to stays."""
@@ -223,7 +206,9 @@ class Recommender(Modality):
         return {OWN: own_dataset((TASK,)), **{name: _dataset(name) for name in MARKETS}}
 
     def example(self, rng: np.random.Generator) -> Recording:
-        return make_log(cut(make_market(rng).interactions, OwnOptions.of(self.config)), "demo", self.config.choosing)
+        market = make_market(rng)
+        log = make_log(cut(market.interactions, OwnOptions.of(self.config)), "demo", self.config.choosing)
+        return self._with_sides(log, {side.name: side for side in (market.social, market.genre)})
 
     def demo(self, seed: int = 0) -> list[Source]:
         """One market."""

@@ -46,6 +46,7 @@ class SideGraph:
         one_way = sparse.csr_matrix((ones, (self.head, self.tail)), shape=(self.nodes, self.nodes))
         both = one_way + one_way.T
         both.data[:] = 1.0
+        both.sort_indices()
         return both
 
     @property
@@ -92,8 +93,6 @@ def from_triples(
     source: object = None,
 ) -> SideGraph:
     """The same from (head, relation, tail) names: genres of items, for instance."""
-    nodes, kinds = Coder(), Coder()
-    nodes.codes(known.tolist())
     kept, dropped = [], 0
     for head, kind, tail in triples:
         if head == tail:
@@ -102,7 +101,12 @@ def from_triples(
             kept.append((head, kind, tail))
     if not kept:
         raise InputError("there are no triples", source=source, expected="head relation tail")
-    heads, types, tails = zip(*kept, strict=True)
+    # in order of names, so that the order of lines in a file means nothing
+    heads, types, tails = zip(*sorted(kept), strict=True)
+    nodes, kinds = Coder(), Coder()
+    nodes.codes(known.tolist())
+    nodes.codes(sorted({*heads, *tails}))
+    kinds.codes(sorted({*types}))
     head, relation, tail = nodes.codes(heads), kinds.codes(types), nodes.codes(tails)
     if min(head.min(), tail.min()) >= len(known):
         raise InputError(f"no triple is about a known {of}", source=source, got=" ".join(kept[0]))

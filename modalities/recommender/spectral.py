@@ -76,10 +76,15 @@ def spectrum_of(train: Interactions, rank: int, seed: int = 0, kept: Kept | None
 
 
 def side_positions(side: SideGraph, rank: int, seed: int = 0) -> np.ndarray:
-    """[row, rank] positions of users (or items) on a side graph; zeros for those it does not link."""
-    neighbours = side.adjacency[: side.rows] + sparse.eye(side.rows, side.nodes, dtype="float32", format="csr")  # pyright: ignore[reportArgumentType]
-    found = decompose(normalised(sparse.csr_matrix(neighbours), raised=True), rank, seed).user_positions
-    return np.where(side.linked[:, None], found, np.float32(0))
+    """[row, rank] positions of users (or items) on a side graph, with a mean square of 1 over those it links; zeros for
+    the others."""
+    linked = np.flatnonzero(side.linked)
+    positions = np.zeros((side.rows, rank), np.float32)
+    if len(linked):
+        neighbours = side.adjacency[: side.rows] + sparse.eye(side.rows, side.nodes, dtype="float32", format="csr")  # pyright: ignore[reportArgumentType]
+        found = decompose(normalised(sparse.csr_matrix(neighbours)[linked], raised=True), rank, seed)
+        positions[linked] = found.user_positions
+    return positions
 
 
 def decompose(operator: sparse.csr_matrix, rank: int, seed: int = 0) -> Spectrum:
