@@ -82,17 +82,11 @@ class ClozeEncoder(TransformerEncoder):
     def _encode(self, batch: PatchSequence, seen: Tensor, keep_layers: int) -> Encoded:
         """seen: [row, patch] bool, patches whose content may be looked at."""
         valid, n = batch.valid, batch.n_patches
-        coords = batch.coords.float().masked_fill(~valid.unsqueeze(-1), 0.0)
-        place = self.sign * coords[..., 0]
-        end = place.masked_fill(~batch.content, -torch.inf).amax(dim=1)
-        end = torch.where(torch.isfinite(end), end, 0.0)
-        asked = (place == end.unsqueeze(1)) & batch.content & ~seen
-        beyond = ~asked.any(dim=1)  # what ends the row is shown: ask for what comes next
-        start = self.sign * (end + beyond * self.spec.axis_scales[0])
-        coords = torch.cat([coords, torch.zeros_like(coords[:, :1])], dim=1)
-        coords[..., 0] -= start.unsqueeze(1)
-        coords[:, n:, 0] = 0.0
+        asked, beyond, start = self._asked(batch, seen)
         everyone = torch.cat([valid, beyond.unsqueeze(1)], dim=1)
+        coords = batch.coords.float().masked_fill(~valid.unsqueeze(-1), 0.0)
+        coords[..., 0] -= start.unsqueeze(1)
+        coords = torch.cat([coords, torch.zeros_like(coords[:, :1])], dim=1)  # the gap beyond the end lies at zero
         coords = coords.masked_fill(~everyone.unsqueeze(-1), 0.0)
 
         embedding = self.embed(batch.values, batch.ids, batch.kind, seen)
@@ -107,12 +101,22 @@ class ClozeEncoder(TransformerEncoder):
             x = block(x, bias, rotation)
             if i >= self.depth - keep_layers:
                 layers.append(x[:, :n])
-        states = self.norm(x)
-        pick = torch.where(beyond, n, asked.int().argmax(dim=1))
-        pooled = states[torch.arange(len(states), device=states.device), pick]
+        x = self.norm(x)
+        pooled = gather(x, None, torch.where(beyond, n, asked.int().argmax(dim=1)).unsqueeze(1)).squeeze(1)
+        states = x[:, :n]
         return Encoded(
-            states[:, :n], valid, coords[:, :n], None, pooled.float(), tuple(layers), embedding, states=states[:, :n]
-        )
+            states, valid, coords[:, :n], None, pooled.float(), tuple(layers), embedding, states=states
+        )  # fmt: skip
+
+    def _asked(self, batch: PatchSequence, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[row, patch] bool, hidden patches that end their row; [row] bool, rows whose end is shown, so that a gap
+        beyond it is asked for; [row] where on the first axis the asked place lies."""
+        place = self.sign * batch.coords[..., 0].float()
+        end = place.masked_fill(~batch.content, -torch.inf).amax(dim=1)
+        end = torch.where(torch.isfinite(end), end, 0.0)  # rows without anything
+        asked = (place == end.unsqueeze(1)) & batch.content & ~seen
+        beyond = ~asked.any(dim=1)
+        return asked, beyond, self.sign * (end + beyond * self.spec.axis_scales[0])
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         first, *others = super().layer_groups()
