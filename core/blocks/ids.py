@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from ..errors import InputError
 from ..sequence import SequenceSpec
 from .encoder import Encoder
+from .id_likelihood import id_likelihood
 from .id_sampling import IdProposal
 from .losses import Loss
 from .registry import register
@@ -121,19 +122,20 @@ class IdSoftmax(IdLoss):
         self.proposal = IdProposal(ids, popularity) if sampled else None
 
     def compare(self, vectors: Tensor, table: Tensor, target: IdTarget) -> Tensor:
-        ids, shown = target.values, _marked(target.shown, len(table)).unsqueeze(1)
+        ids = target.values
         if self.proposal is not None:
+            shown = _marked(target.shown, len(table)).unsqueeze(1)
             right = inner(vectors, table, ids)
             drawn, log_expected = self.proposal.draw(self.sampled)
             others = vectors @ table[drawn].T - log_expected.float()
             # the right id counts once, drawn or not
             others = others.masked_fill(shown[..., drawn] | (ids.unsqueeze(-1) == drawn), -torch.inf)
             return torch.logaddexp(right, others.logsumexp(dim=-1)) - right
-        scores = vectors @ table.T
-        # one vector a row: gathered from one row of scores, without a copy for each id
-        one = scores.shape[1] == 1
-        right = scores.squeeze(1).gather(1, ids) if one else scores.gather(2, ids.unsqueeze(-1)).squeeze(-1)
-        return scores.masked_fill(shown, -torch.inf).logsumexp(dim=-1) - right
+        row, place, vectors, asked = _pairs(vectors, target)
+        shown = target.shown if asked is row else target.shown[row]
+        vector, at = (shown >= 0).nonzero(as_tuple=True)
+        found = id_likelihood(vectors, table, asked, ids[row, place], vector, shown[vector, at])
+        return found.new_zeros(ids.shape).index_put((row, place), found)
 
 
 @register("loss", "id_bpr")
@@ -150,11 +152,25 @@ class IdBpr(IdLoss):
         self.negatives = negatives
 
     def compare(self, vectors: Tensor, table: Tensor, target: IdTarget) -> Tensor:
+        row, place, vectors, asked = _pairs(vectors, target)
         drawn = torch.randint(len(table), (self.negatives,), device=table.device)
-        gap = inner(vectors, table, target.values).unsqueeze(-1) - vectors @ table[drawn].T
+        right = (F.embedding(asked, vectors) * F.embedding(target.values[row, place], table)).sum(dim=1)
+        gap = right.unsqueeze(1) - F.embedding(asked, vectors @ table[drawn].T)
         own = torch.cat([target.shown, target.values.masked_fill(~target.valid, -1)], dim=1)
-        other = ~_marked(own, len(table))[:, None, drawn]
-        return (F.softplus(-gap) * other).sum(dim=-1) / other.sum(dim=-1).clamp(min=1)
+        other = ~_marked(own, len(table))[:, drawn][row]
+        found = (F.softplus(-gap) * other).sum(dim=1) / other.sum(dim=1).clamp(min=1)
+        return found.new_zeros(target.values.shape).index_put((row, place), found)
+
+
+def _pairs(vectors: Tensor, target: IdTarget) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What is asked for without padding: [pair] rows and places, vectors [vector, width], and [pair] which is asked.
+
+    vectors: [row, k or 1, width]. Histories differ in length by a hundred times, so padding would be most of the work.
+    """
+    row, place = target.valid.nonzero(as_tuple=True)
+    if vectors.shape[1] == 1:
+        return row, place, vectors.squeeze(1), row
+    return row, place, vectors[row, place], torch.arange(len(row), device=row.device)
 
 
 def _marked(ids: Tensor, vocabulary: int) -> Tensor:
