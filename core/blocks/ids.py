@@ -122,20 +122,33 @@ class IdSoftmax(IdLoss):
         self.proposal = IdProposal(ids, popularity) if sampled else None
 
     def compare(self, vectors: Tensor, table: Tensor, target: IdTarget) -> Tensor:
-        ids = target.values
-        if self.proposal is not None:
-            shown = _marked(target.shown, len(table)).unsqueeze(1)
-            right = inner(vectors, table, ids)
-            drawn, log_expected = self.proposal.draw(self.sampled)
-            others = vectors @ table[drawn].T - log_expected.float()
-            # the right id counts once, drawn or not
-            others = others.masked_fill(shown[..., drawn] | (ids.unsqueeze(-1) == drawn), -torch.inf)
-            return torch.logaddexp(right, others.logsumexp(dim=-1)) - right
         row, place, vectors, asked = _pairs(vectors, target)
-        shown = target.shown if asked is row else target.shown[row]
-        vector, at = (shown >= 0).nonzero(as_tuple=True)
-        found = id_likelihood(vectors, table, asked, ids[row, place], vector, shown[vector, at])
-        return found.new_zeros(ids.shape).index_put((row, place), found)
+        ids = target.values[row, place]
+        if self.proposal is not None:
+            found = self._sampled(vectors, table, target.shown, row, ids, asked, self.proposal)
+        else:
+            shown = target.shown if asked is row else target.shown[row]
+            vector, at = (shown >= 0).nonzero(as_tuple=True)
+            found = id_likelihood(vectors, table, asked, ids, vector, shown[vector, at])
+        return found.new_zeros(target.values.shape).index_put((row, place), found)
+
+    def _sampled(
+        self,
+        vectors: Tensor,
+        table: Tensor,
+        shown: Tensor,
+        row: Tensor,
+        ids: Tensor,
+        asked: Tensor,
+        proposal: IdProposal,
+    ) -> Tensor:
+        """[pair] the same, with ids that were drawn in place of all others."""
+        drawn, log_expected = proposal.draw(self.sampled)
+        others = (vectors @ table[drawn].T - log_expected.float())[asked]
+        # the right id counts once, drawn or not
+        others = others.masked_fill(_marked(shown, len(table))[:, drawn][row] | (ids.unsqueeze(1) == drawn), -torch.inf)
+        right = (F.embedding(asked, vectors) * F.embedding(ids, table)).sum(dim=1)
+        return torch.logaddexp(right, others.logsumexp(dim=1)) - right
 
 
 @register("loss", "id_bpr")
@@ -177,11 +190,6 @@ def _marked(ids: Tensor, vocabulary: int) -> Tensor:
     """[row, id] bool, True for the ids of each row; -1 = none."""
     marks = torch.zeros(len(ids), vocabulary + 1, dtype=torch.bool, device=ids.device)
     return marks.scatter_(1, ids.masked_fill(ids < 0, vocabulary), True)[:, :vocabulary]
-
-
-def inner(vectors: Tensor, table: Tensor, ids: Tensor) -> Tensor:
-    """[row, k] inner products of each row's vector, or vectors, with the vectors of its ids."""
-    return (vectors * table[ids]).sum(dim=-1)
 
 
 def some(rows: Tensor, most: int) -> Tensor:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from ..distributed import gather_rows
 from .encoder import Encoder
-from .ids import IdLoss, IdTarget, inner, some
+from .ids import IdLoss, IdTarget, some
 from .registry import register
 from .targets import Target
 
@@ -64,7 +64,8 @@ class IdAlignment(IdLoss):
     """Squared distance of a row's vector to the vectors of its hidden ids, both of length one: 2 - 2 cos."""
 
     def compare(self, vectors: Tensor, table: Tensor, target: IdTarget) -> Tensor:
-        return 2.0 - 2.0 * inner(F.normalize(vectors, dim=-1), F.normalize(table, dim=-1), target.values)
+        right = F.normalize(F.embedding(target.values, table), dim=-1)
+        return 2.0 - 2.0 * (F.normalize(vectors, dim=-1) * right).sum(dim=-1)
 
 
 @register("loss", "id_uniformity")
