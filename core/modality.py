@@ -77,10 +77,12 @@ class WindowQuestion:
     ids: [id] int64 of the first id column; none of them is in the window.
     side: "validation" or "test". A person may have a window for each; the one for the test may show what the other is
         asked for, and is not trained on then.
+    held_out: the person is: nothing of them is learned from, and the window is only there to be asked.
     """
 
     ids: np.ndarray
     side: str
+    held_out: bool = False
 
 
 @dataclass(frozen=True, eq=False)

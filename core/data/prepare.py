@@ -120,6 +120,7 @@ _PER_WINDOW = (
     "given",
     "n_asked",
     "asked_side",
+    "asked_held_out",
 )
 
 

@@ -40,8 +40,8 @@ class Shard:
 
     arrays: per window `length n_values n_events n_edges n_dense start_s label given columns hand n_hand`; per patch
     `valid kind group coords ids`; per number `values`; per event `event_at event_label event_features event_hand`;
-    per edge `edges`; per step of a dense task `dense`; of a ranking task `n_asked asked_side` per window and `asked`
-    per id.
+    per edge `edges`; per step of a dense task `dense`; of a ranking task `n_asked asked_side asked_held_out` per window
+    and `asked` per id.
     subjects: [window] who each came from where a recording is of several people, else ().
     """
 
@@ -178,6 +178,7 @@ def _question_arrays(windows: list[Window], task: Task | None) -> dict[str, np.n
     return {
         "n_asked": np.array([len(ids) for ids in asked], np.int64),
         "asked_side": np.array([-1 if q is None else SIDES.index(q.side) for q in questions], np.int8),
+        "asked_held_out": np.array([q is not None and q.held_out for q in questions]),
         "asked": np.concatenate(asked),
     }
 

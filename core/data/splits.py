@@ -24,7 +24,7 @@ from ..errors import InputError, SplitError, nearest
 from .balance import class_counts, draw_groups, fold_groups
 from .items import Items
 from .manifest import SIDES
-from .questions import WITHIN, WITHIN_STAMP, in_question, ranks
+from .questions import WITHIN, WITHIN_STAMP, held_out_people, in_question, ranks
 from .sources import PRETRAIN_SIDE
 from .store import WindowStore
 
@@ -93,6 +93,9 @@ def make_splits(store: WindowStore, config: SplitConfig, usual: int = 0) -> list
     """
     names, code = window_groups(store, config.group)
     if ranks(store) and config.kind == "auto":
+        if held := held_out_people(store):
+            train = frozenset(store.subjects) - held["validation"] - held["test"]
+            return [Split(train, held["validation"], held["test"], "holdout", "subject")]
         nobody = frozenset[str]()
         return [Split(frozenset(names), nobody, nobody, WITHIN, config.group, stamp=WITHIN_STAMP)]
     used = store.fixed_split != PRETRAIN_SIDE

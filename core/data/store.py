@@ -45,7 +45,8 @@ class WindowStore:
     start_s: [window] place in its recording.
     given: [window] int64 code of what the task knows beforehand, -1 = nothing.
     events, hand, dense: what tasks label, ragged over windows; None = nothing of the kind. Read them through `items`.
-    asked: what a ranking task asks of each window, ragged ids; asked_side: [window] on which side, "" = nothing is.
+    asked: what a ranking task asks of each window, ragged ids; asked_side: [window] on which side, "" = nothing is;
+        asked_held_out: [window] bool, of people of whom nothing is learned.
     texts: [record code] what was written about each record (report, transcript), "" = nothing.
     skipped: recordings that could not be used. quality: {record: {sensor: reason}} of untrustworthy sensors.
     """
@@ -111,6 +112,7 @@ class WindowStore:
 
         self.asked = Ragged(arrays["n_asked"], {"ids": arrays["asked"]}) if "asked" in arrays else None
         self.asked_side = np.array([*SIDES, ""])[arrays["asked_side"]] if "asked_side" in arrays else None
+        self.asked_held_out = np.array(arrays["asked_held_out"]) if "asked_held_out" in arrays else None
         self.dense = Ragged(arrays["n_dense"], {"label": arrays["dense"]}) if "dense" in arrays else None
 
     def __len__(self) -> int:

@@ -62,18 +62,19 @@ class LeakReport:
 def leak_report(split: InteractionSplit) -> LeakReport:
     """Look at a split as it will be learned from (train and validation) and tested."""
     train, test = split.everything_but_test, split.test
+    before = split.before_test
     overlap = in_sorted(test.keys, train.keys).sum() + in_sorted(split.validation.keys, split.train.keys).sum()
     cold_item = train.item_degree == 0
     later = late_users = None
     if train.time is not None and test.time is not None:
         later = float(1 - np.searchsorted(np.sort(train.time), test.time, side="right").mean() / len(train))
-        late_users = _late_users(train, test)
+        late_users = _late_users(before, test)
     tested = test.user_degree > 0
     return LeakReport(
         overlap=int(overlap),
         later=later,
         late_users=late_users,
-        cold_users=int((tested & (train.user_degree == 0)).sum()),
+        cold_users=int((tested & (before.user_degree == 0)).sum()),
         cold_items=int((cold_item & (test.item_degree > 0)).sum()),
         cold_pairs=float(cold_item[test.indices].mean()),
         merged=split.train.merged + split.validation.merged + test.merged,

@@ -3,7 +3,8 @@
 `signals` [column, interaction] float32, one interaction a step (so `sfreq_hz` is 1), people one after another:
 
 - "user", "item": codes into `extras["users"]` and `extras["items"]` (float32 holds whole numbers below 16 million);
-- "side": 0 = learned from, 1 = asked for validation, 2 = asked in the test;
+- "side": 0 = learned from, 1 = asked for validation, 2 = asked in the test, 3 = of people who are held out: shown
+  where the rest of their history is asked for, never learned from;
 - "place": position in the person's own history, oldest first; NaN where nothing says what came first.
 
 A column that is missing is not known: without sides everything is learned from, without places histories are sets.
@@ -22,7 +23,7 @@ from .interactions import Interactions
 from .splits import InteractionSplit
 
 COLUMNS = ("user", "item", "side", "place")
-TRAIN, VALIDATION, TEST = 0, 1, 2
+TRAIN, VALIDATION, TEST, SHOWN = 0, 1, 2, 3
 LEAST_CHOOSING = 200  # people by whom choices are made: fewer would choose by chance
 _MOST_CODES = 2**24
 
@@ -41,15 +42,16 @@ class History:
 def make_log(split: InteractionSplit, record: str, choosing: float = 1.0, seed: int = 0) -> Recording:
     """The log of a split. choosing: share of people whose validation part is asked for, of a small market at least
     `LEAST_CHOOSING`; what the others have of it is learned from."""
-    parts = (split.train, split.validation, split.test)
+    parts = [split.train, split.validation, split.test, *(() if split.shown is None else (split.shown,))]
     if max(split.train.n_users, split.train.n_items) > _MOST_CODES:
         raise InputError("too many people or items for one log", source=record, expected=f"at most {_MOST_CODES}")
     people = split.train.n_users
     chosen = np.random.default_rng(seed).permutation(people) < max(choosing * people, LEAST_CHOOSING)
     user = np.concatenate([part.user for part in parts])
     item = np.concatenate([part.indices for part in parts])
-    side = np.repeat([TRAIN, VALIDATION, TEST], [len(part) for part in parts])
-    side[(side == VALIDATION) & ~chosen[user]] = TRAIN
+    side = np.repeat([TRAIN, VALIDATION, TEST, SHOWN][: len(parts)], [len(part) for part in parts])
+    if split.shown is None:
+        side[(side == VALIDATION) & ~chosen[user]] = TRAIN
     when = [time for part in parts if (time := _when(part)) is not None]
     time = np.concatenate(when) if len(when) == len(parts) else np.zeros(len(user))
     order = np.lexsort((item, time, user))

@@ -14,18 +14,21 @@ import torch
 from ...core.crop import crop
 from ...core.errors import InputError, nearest
 from ...core.known import KnownIds, Unknown
-from ...core.modality import Dataset, Modality, Recording, Source, Task, Window, WindowQuestion
+from ...core.modality import Dataset, Modality, Recording, Source, Task, Window
 from ...core.ranking import Leaks
 from ...core.rng import RowRandom
 from ...core.sequence import PatchSequence, SequenceSpec
+from .beside import side_scores
 from .catalogue import Catalogue
 from .datasets import MARKETS, Market
 from .demo import DemoMarket, make_market
 from .field import ItemRanking
+from .labels import LABELS, PEOPLE, demo_labels, history_features, people_tasks, read_labels
 from .leaks import leak_report
-from .log import TEST, VALIDATION, History, histories, make_log
+from .log import histories, make_log
 from .own_files import OWN, WHOLE, OwnOptions, OwnSplit, cut, own_dataset, read_own
 from .people import name_of
+from .questions import known_items, questions_of
 from .side_graphs import SideGraph
 from .sides import SIDES
 from .splits import KINDS
@@ -39,8 +42,8 @@ class RecommenderConfig:
     """How graphs are read and split, what is known of items, and views of histories; saved with the weights."""
 
     positions: int = 64  # spectral positions of an item on the training graph; they and its degree are known beforehand
-    split: str = "random"  # of your own files: random, leave-one-out, time, or none (everything is learned from)
-    test_share: float = 0.2  # of the interactions, in such a split
+    split: str = "random"  # of your own files: random, leave-one-out, time, people, or none (all is learned from)
+    test_share: float = 0.2  # of the interactions, or of the people, in such a split
     validation_share: float = 0.1  # likewise
     choosing: float = 0.2  # share of people whose validation part chooses, where it was cut from train; others learn it
     split_seed: int = 0  # which random split
@@ -48,6 +51,7 @@ class RecommenderConfig:
     least_rating: float | None = None  # of your own files: what is rated lower is left out
     k_core: int = 0  # of your own files: only users with so many items and items with so many users, 0 = all
     drop_overlap: bool = False  # of your own parts of a split: leave out of test what train has; else it is refused
+    labels: str = ""  # a CSV `user,label`: what people are like, for the task "people"
     augment_keep: float = 0.7  # share of a history that a view keeps
     people: bool = False  # windows tell whose they are, so that people of training can be known again by their names
     sides: tuple[str, ...] = ()  # side graphs that are used: social, knowledge, genre, as the data have them
@@ -72,7 +76,7 @@ class Recommender(Modality):
 
     name: ClassVar[str] = "recommender"
     Config: ClassVar[type] = RecommenderConfig
-    reading_options: ClassVar[tuple[str, ...]] = tuple(field.name for field in fields(OwnOptions))
+    reading_options: ClassVar[tuple[str, ...]] = (*(field.name for field in fields(OwnOptions)), LABELS)
     own_dataset: ClassVar[str] = OWN
     config: RecommenderConfig
 
@@ -101,7 +105,7 @@ class Recommender(Modality):
         return Recommender(self.config, Catalogue.of_arrays(learned)) if learned else self
 
     def serving(self) -> Recommender:
-        served = Recommender(replace(self.config, split=WHOLE, k_core=0), self.catalogue)
+        served = Recommender(replace(self.config, split=WHOLE, k_core=0, labels=""), self.catalogue)
         served._fitted = self._fitted
         return served
 
@@ -150,20 +154,43 @@ class Recommender(Modality):
         return Leaks(source.record, asdict(report), (*own.notes, *report.sentences()))
 
     def windows(self, recording: Recording, task: str | None = None) -> list[Window]:
-        """What each person took. Under the task, one who is asked twice has a window for each question."""
-        codes = self.catalogue.codes_of(recording)
+        """What each person took. Under the task of items, one who is asked twice has a window for each question; under
+        a task about people, all that each took is shown."""
+        codes, labels = self.catalogue.codes_of(recording), self._labels_of(recording, task)
         found = []
         for history in histories(recording):
             who = name_of(recording, history)
+            if labels is None:
+                own, about = questions_of(history, codes, asks=task is not None), {}
+            else:
+                items = known_items(history, codes)
+                own = [(items, None)] if len(items) else []
+                label = (labels[who],) if who in labels else ()
+                about = {"label": label, "hand": history_features(self.catalogue, items) if len(items) else None}
             extras = {"ordered": history.ordered, "person": self._code_of(who)}
-            for shown, question in _questions(history, codes, asks=task is not None):
+            for shown, question in own:
                 found.append(
                     Window(
                         shown[None].astype(np.float32), ("item",), 1.0, float(history.start), recording.record, who,
-                        recording.site, question=question, extras=extras,
+                        recording.site, question=question, extras=extras, **about,
                     )
                 )  # fmt: skip
         return found
+
+    def _labels_of(self, recording: Recording, task: str | None) -> Mapping[str, str] | None:
+        """{person: class} under a task about people, None under others."""
+        if task is None or task == TASK:
+            return None
+        if task == PEOPLE:
+            return read_labels(Path(self.config.labels))
+        return recording.extras.get(LABELS, {}).get(task, {})
+
+    def relate(self, sources: Sequence[Source]) -> list[Source]:
+        """Windows depend on the labels too, which lie in a file of their own."""
+        if not self.config.labels:
+            return list(sources)
+        labels = tuple(read_labels(Path(self.config.labels)).items())
+        return [replace(source, extras={**source.extras, "labelled": labels}) for source in sources]
 
     def unknown(self, recording: Recording) -> Unknown:
         """Items that the catalogue lacks, and people who took none that it has."""
@@ -197,39 +224,24 @@ class Recommender(Modality):
     # ---- what it knows ----------------------------------------------------------------------------------------
 
     def tasks(self) -> dict[str, Task]:
-        return {TASK: Task(TASK, "ranking", ())}
+        return {TASK: Task(TASK, "ranking", ()), **people_tasks(self.config.labels)}
 
     def ranking(self) -> ItemRanking:
-        return ItemRanking()
+        return ItemRanking(side_scores(self.catalogue, self.config.positions))
 
     def datasets(self) -> dict[str, Dataset]:
-        return {OWN: own_dataset((TASK,)), **{name: _dataset(name) for name in MARKETS}}
+        tasks = (TASK, PEOPLE) if self.config.labels else (TASK,)
+        return {OWN: own_dataset(tasks), **{name: _dataset(name, tasks) for name in MARKETS}}
 
     def example(self, rng: np.random.Generator) -> Recording:
         market = make_market(rng)
         log = make_log(cut(market.interactions, OwnOptions.of(self.config)), "demo", self.config.choosing)
+        log = replace(log, extras={**log.extras, LABELS: demo_labels(market)})
         return self._with_sides(log, {side.name: side for side in (market.social, market.genre)})
 
     def demo(self, seed: int = 0) -> list[Source]:
         """One market."""
         return [Source(path=None, record="demo", seed=seed)]
-
-
-def _questions(history: History, codes: np.ndarray, *, asks: bool) -> list[tuple[np.ndarray, WindowQuestion | None]]:
-    """What to show of a history, and what to ask of it then. codes: [item of the log] its code, -1 = unknown."""
-    items, side = codes[history.items], history.side
-    known = items >= 0
-    items, side = items[known], side[known]
-    if not asks:
-        shown = items[side != TEST]
-        return [(shown, None)] if len(shown) else []
-    found: list[tuple[np.ndarray, WindowQuestion | None]] = []
-    for asked, name in ((VALIDATION, "validation"), (TEST, "test")):
-        shown, ids = items[side < asked], items[side == asked]
-        if len(shown) and len(ids):
-            found.append((shown, WindowQuestion(ids, name)))
-    learned = items[side < TEST]
-    return found or ([(learned, None)] if len(learned) else [])
 
 
 def _demo_market(seed: int | None) -> DemoMarket:
@@ -247,7 +259,7 @@ def _read_market(name: str, root: Path, seed: int, files: tuple[tuple[Path, int]
     return MARKETS[name].read(root, seed)
 
 
-def _dataset(name: str) -> Dataset:
+def _dataset(name: str, tasks: tuple[str, ...]) -> Dataset:
     reader = MARKETS[name]
 
     def list_sources(root: Path) -> list[Source]:
@@ -255,6 +267,6 @@ def _dataset(name: str) -> Dataset:
         return [Source(path=root, record=name, extras={"market": name})]
 
     return Dataset(
-        name, reader.folder, list_sources, (TASK,), licence=reader.licence, citation=reader.citation,
+        name, reader.folder, list_sources, tasks, licence=reader.licence, citation=reader.citation,
         instructions=reader.instructions,
     )  # fmt: skip

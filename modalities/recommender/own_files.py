@@ -86,7 +86,7 @@ def _filtered(path: Path, parts: dict[str, Interactions], options: OwnOptions) -
     if asked is not None and (options.split != WHOLE or parts["train"].rating is not None):
         parts = {name: at_least(part, asked) for name, part in parts.items()}
     split = _given(path, parts, options) if path.is_dir() else cut(parts["train"], options)
-    left = sum(len(part) for part in (split.train, split.validation, split.test))
+    left = sum(len(part) for part in (split.train, split.validation, split.test, split.shown) if part is not None)
     return OwnSplit(split, _told(before, left, options))
 
 

@@ -15,15 +15,17 @@ import numpy as np
 from ...core.errors import InputError, nearest
 from .interactions import Interactions, in_sorted
 
-KINDS = ("random", "leave-one-out", "time", "given")
+KINDS = ("random", "leave-one-out", "time", "people", "given")
 VALIDATION_SHARE = 0.1
+SHOWN_SHARE = 0.8  # of the history of people who are held out; they are asked for the rest (Liang et al. 2018)
 
 
 @dataclass(frozen=True, eq=False)
 class InteractionSplit:
     """Three disjoint parts that share users and items.
 
-    kind: one of KINDS. note: what a reader of scores should know.
+    kind: one of KINDS. note: what a reader of scores should know. shown: where whole users are held out, the part of
+    their histories that a model is shown and does not learn from; None elsewhere.
     """
 
     train: Interactions
@@ -31,11 +33,18 @@ class InteractionSplit:
     test: Interactions
     kind: str
     note: str = ""
+    shown: Interactions | None = None
 
     @property
     def everything_but_test(self) -> Interactions:
         """Train and validation: what a model may learn from once everything is chosen."""
         return self.train.add(self.validation)
+
+    @property
+    def before_test(self) -> Interactions:
+        """What is known of everybody when the test asks."""
+        known = self.everything_but_test
+        return known if self.shown is None else known.add(self.shown)
 
 
 def split_interactions(
@@ -48,12 +57,15 @@ def split_interactions(
     """Cut interactions into three parts.
 
     kind: "random" = shares of each user; "leave-one-out" = the last of each user tests, the last but one chooses;
-    "time" = one date for all. test, validation: shares of all interactions (no meaning for "leave-one-out").
+    "time" = one date for all; "people" = users are held out whole, shown the first `SHOWN_SHARE` of their histories and
+    asked for the rest. test, validation: shares of all interactions, or of the users (no meaning for "leave-one-out").
     """
     if kind not in KINDS or kind == "given":
         raise InputError(f"unknown kind of split {kind!r}", field="split.kind", fix=nearest(kind, KINDS[:-1]))
     if not (0 < test < 1 and 0 < validation < 1 and test + validation < 1):
         raise InputError("shares leave nothing to learn from", field="split", got=f"{test}, {validation}")
+    if kind == "people":
+        return _checked(hold_out_people(interactions, test, validation, seed))
     if kind == "leave-one-out":
         rest, tested = hold_out_last(interactions)
         train, chosen = hold_out_last(rest)
@@ -100,6 +112,26 @@ def hold_out_last(interactions: Interactions) -> tuple[Interactions, Interaction
     order = interactions.chronological()[::-1]  # users run backwards too
     by_user = order[np.argsort(interactions.user[order], kind="stable")]
     return _hold_out(interactions, by_user, (interactions.user_degree > 1).astype(np.int64))
+
+
+def hold_out_people(interactions: Interactions, test: float, validation: float, seed: int) -> InteractionSplit:
+    """Users of train, of validation and of the test differ. Of the latter, the first `SHOWN_SHARE` of each history is
+    shown, at least one interaction; a random one where nothing says what came first."""
+    draw = np.random.default_rng(seed).permutation(interactions.n_users)
+    tests, chooses = round(test * interactions.n_users), round(validation * interactions.n_users)
+    side = np.where(draw < tests, 2, np.where(draw < tests + chooses, 1, 0))[interactions.user]
+    held = interactions.keep(side > 0)
+    if held.ordered:
+        asked = np.floor((1 - SHOWN_SHARE) * held.user_degree + 0.5).astype(np.int64)
+        order = held.chronological()[::-1]
+        order = order[np.argsort(held.user[order], kind="stable")]
+        shown, later = _hold_out(held, order, np.minimum(asked, np.maximum(held.user_degree - 1, 0)))
+    else:
+        shown, later = hold_out_random(held, 1 - SHOWN_SHARE, seed + 1)
+    tested = np.isin(later.user, np.unique(interactions.user[side == 2]))
+    return InteractionSplit(
+        interactions.keep(side == 0), later.keep(~tested), later.keep(tested), "people", shown=replace(shown, merged=0)
+    )
 
 
 def cut_in_time(interactions: Interactions, share: float) -> tuple[Interactions, Interactions]:
