@@ -13,12 +13,15 @@ from omnipatch import InputError
 from omnipatch.core.batching import collate
 from omnipatch.core.train.model_io import fresh_encoder
 from omnipatch.modalities.recommender import Recommender, RecommenderConfig
+from omnipatch.modalities.recommender.beside import side_scores
 from omnipatch.modalities.recommender.catalogue import Catalogue
 from omnipatch.modalities.recommender.demo import make_market
 from omnipatch.modalities.recommender.log import histories, make_log
 from omnipatch.modalities.recommender.side_graphs import SideGraph, from_triples
 from omnipatch.modalities.recommender.sides import SIDES, Coded, friends_of, joined, side_numbers
+from omnipatch.modalities.recommender.spectral import normalised
 from omnipatch.modalities.recommender.splits import split_interactions
+from scipy import sparse
 from sklearn.linear_model import Ridge
 
 POSITIONS = 4
@@ -188,3 +191,41 @@ def test_friends_tell_of_taste():
     half = len(taste) // 2
     score = Ridge(1.0).fit(friends[:half], taste[:half]).score(friends[half:], taste[half:])
     assert score > 0.2
+
+
+class TestBeside:
+    """Rankings without training that look at side graphs too."""
+
+    def test_friends_are_those_of_the_people_who_took_the_same(self, fitted):
+        known = fitted.catalogue
+        history = known.train.matrix[:3]
+        taken = torch.from_numpy(normalised(known.train.matrix).toarray())
+        links = ((known.friends + known.friends.T).toarray() > 0).astype(np.float32)
+        size = np.sqrt(links.sum(axis=1).clip(min=1))
+        expected = (
+            torch.from_numpy(history.toarray()) @ taken.T @ torch.from_numpy(links / size / size[:, None]) @ taken
+        )
+        np.testing.assert_allclose(side_scores(known, POSITIONS)["friends"](history), expected, atol=1e-5)
+
+    def test_facts_bring_items_of_a_kind_together(self, fitted):
+        market, known = make_market(np.random.default_rng(0)), fitted.catalogue
+        scores = side_scores(known, POSITIONS)["facts"](sparse.identity(len(known), format="csr", dtype=np.float32))
+        same = market.item_taste[:, None] == market.item_taste
+        taken = known.train.item_degree > 0
+        assert scores[taken][same[taken]].mean() > scores[taken][~same[taken]].mean() + 0.1
+
+    def test_they_are_rankers_where_the_data_have_sides(self, fitted):
+        plain = Recommender().fitted(Recommender().demo(0)).ranking().rankers()
+        found = fitted.ranking().rankers()
+        assert set(found) - set(plain) == {"gf-cf + friends", "gf-cf + facts"}
+        assert list(found)[: len(plain)] == list(plain)
+        taken = fitted.catalogue.train.matrix
+        alone, both = (found[name][0](taken)(taken[:5]) for name in ("gf-cf", "gf-cf + friends"))
+        assert both.shape == alone.shape
+        assert not np.allclose(both, alone)
+
+    def test_what_was_saved_ranks_alike(self, fitted):
+        again, taken = Recommender(BOTH).restored(fitted.learned()), fitted.catalogue.train.matrix
+        for name in ("gf-cf + friends", "gf-cf + facts"):
+            one, other = (m.ranking().rankers()[name][0](taken)(taken[:5]) for m in (fitted, again))
+            np.testing.assert_allclose(one, other, atol=1e-5)

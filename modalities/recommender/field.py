@@ -8,16 +8,17 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from ...core.ranking import FULL, Lists, Ranked, Ranker, RankingField, Score
+from .beside import WEIGHTS, SideScores, beside
 from .blend import Blend, choose_blend
 from .evaluation import evaluate
 from .interactions import Interactions
 from .names import numbered
-from .priors import PRIORS, Prior
+from .priors import PRIORS, GfCf, Prior
 from .sampled import among_drawn
 
 KS = (10, 20)
 _CHOSEN_BY = 20  # length of the lists by which choices are made, whatever others are asked for
-_WEIGHTS = tuple(round(0.05 * i, 2) for i in range(21))
+_BLENDS = tuple(round(0.05 * i, 2) for i in range(21))
 
 
 class ItemRanking(RankingField):
@@ -25,8 +26,17 @@ class ItemRanking(RankingField):
 
     metric = f"ndcg@{_CHOSEN_BY}"
 
+    def __init__(self, sides: Mapping[str, SideScores] | None = None) -> None:
+        """sides: what side graphs say without training (`beside.side_scores`)."""
+        self.sides = dict(sides or {})
+
     def rankers(self) -> Mapping[str, Sequence[Ranker]]:
-        return {name: [_ranker(kind(**options)) for options in kind.grid] for name, kind in PRIORS.items()}
+        alone = {name: [_ranker(kind(**options)) for options in kind.grid] for name, kind in PRIORS.items()}
+        with_sides = {
+            f"{GfCf.name} + {name}": [beside(ranker, side, w) for ranker in alone[GfCf.name] for w in WEIGHTS]
+            for name, side in self.sides.items()
+        }
+        return {**alone, **with_sides}
 
     def judge(self, score: Score, shown: csr_matrix, asked: csr_matrix, lists: Lists = FULL) -> Ranked:
         known, held = interactions(shown), interactions(asked)
@@ -36,7 +46,7 @@ class ItemRanking(RankingField):
         return Ranked(found.per_user, {} if lists.negatives else found.exposure)  # of drawn items exposure says nothing
 
     def choose_weight(self, first: Score, second: Score, shown: csr_matrix, asked: csr_matrix) -> tuple[float, float]:
-        chosen = choose_blend(first, second, interactions(shown), interactions(asked), _WEIGHTS, self.metric)
+        chosen = choose_blend(first, second, interactions(shown), interactions(asked), _BLENDS, self.metric)
         return chosen.blend.weight, chosen.trials[chosen.blend.weight]
 
     def blend(self, first: Score, second: Score, weight: float) -> Score:
