@@ -20,6 +20,7 @@ from ..errors import OmnipatchError
 if TYPE_CHECKING:
     import torch
 
+    from ..known import KnownIds
     from ..objective import Objective
     from ..prepared import Prepared
     from ..sequence import PatchSequence
@@ -52,9 +53,12 @@ def window_arrays(settings: Settings, prepared: Prepared, checkpoints: Path) -> 
         "window_coords": batch.coords[0].numpy(),
         "window_valid": batch.valid[0].numpy(),
     }
-    shown = [batch]
+    shown, known = [batch], prepared.modality.known_of_ids()
     for name, options in resolve_objective(settings.recipe.objective)["views"].items():
-        view = ViewSampler(name, **(options or {}))(batch, rng, modality.augment)
+        sampler = ViewSampler(name, **(options or {}))
+        if known is not None:
+            sampler.tell(known)
+        view = sampler(batch, rng, modality.augment)
         if view.targets is not None:
             arrays["window_hidden"] = view.targets.index[0][view.targets.valid[0]].numpy()
             break
@@ -79,10 +83,13 @@ def window_arrays(settings: Settings, prepared: Prepared, checkpoints: Path) -> 
     return arrays
 
 
-def view_states(objective: Mapping[str, Any], batch: PatchSequence, seed: int = 0) -> dict[str, np.ndarray]:
+def view_states(
+    objective: Mapping[str, Any], batch: PatchSequence, seed: int = 0, known: KnownIds | None = None
+) -> dict[str, np.ndarray]:
     """{view: [row, patch] int} what each masked view of a composition makes of the patches of a batch.
 
     SEEN by the encoder, ASKED for (to be predicted), or LEFT_OUT of this view. `objective`: options as in a recipe.
+    known: of ids, for masks that look at it.
     """
     from ..blocks.views import ViewSampler
     from ..compose import resolve_objective
@@ -93,7 +100,10 @@ def view_states(objective: Mapping[str, Any], batch: PatchSequence, seed: int = 
     for name, options in resolve_objective(objective)["views"].items():
         if not (options or {}).get("mask"):
             continue
-        view = ViewSampler(name, mask=options["mask"])(batch, rng, None)
+        sampler = ViewSampler(name, mask=options["mask"])
+        if known is not None:
+            sampler.tell(known)
+        view = sampler(batch, rng, None)
         states = np.full(batch.valid.shape, LEFT_OUT)
         for state, chosen in ((SEEN, view.visible), (ASKED, view.targets)):
             if chosen is not None:  # further masks of a window stand behind the first of each
