@@ -100,9 +100,22 @@ class TestBpr:
         value, _ = score_of(IdBpr(model, negatives=500), model, torch.ones(1, 8), [3], [7])
         assert value == pytest.approx(np.log(2), abs=1e-5)
 
+    def test_lengths_cost_what_the_paper_says(self):
+        model, z = encoder(), torch.randn(1, 8)
+        values = []
+        for decay in (0.0, 0.1):
+            torch.manual_seed(0)
+            values.append(score_of(IdBpr(model, negatives=400, decay=decay), model, z, [3])[0])
+        torch.manual_seed(0)
+        other = model.id_table()[torch.randint(30, (400,))].square().sum(dim=1).mean()
+        length = z.square().sum() + model.id_table()[3].square().sum() + other
+        assert values[1] - values[0] == pytest.approx(0.05 * float(length), rel=1e-4)
+
 
 def test_options_are_checked():
     model = encoder()
+    with pytest.raises(ValueError, match="decay"):
+        IdBpr(model, decay=-1.0)
     with pytest.raises(ValueError, match="negatives"):
         IdBpr(model, negatives=0)
     with pytest.raises(ValueError, match="sampled"):

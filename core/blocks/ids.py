@@ -156,13 +156,17 @@ class IdBpr(IdLoss):
     """Bayesian personalised ranking (Rendle et al. 2009, https://arxiv.org/abs/1205.2618): a hidden id above others.
 
     negatives: ids drawn uniformly for the whole batch; those that the row shows or is asked for do not count.
+    decay: weight of half the squared length of the vectors that are compared (the paper's lambda). Without it lengths
+        grow for as long as the training lasts.
     """
 
-    def __init__(self, encoder: Encoder, *, negatives: int = 64, row_weight: float = 1.0) -> None:
+    def __init__(self, encoder: Encoder, *, negatives: int = 64, decay: float = 0.0, row_weight: float = 1.0) -> None:
         super().__init__(encoder, row_weight=row_weight)
         if negatives < 1:
             raise ValueError(f"negatives must be positive, got {negatives}")
-        self.negatives = negatives
+        if decay < 0:
+            raise ValueError(f"decay cannot be negative, got {decay}")
+        self.negatives, self.decay = negatives, decay
 
     def compare(self, vectors: Tensor, table: Tensor, target: IdTarget) -> Tensor:
         row, place, vectors, asked = _pairs(vectors, target)
@@ -172,6 +176,10 @@ class IdBpr(IdLoss):
         own = torch.cat([target.shown, target.values.masked_fill(~target.valid, -1)], dim=1)
         other = ~_marked(own, len(table))[:, drawn][row]
         found = (F.softplus(-gap) * other).sum(dim=1) / other.sum(dim=1).clamp(min=1)
+        if self.decay:
+            length, of_ids = vectors.square().sum(dim=1), table.square().sum(dim=1)
+            ours = length[asked] + of_ids[target.values[row, place]] + of_ids[drawn].mean()
+            found = found + 0.5 * self.decay * ours
         return found.new_zeros(target.values.shape).index_put((row, place), found)
 
 
