@@ -24,7 +24,6 @@ def dry_run(settings: Settings, voice: Voice) -> None:
     import numpy as np
     import torch
 
-    from .blocks.id_table import tell_known
     from .data.sources import resolve_sources
     from .data.store import WindowStore
     from .objective import Objective
@@ -48,7 +47,7 @@ def dry_run(settings: Settings, voice: Voice) -> None:
     encoder = fresh_encoder(recipe.encoder, store.spec, recipe.seed, known)
     objective = Objective.from_config(recipe.objective, store.spec, encoder, store.texts)
     if known is not None:
-        tell_known(objective, known)
+        objective.tell(known)
     objective.augment, objective.total_steps = modality.augment, recipe.trainer.max_steps
     objective.prepare(corpus)
     precision = resolve_precision(recipe.trainer.precision, recipe.trainer.accelerator)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from .blocks.caption import TextHead
 from .blocks.encoder import Encoder
 from .blocks.heads import QueryHead
+from .blocks.id_table import tell_known
 from .blocks.pooling import RowHead
 from .blocks.projections import PointHead
 from .blocks.registry import block, build, names_of
@@ -104,9 +105,12 @@ class Objective(nn.Module):
         return find_alignment(self.terms, self.heads, self.targets, self.losses)
 
     def tell(self, known: KnownIds) -> None:
-        """What is known of ids, for views; `tell_known` hands it to all other parts that have a use for it."""
-        for view in self.views.values():
-            view.tell(known)
+        """Hand what is known of ids to views, targets and losses. Encoders were told when they were made, and moving
+        averages with them."""
+        tell_known(self.losses, known)
+        for part in (*self.views.values(), *self.targets.values()):
+            if callable(tell := getattr(part, "tell", None)):
+                tell(known)
 
     def prepare(self, batches: Callable[[], Iterable[PatchSequence]]) -> None:
         """Show the windows that will be trained on to whatever must know them before the first step."""

@@ -46,8 +46,10 @@ def known(seed: int = 0) -> KnownIds:
 
 def told(options: dict, model: Encoder | None = None) -> Objective:
     """An objective of which every part knows what is known of ids."""
-    objective = Objective.from_config(options, SPEC, encoder() if model is None else model)
-    tell_known(objective, known())
+    model = encoder() if model is None else model
+    tell_known(model, known())
+    objective = Objective.from_config(options, SPEC, model)
+    objective.tell(known())
     return objective
 
 

@@ -15,7 +15,6 @@ import torch
 import torch.distributed as dist
 
 from ..blocks.encoder import Encoder
-from ..blocks.id_table import tell_known
 from ..blocks.text_alignment import Alignment
 from ..blocks.views import pair_within_s
 from ..config import Recipe
@@ -144,7 +143,7 @@ def _build_objective(
     with own_random_state(recipe.seed):
         objective = Objective.from_config(recipe.objective, store.spec, encoder, known_texts(store, windows))
     if known is not None:
-        tell_known(objective, known)
+        objective.tell(known)
     objective.augment = modality.augment
     objective.total_steps = recipe.trainer.max_steps
     cache, device = cache_folder(recipe.data.cache), device_type(recipe.trainer.accelerator)
