@@ -124,7 +124,7 @@ class EvaluateConfig:
     label_fractions: tuple[float, ...] = (1.0,)
     labels_per_class: tuple[int, ...] = ()  # also learn from so many labelled items of each class alone, e.g. 1,5
     label_draws: int = 5  # random choices of these items, for each of these numbers
-    seeds: int = 3
+    seeds: int = 3  # of whatever is trained on labels; of pretraining itself where a task ranks
     scratch_total_steps: bool = False  # train from scratch as long as pretraining and fine-tuning together
     blend: float = 0.0  # share of the hand features' own learner in what a trained head predicts
     decisions_s: tuple[float, ...] = ()  # also score decisions on stretches of so many seconds, of several windows each

@@ -7,7 +7,7 @@ folds, pretraining is repeated a fold, because the test subjects of a fold must 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +94,9 @@ class _Pipeline:
 
     def everything(self) -> Path:
         self.refuse_unlabelled()
-        evaluations = [self.evaluated(split, self.pretrained(split)) for split in self.prepared.splits]
+        evaluations = [
+            self.evaluated(split, self.pretrained(split), self.further_seeds(split)) for split in self.prepared.splits
+        ]
         self.finish(evaluations)
         return self.folder
 
@@ -105,19 +107,31 @@ class _Pipeline:
             raise InputError("there are no labels to evaluate on", source=self.prepared.sources.name, fix=fix)
         self.prepared.store.items()
 
-    def pretrained(self, split: Split) -> Encoder:
-        """Pretrain on the split's pretraining side and save the model."""
+    def further_seeds(self, split: Split) -> dict[int, Encoder]:
+        """Encoders of the other seeds that `evaluate.seeds` asks for, where nothing but pretraining is drawn: a ranking
+        is read from the pretrained encoder itself, so a seed is a training of its own."""
+        from .data.questions import ranks
+
+        if not ranks(self.prepared.store):
+            return {}
+        first = self.recipe.seed
+        return {seed: self.pretrained(split, seed) for seed in range(first + 1, first + self.recipe.evaluate.seeds)}
+
+    def pretrained(self, split: Split, seed: int | None = None) -> Encoder:
+        """Pretrain on the split's pretraining side and save the model. seed: default, that of the run."""
         from .distributed import is_main_process
         from .train.corpus import Origin
         from .train.model_io import save_model
         from .train.pretrain import pretrain as train
 
-        store, folder = self.prepared.store, self._folder_of(split)
+        store, folder = self.prepared.store, self._folder_of(split, seed)
+        recipe = self.recipe if seed is None else replace(self.recipe, seed=seed)
         windows = split.windows(store, "pretrain")
-        self.voice.step(f"pretraining {self.recipe.objective['name']} on {len(windows)} windows")
+        told = f"{recipe.objective['name']} on {len(windows)} windows" + ("" if seed is None else f", seed {seed}")
+        self.voice.step(f"pretraining {told}")
         with self.voice.training("pretrain") as progress:
             done = train(
-                self.recipe, self.settings.modality, store, windows, folder, self.options.resume,
+                recipe, self.settings.modality, store, windows, folder, self.options.resume,
                 split.windows(store, "validation"), progress,
                 Origin(self.prepared.sources.sources, lambda source: self._earlier(source, split)),
             )  # fmt: skip
@@ -125,7 +139,7 @@ class _Pipeline:
             raise SystemExit(0)  # further processes only train
         self.seconds["pretrain"] += done.seconds
         card = {"split": f"{split.kind} by {split.group}", **({"note": split.stamp} if split.stamp else {})}
-        save_model(folder / "model", done.encoder, self.settings.modality, self.recipe, card)
+        save_model(folder / "model", done.encoder, self.settings.modality, recipe, card)
         if done.alignment is not None:
             from .train.alignment_io import Words, count_pairs, save_words
 
@@ -133,9 +147,10 @@ class _Pipeline:
             save_words(folder / "model", self.words[split.fold])
         return done.encoder
 
-    def _folder_of(self, split: Split) -> Path:
-        """Where the model of a split lies."""
-        return self.folder if len(self.prepared.splits) == 1 else self.folder / "folds" / str(split.fold)
+    def _folder_of(self, split: Split, seed: int | None = None) -> Path:
+        """Where the model of a split lies, or that of a further seed."""
+        folder = self.folder if len(self.prepared.splits) == 1 else self.folder / "folds" / str(split.fold)
+        return folder if seed in (None, self.recipe.seed) else folder / "seeds" / str(seed)
 
     def _earlier(self, source: str, split: Split) -> Model:
         """The model of an earlier run that a target learns from. What it knows of test subjects it would pass on."""
@@ -151,8 +166,8 @@ class _Pipeline:
             )  # fmt: skip
         return trained.model(split, len(splits))
 
-    def evaluated(self, split: Split, encoder: Encoder) -> Evaluation:
-        """All downstream rows of one split."""
+    def evaluated(self, split: Split, encoder: Encoder, further: Mapping[int, Encoder] | None = None) -> Evaluation:
+        """All downstream rows of one split. further: encoders of other seeds."""
         from .downstream.covariates import Covariates
         from .downstream.evaluate import evaluate as rows
         from .train.model_io import fresh_encoder
@@ -162,7 +177,7 @@ class _Pipeline:
         found = rows(
             self.recipe, self.settings.modality, store, split, encoder,
             lambda seed: fresh_encoder(self.recipe.encoder, store.spec, seed, known), self.voice.step,
-            self._fewer_sensors(split), Covariates.of(self.prepared.sources, store.records),
+            self._fewer_sensors(split), Covariates.of(self.prepared.sources, store.records), further or {},
         )  # fmt: skip
         found.notes.extend(self._zero_shot(split, encoder))
         self.seconds["downstream"] += time.perf_counter() - began
@@ -239,10 +254,11 @@ class _Pipeline:
         from .downstream.served import ServedBlend
 
         for split in self.prepared.splits if evaluation.ranked else ():
-            folder, metric = self._folder_of(split) / "model", self.settings.modality.ranking().metric
-            blend = ServedBlend.of(evaluation, metric, split.fold)
-            if blend is not None and folder.is_dir():  # what is evaluated again has its model elsewhere
-                blend.save(folder)
+            metric = self.settings.modality.ranking().metric
+            for seed, blend in ServedBlend.of(evaluation, metric, split.fold).items():
+                folder = self._folder_of(split, seed) / "model"
+                if folder.is_dir():  # what is evaluated again has its model elsewhere
+                    blend.save(folder)
 
     def results(self, rows: list[dict[str, Any]], summary: list[dict[str, Any]]) -> dict[str, Any]:
         """Content of `results.json` (its format is fixed)."""

@@ -27,7 +27,7 @@ from .settings_yaml import read_yaml
 
 _OWN_FILES = (
     "config.yaml", "env.json", "metrics.csv", "checkpoints", "model", "split.json", "results.json", "report.html",
-    "report.npz", "folds", "tensorboard", ".lock",
+    "report.npz", "folds", "seeds", "tensorboard", ".lock",
 )  # fmt: skip
 # processes that Lightning starts for further devices run the same command and must find the same folder
 _HANDED_DOWN = "OMNIPATCH_RUN_FOLDER"

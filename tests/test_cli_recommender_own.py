@@ -6,7 +6,9 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from cli_kit import omni
+from omnipatch.core.train.model_io import load_model
 
 SMALL = ("--fast-dev-run", "--modality.positions", 4, "--encoder.width", 8, "--encoder.hidden", 8)
 
@@ -78,6 +80,21 @@ class TestOneCommand:
         numbers = results(tmp_path)["leaks"][0]["numbers"]
         assert [numbers[name] for name in ("overlap", "cold_users", "cold_items")] == [0, 1, 2]
         assert "1 tested users have no history" in done.out
+
+    def test_several_seeds_are_several_trainings(self, tmp_path):
+        own = table(tmp_path / "own.csv", events())
+        done = omni("run", "rec-masked", "--data.root", own, "--out", tmp_path / "run", "--data.cache",
+                    tmp_path / "cache", *SMALL[1:], "--trainer.max_steps", 2, "--evaluate.bootstrap", 20,
+                    "--evaluate.seeds", 2)  # fmt: skip
+        assert done.code == 0, done.err
+        found = results(tmp_path)
+        for model in ("pretrained", "random-init"):
+            assert [row["seed"] for row in found["rows"] if row["model"] == model] == [0, 1]
+        (entry,) = (e for e in found["summary"] if (e["model"], e["metric"]) == ("pretrained", "ndcg@20"))
+        assert entry["n"] == 2
+        one, other = (load_model(tmp_path / "run" / at) for at in (".", "seeds/1"))
+        assert not torch.equal(one.encoder.id_table(), other.encoder.id_table())
+        assert (tmp_path / "run/seeds/1/model/ranking.json").is_file()
 
     def test_one_person_is_ranked_with_a_warning(self, tmp_path):
         done = run(tmp_path, table(tmp_path / "own.csv", [("u", f"i{i}", i) for i in range(12)]))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from omnipatch import InputError
 from omnipatch.core.batching import collate
+from omnipatch.core.downstream.rows import Evaluation, Row
 from omnipatch.core.downstream.served import FILE, HistoryRanking, ServedBlend
 from omnipatch.core.errors import CorruptFileError
 from omnipatch.core.train.model_io import fresh_encoder
@@ -73,6 +74,17 @@ def test_it_is_kept_beside_the_weights(tmp_path):
     (tmp_path / "model").mkdir()
     replace(BLEND, weight=0.5).save(tmp_path / "model")
     assert ServedBlend.load(tmp_path).weight == 0.5
+
+
+def test_it_is_that_of_each_trained_model():
+    rows = [Row("pretrained", "ranking", 1.0, seed, fold, {}) for fold in (0, 1) for seed in (3, 4)]
+    found = Evaluation([], {}, {}, (), (), (), unit="ranking")
+    for at, row in enumerate([*rows, Row("random-init", "ranking", 1.0, 3, 1, {})]):
+        found.ranked.append((f"{row.model}, blended", row, None))
+        chosen = {"blended_with": "ease", "variant": 1, "variants": 5, "weight": at / 10, "validation": 0.2}
+        found.choices[row.key] = chosen
+    blends = ServedBlend.of(found, "ndcg@20", fold=1)
+    assert {seed: blend.weight for seed, blend in blends.items()} == {3: 0.2, 4: 0.3}
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"ranker": "ease"}', json.dumps({**BLEND.__dict__, "weight": 3})])

@@ -7,7 +7,7 @@ Pretraining differs between folds, so this is called once a fold and the results
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -41,6 +41,7 @@ def evaluate(
     on_progress: OnProgress | None = None,
     fewer: Sequence[FewerSensors] = (),
     covariates: Covariates | None = None,
+    further: Mapping[int, Encoder] | None = None,
 ) -> Evaluation:
     """All rows of one split.
 
@@ -48,12 +49,14 @@ def evaluate(
     on_progress: called with a short sentence when a stage starts.
     fewer: the test records again after losses of sensors, which every row's model scores too.
     covariates: of the store's records, for the control of that name.
+    further: of a ranking task, seed -> an encoder that was pretrained with it.
 
     Raises InputError for unknown models or protocols and when a side has no labelled items.
     """
     say = on_progress or (lambda text: None)
     if ranks(store):
-        return evaluate_ranking(recipe, modality, store, split, encoder, fresh_encoder, say)
+        encoders = {recipe.seed: encoder, **(further or {})}
+        return evaluate_ranking(recipe, modality, store, split, encoders, fresh_encoder, say)
     wanted = wanted_rows(recipe)
     items = store.items()
     sides = {side: split.items(items, store, side) for side in ("train", "validation", "test")}

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,12 +76,15 @@ def evaluate_ranking(
     modality: Modality,
     store: WindowStore,
     split: Split,
-    encoder: Encoder,
+    encoders: Mapping[int, Encoder],
     fresh_encoder: Callable[[int], Encoder],
     say: Callable[[str], None],
 ) -> Evaluation:
-    """All rows of one split. Raises InputError when a side asks for nothing or nothing ranks without training."""
-    return _Ranking(recipe, modality, store, split, say).run(encoder, fresh_encoder)
+    """All rows of one split. encoders: by the seed of their pretraining.
+
+    Raises InputError when a side asks for nothing or nothing ranks without training.
+    """
+    return _Ranking(recipe, modality, store, split, say).run(encoders, fresh_encoder)
 
 
 class _Ranking:
@@ -99,11 +102,12 @@ class _Ranking:
         notes = [SAMPLED.format(self.lists.negatives)] if self.lists.negatives else []
         self.result = Evaluation([], {}, {}, (), store.subjects, store.records, unit=RANKING, notes=notes)
 
-    def run(self, encoder: Encoder, fresh_encoder: Callable[[int], Encoder]) -> Evaluation:
+    def run(self, encoders: Mapping[int, Encoder], fresh_encoder: Callable[[int], Encoder]) -> Evaluation:
         models, first = self.recipe.evaluate.models, self.recipe.seed
         rankers = self._without_training()
         if "pretrained" in models:
-            self._blend("pretrained", first, encoder, rankers)
+            for seed, encoder in encoders.items():
+                self._blend("pretrained", seed, encoder, rankers)
         if "random-init" in models:
             for seed in range(first, first + self.recipe.evaluate.seeds):
                 self._blend("random-init", seed, fresh_encoder(seed), rankers)

@@ -42,14 +42,16 @@ class ServedBlend:
     validation: float
 
     @classmethod
-    def of(cls, evaluation: Evaluation, metric: str, fold: int = 0) -> ServedBlend | None:
-        """That of the first pretrained row of a fold; None where there is none, or the task does not rank."""
+    def of(cls, evaluation: Evaluation, metric: str, fold: int = 0) -> dict[int, ServedBlend]:
+        """{seed: that of its pretrained row} of a fold."""
+        found = {}
         for _, row, _ in evaluation.ranked:
-            chosen = evaluation.choices[row.key]
             if row.model == "pretrained" and row.fold == fold:
+                chosen = evaluation.choices[row.key]
                 names = ("variant", "variants", "weight", "validation")
-                return cls(ranker=chosen["blended_with"], metric=metric, **{name: chosen[name] for name in names})
-        return None
+                told = {name: chosen[name] for name in names}
+                found[row.seed] = cls(ranker=chosen["blended_with"], metric=metric, **told)
+        return found
 
     def save(self, model_folder: Path) -> None:
         write_json(model_folder / FILE, asdict(self))

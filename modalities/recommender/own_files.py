@@ -118,10 +118,16 @@ def _given(path: Path, parts: dict[str, Interactions], options: OwnOptions) -> I
 def own_dataset(tasks: tuple[str, ...]) -> Dataset:
     """The data set `--data.root` means: a table or user list of interactions, or a folder with parts of a split."""
     return Dataset(
-        OWN, "recsys/interactions", lambda root: [Source(path=root, record=root.stem)], tasks, licence="your own",
+        OWN, "recsys/interactions", _list, tasks, licence="your own",
         instructions="A CSV, parquet or user list of who took what: --data.root FILE. A folder with train, test and "
         "perhaps validation is a split.",
     )  # fmt: skip
+
+
+def _list(root: Path) -> list[Source]:
+    if root.is_dir():
+        _parts_of(root)  # raises where it is no split
+    return [Source(path=root, record=root.stem)]
 
 
 def _parts_of(folder: Path) -> dict[str, Path]:
