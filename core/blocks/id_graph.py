@@ -74,8 +74,9 @@ class IdGraphEncoder(Encoder):
         """Learn the graph."""
         if known.taken is None:
             return
-        if self.people is not None and known.taken.shape[0] != self.people.num_embeddings:
-            raise ValueError(f"the graph has {known.taken.shape[0]} rows for {self.people.num_embeddings} vectors")
+        rows, _ = known.taken.get_shape()
+        if self.people is not None and rows != self.people.num_embeddings:
+            raise ValueError(f"the graph has {rows} rows for {self.people.num_embeddings} vectors")
         self._graph = Propagation(known.taken, self.depth)
         self._scale = torch.from_numpy(inverse_root(np.asarray(known.taken.sum(axis=0), np.float64).ravel()))
         self._found = None

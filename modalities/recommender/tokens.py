@@ -46,5 +46,5 @@ def patches_of(
     if ordered:
         back[: len(items)] = np.arange(len(items))[::-1]
     group = ids.sum(axis=1) + np.where(kind == 0, 0, len(catalogue))  # patches of all kinds can be told apart
-    coords, fields = torch.from_numpy(back)[None, :, None], {"ids": ids, "kind": kind, "group": group}
-    return PatchSequence.build(spec, coords, **{name: torch.from_numpy(array)[None] for name, array in fields.items()})
+    row = [torch.from_numpy(array)[None] for array in (back, ids, kind, group)]
+    return PatchSequence.build(spec, row[0].unsqueeze(-1), ids=row[1], kind=row[2], group=row[3])
