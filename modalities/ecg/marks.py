@@ -12,6 +12,8 @@ import warnings
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -85,7 +87,10 @@ def _read(header: Path, extension: str, n_samples: int) -> tuple[np.ndarray, lis
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            marks = wfdb.rdann(str(header.with_suffix("")), extension)
+            # beside its header wfdb would parse that too, for a rate nobody asks: most of the time twelve leads took
+            with TemporaryDirectory() as alone:
+                copyfile(file, Path(alone) / file.name)
+                marks = wfdb.rdann(str(Path(alone) / file.stem), extension)
     except Exception as error:
         raise unreadable(file, error) from error
     samples = np.asarray(marks.sample)
