@@ -142,8 +142,10 @@ def load(name: str, overrides: Sequence[str] = ()) -> Settings:
         base.data["name"] = Path(name).stem
     for_demo = _take_demo(base)
     data = merge_settings(base, over).data.get("data", {})
-    if isinstance(data, Mapping) and data.get("name", "demo") == "demo" and not (
-        data.get("manifest") or data.get("root")
+    if (
+        isinstance(data, Mapping)
+        and data.get("name", "demo") == "demo"
+        and not (data.get("manifest") or data.get("root"))
     ):
         base = merge_settings(base, for_demo)
     return build(merge_settings(base, over), name)

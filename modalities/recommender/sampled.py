@@ -32,9 +32,7 @@ def among_drawn(
     return drawn
 
 
-def _candidates(
-    shown: sparse.csr_matrix, asked: sparse.csr_matrix, row: int, negatives: int, seed: int
-) -> np.ndarray:
+def _candidates(shown: sparse.csr_matrix, asked: sparse.csr_matrix, row: int, negatives: int, seed: int) -> np.ndarray:
     """[item] codes: those asked for, then the drawn ones (fewer where there are not as many)."""
     _, items = shown.get_shape()
     wanted = asked.indices[asked.indptr[row] : asked.indptr[row + 1]]
