@@ -9,6 +9,9 @@ Parts
 - adjacency: the normalised graph from the interactions in memory (the peer keeps it on disk after the first time).
 - sampling: one epoch of (user, item, item not taken); the peer in Python, its C++ extension is not built here.
 - step: forward, BPR loss, backward and Adam for 2048 triples drawn beforehand.
+- graph, tokens: training on as many interactions as 2,048 people have, about a fifteenth of an epoch: ours by the
+  recipes `rec-lightgcn` (BPR, one step) and `rec-masked` (eight steps of 256 people), batches of histories read and
+  masked, as a run does it; the peer by its own steps of 2048 triples, drawn beforehand, for as many interactions.
 - evaluation: full ranking of all items for test users, recall@20 and ndcg@20. `--users`: of the first so many only.
 Recall and NDCG of both sides for the same vectors are printed at the end of an evaluation; they must be the same.
 """
@@ -27,14 +30,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench import Contestant, alternate, serve, table
+from bench import Contestant, alternate, pretraining_step, serve, table
+from omnipatch.core.blocks.id_table import tell_known
 from omnipatch.core.blocks.propagation import Propagation
+from omnipatch.core.console import Voice
+from omnipatch.core.objective import Objective
+from omnipatch.core.prepared import prepare
+from omnipatch.core.settings import load
+from omnipatch.core.train.model_io import fresh_encoder
+from omnipatch.core.train.optimizer import build_adamw
+from omnipatch.core.train.precision import autocast, resolve_precision
 from omnipatch.modalities.recommender.evaluation import evaluate
 from omnipatch.modalities.recommender.interactions import Interactions
 from omnipatch.modalities.recommender.lists import read_user_lists
 from omnipatch.modalities.recommender.negatives import draw_negatives, draw_pairs
 
-PARTS = ("adjacency", "sampling", "step", "evaluation")
+TRAINING = {"graph": "rec-lightgcn", "tokens": "rec-masked"}  # parts and their recipes
+PARTS = ("adjacency", "sampling", "step", *TRAINING, "evaluation")
+PEOPLE = 2048  # of a round of training
 WIDTH, LAYERS, BATCH, SPREAD, DECAY = 64, 3, 2048, 0.1, 1e-4
 PEER, OWN = "LightGCN-PyTorch", "omnipatch"
 SCORES = "scores of {}: recall@20 {:.5f}, ndcg@20 {:.5f}"
@@ -66,6 +79,8 @@ def say(side: str, recall: float, ndcg: float) -> None:
 
 def own(part: str, data: Path, most_users: int) -> Step:
     """One round of a part."""
+    if part in TRAINING:
+        return _own_training(TRAINING[part], data)
     train, test = read_user_lists([data / "train.txt", data / "test.txt"])
     rng = np.random.default_rng(0)
     if part == "adjacency":
@@ -98,6 +113,27 @@ def _own_step(
         optimizer.step()
 
     return step
+
+
+def _own_training(name: str, data: Path) -> Step:
+    """A recipe's own steps over so many people, in bf16 where the recipe's precision says so."""
+    settings = load(name, ["--data.name=gowalla", f"--data.root={data}"])
+    prepared = prepare(settings, Voice(quiet=True))
+    recipe, store = settings.recipe, prepared.store
+    encoder = fresh_encoder(recipe.encoder, store.spec, 0, prepared.modality.known_of_ids())
+    objective = Objective.from_config(recipe.objective, store.spec, encoder)
+    tell_known(objective, prepared.modality.known_of_ids())
+    rng, size = np.random.default_rng(0), min(recipe.trainer.batch_size, PEOPLE)
+    step = pretraining_step(
+        objective, build_adamw(objective, recipe.optimizer), lambda: store.batch(rng.permutation(len(store))[:size]),
+        recipe.seed, lambda: autocast("cpu", resolve_precision(recipe.trainer.precision)),
+    )  # fmt: skip
+
+    def training() -> None:
+        for _ in range(PEOPLE // size):
+            step()
+
+    return training
 
 
 @torch.no_grad()
@@ -150,8 +186,10 @@ def peer(part: str, checkout: Path, data: Path, most_users: int) -> Step:
             (network.embedding_user, network.embedding_item), vectors(dataset.n_users, dataset.m_items), strict=True
         ):
             table_.weight.data.copy_(start)
-    if part == "step":
-        return _peer_step(utils, world, dataset, network)
+    if part == "step" or part in TRAINING:
+        step = _peer_step(utils, world, dataset, network)
+        interactions = PEOPLE * dataset.trainDataSize / dataset.n_users
+        return step if part == "step" else _times(step, round(interactions / BATCH))
     tested = sorted(dataset.testDict.items())
     dataset._Loader__testDict = dict(tested[: asked_of(len(tested), most_users)])
 
@@ -168,6 +206,14 @@ def _peer_step(utils: Any, world: Any, dataset: Any, network: Any) -> Step:
     pair = draw_pairs(known, BATCH, rng)
     triples = [torch.from_numpy(a) for a in (*pair, draw_negatives(known, pair[0], rng))]
     return _quiet(lambda: loss.stageOne(*triples))
+
+
+def _times(step: Step, n: int) -> Step:
+    def many() -> None:
+        for _ in range(n):
+            step()
+
+    return many
 
 
 def _graph(dataset: Any) -> torch.Tensor:
@@ -218,7 +264,7 @@ def main() -> None:
             else peer(args.part, args.path.resolve(), data, args.users)
         )
         # what is slow is slow the first time too
-        serve(made, 1, warmup=int(args.part == "step"), clock=time.process_time)
+        serve(made, 1, warmup=int(args.part in ("step", *TRAINING)), clock=time.process_time)
         return
     for part in [args.part] if args.part else PARTS:
         base = [__file__, str(args.path), f"--data={data}", f"--part={part}", f"--users={args.users}"]
