@@ -28,7 +28,8 @@ def pictures(notebook: nbformat.NotebookNode) -> int:
 
 
 def test_there_are_notebooks():
-    assert {"ecg.ipynb", "eeg.ipynb", "skeleton.ipynb", "speech.ipynb"} <= {path.name for path in NOTEBOOKS}
+    names = {"ecg.ipynb", "eeg.ipynb", "recommender.ipynb", "skeleton.ipynb", "speech.ipynb"}
+    assert names <= {path.name for path in NOTEBOOKS}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
