@@ -210,14 +210,14 @@ def test_rows_with_nothing_to_hide():
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_sampling_is_vectorised(name):
-    """A batch of 256 x 200 tokens costs far less than the 35 ms of a per-sample loop."""
+    """A batch of 256 x 200 tokens costs far less processor time than the 35 ms of a per-sample loop."""
     made = grid(256, 100, 2)
     draw(SAMPLERS[name], made)
     seconds = []
     for step in range(7):
-        start = time.perf_counter()
+        start = time.process_time()
         draw(SAMPLERS[name], made, step)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     assert min(seconds) < 0.035
 
 

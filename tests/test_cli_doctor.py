@@ -35,7 +35,7 @@ def test_data_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("OMNIPATCH_DATA", str(tmp_path / "none"))
     done = omni("doctor")
     assert done.code == 1
-    assert "which is no folder" in done.out
+    assert "which is no folder" in " ".join(done.out.split())  # the table breaks lines after long paths
     monkeypatch.setenv("OMNIPATCH_DATA", str(tmp_path))
     assert omni("doctor").code == 0
 

@@ -39,9 +39,9 @@ def test_ui_prmd():
     assert sorted(people) == [f"s{subject:02d}" for subject in range(1, 11)]
     assert [people[name] for name in sorted(people)] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
 
-    skeleton, before = Skeleton(), time.perf_counter()
+    skeleton, before = Skeleton(), time.process_time()
     recordings = [skeleton.load(source) for source in found]
-    assert time.perf_counter() - before < 30  # seconds on a busy machine, not minutes
+    assert time.process_time() - before < 30  # seconds, not minutes
     assert all(np.isfinite(recording.signals).all() for recording in recordings)
     assert sum(recording.signals.shape[2] for recording in recordings) == 151_158
     standing = [r for r in recordings if r.label[0].startswith("shoulder_")]

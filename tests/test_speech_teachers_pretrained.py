@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,14 +171,15 @@ class TestRefusals:
         monkeypatch.setattr("socket.socket.connect", asked)
         assert "cannot be loaded" in self.refused(corpus, "nobody/nothing", local_files_only=True)
 
-    def test_weights_that_are_not_complete(self, tmp_path, corpus, folders):
+    def test_weights_that_are_not_complete(self, tmp_path, corpus, folders, monkeypatch):
         from safetensors.torch import load_file, save_file
 
         folder = shutil.copytree(folders["Hubert"], tmp_path / "m")
         state = load_file(folder / "model.safetensors")
         del state["encoder.layers.1.attention.q_proj.weight"]
         save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-        assert "without encoder.layers.1.attention.q_proj.weight" in self.refused(corpus, folder)
+        monkeypatch.chdir(tmp_path)  # a long path would leave no room for the name
+        assert "without encoder.layers.1.attention.q_proj.weight" in self.refused(corpus, Path("m"))
 
     def test_pickled_weights(self, tmp_path, corpus, folders):
         from safetensors.torch import load_file
