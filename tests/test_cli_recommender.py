@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -51,6 +52,13 @@ class TestRun:
         assert blended["change_low"] <= blended["change"] <= blended["change_high"]
         assert "pretrained, alone" in done.out
         assert "best ranking without training" in done.out
+
+    def test_the_page_holds_all_rankings_and_begins_with_what_choices_are_made_by(self, run):
+        page = (run[0] / "run/report.html").read_text()
+        table = page[page.index("All that ranks</h2>") :]
+        assert {"item-knn", "pretrained, alone"} <= set(re.findall(r"<td>([\w, -]+)</td>", table))
+        first = re.findall(r"<th[^>]*>([^<]*)</th>", page)
+        assert first[:4] == ["model", "protocol", "ndcg@20", "recall@20"]
 
     def test_the_split_is_said_to_be_within_people(self, run):
         folder, _ = run

@@ -86,6 +86,8 @@ def test_labels_are_read_as_words():
     assert metric_label("ndcg@10") == "ndcg@10"
     assert line_label(("random-init", "linear", 0.1), fraction=True) == "random init, linear probe, 10% of labels"
     assert line_label(("prior", "linear", 1.0)) == "class prior"
+    assert line_label(("prior", "ranking", 1.0)) == "simplest ranking"
+    assert line_label(("hand-features", "ranking", 1.0)) == "best without training"
     assert primary_metric({"summary": [line("prior", "linear", 0.1, metric="mae")]}) == "mae"
     assert featured(RESULTS) == [("pretrained", "finetune", 1.0), ("scratch", "finetune", 1.0),
                                  ("hand-features", "linear", 1.0)]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from ..data.numbers import BINS
+from ..downstream.ranking_table import ranking_lines
 from . import figures, hidden, pictures, places, tables, words
 from .story import Story
 
@@ -65,6 +66,18 @@ def _difference(run: Story) -> Section:
         "that touches zero means these data cannot tell the two apart."
     )
     return "difference", "Did pretraining help?", _lead(text) + _figure(svg) if svg else ""
+
+
+def _rankings(run: Story) -> Section:
+    entries, title = run.results.get("ranking", []), "All that ranks"
+    if not entries:
+        return "rankings", title, ""
+    head, rows = ranking_lines(entries)
+    text = (
+        "By the score on validation, which every choice was made by; the others are those of the test. Change: to the "
+        "best ranking without training, for the same people. Blended: with one of those, at the weight given."
+    )
+    return "rankings", title, _lead(text) + tables.table(head, [[escape(cell) for cell in row] for row in rows])
 
 
 def _classes(run: Story) -> Section:
@@ -308,8 +321,8 @@ def _repeat(run: Story) -> Section:
 
 
 SECTIONS = (
-    _results, _difference, _given, _few_labels, _classes, _trust, _longer, _sensors, _records, _occlusion, _map,
-    _pretraining, _data, _leaks, _repeat,
+    _results, _difference, _rankings, _given, _few_labels, _classes, _trust, _longer, _sensors, _records, _occlusion,
+    _map, _pretraining, _data, _leaks, _repeat,
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..downstream.rows import WITHOUT_ENCODER
 from . import words
 
-_ALWAYS = ("macro_f1", "auroc", "balanced_accuracy", "auprc", "accuracy", "ece")
+_ALWAYS = ("macro_f1", "auroc", "balanced_accuracy", "auprc", "accuracy", "ece", "ndcg@20", "recall@20")
 _MOST_ROWS = 60
 
 
@@ -48,7 +48,7 @@ def results_table(results: dict[str, Any]) -> str:
     rows = []
     for line in lines:
         model, protocol, share = line
-        name = f'<span class="dot {model}"></span>{escape(words.MODEL_LABELS[model])}'
+        name = f'<span class="dot {model}"></span>{escape(words.model_label(line))}'
         how = "" if model in WITHOUT_ENCODER else words.PROTOCOL_LABELS[protocol]
         cells = [_mean(words.entry(results, line, m), line == best[m]) for m in metrics]
         found = words.entry(results, line, metrics[0]) if metrics else None

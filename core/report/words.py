@@ -33,6 +33,7 @@ PROTOCOL_LABELS = {
     "finetune": "fine-tuning", "lora": "low-rank fine-tuning", "attentive": "attentive probe", "linear": "linear probe",
     "layers": "layer-weighted probe", "knn": "nearest neighbours", "semi": "semi-supervised", "ranking": "ranking",
 }  # fmt: skip
+_RANKING_LABELS = {"hand-features": "best without training", "prior": "simplest ranking"}
 _CONTROL_LABELS = {"random-init": "the same network without pretraining", "scratch": "training from scratch"}
 
 Line = tuple[str, str, float]
@@ -86,10 +87,15 @@ def entry(results: dict[str, Any], line: Line, metric: str) -> dict[str, Any] | 
     return None
 
 
+def model_label(line: Line) -> str:
+    """Who made a line. Rankings without training stand where features and the prior stand in other tasks."""
+    return (_RANKING_LABELS if line[1] == "ranking" else {}).get(line[0], MODEL_LABELS[line[0]])
+
+
 def line_label(line: Line, *, fraction: bool = False) -> str:
     """A line of the table as it is read; controls without an encoder have no protocol worth naming."""
     model, protocol, share = line
-    text = MODEL_LABELS[model]
+    text = model_label(line)
     if model not in WITHOUT_ENCODER:
         text += f", {PROTOCOL_LABELS[protocol]}"
     return f"{text}, {share:.0%} of labels" if fraction else text
@@ -103,7 +109,7 @@ def shown_lines(results: dict[str, Any], metrics: Sequence[str]) -> list[tuple[s
     for line in lines(results):
         cells = [entry(results, line, metric) for metric in metrics]
         protocol = "" if line[0] in WITHOUT_ENCODER else PROTOCOL_LABELS[line[1]]
-        rows.append((MODEL_LABELS[line[0]], protocol, f"{line[2]:.0%}", *(interval(c) if c else "" for c in cells)))
+        rows.append((model_label(line), protocol, f"{line[2]:.0%}", *(interval(c) if c else "" for c in cells)))
     return rows
 
 
