@@ -107,9 +107,21 @@ class TestBpr:
             torch.manual_seed(0)
             values.append(score_of(IdBpr(model, negatives=400, decay=decay), model, z, [3])[0])
         torch.manual_seed(0)
-        other = model.id_table()[torch.randint(30, (400,))].square().sum(dim=1).mean()
-        length = z.square().sum() + model.id_table()[3].square().sum() + other
+        drawn = torch.randint(30, (1, 400))
+        others = model.id_table()[drawn[drawn != 3]].square().sum(dim=1).mean()
+        length = z.square().sum() + model.id_table()[3].square().sum() + others
         assert values[1] - values[0] == pytest.approx(0.05 * float(length), rel=1e-4)
+
+    def test_rows_have_negatives_of_their_own(self):
+        model = encoder()
+        target = IdTarget(torch.tensor([[3, 4], [5, 0]]), torch.tensor([[True, True], [True, False]]),
+                          torch.tensor([[7, 8], [9, -1]]))  # fmt: skip
+        with torch.no_grad():
+            model.id_table()[:] = torch.eye(30, 8)
+            model.id_table()[[3, 4, 7, 8]] = 1e4  # own ids of the first row alone
+        values, _ = IdBpr(model, negatives=300)(-torch.ones(2, 8), target, torch.zeros(2))
+        assert values[0] > 100  # its ids lie far below all others, its own ones do not count
+        assert 0 <= values[1] < 10  # the other row meets them as negatives, and they lie below
 
 
 def test_options_are_checked():

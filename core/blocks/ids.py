@@ -155,12 +155,12 @@ class IdSoftmax(IdLoss):
 class IdBpr(IdLoss):
     """Bayesian personalised ranking (Rendle et al. 2009, https://arxiv.org/abs/1205.2618): a hidden id above others.
 
-    negatives: ids drawn uniformly for the whole batch; those that the row shows or is asked for do not count.
-    decay: weight of half the squared length of the vectors that are compared (the paper's lambda). Without it lengths
+    negatives: ids drawn uniformly for each id that is asked for; those that the row shows or is asked for do not count.
+    decay: weight of half the squared length of the vectors that are compared (LightGCN's lambda). Without it lengths
         grow for as long as the training lasts.
     """
 
-    def __init__(self, encoder: Encoder, *, negatives: int = 64, decay: float = 0.0, row_weight: float = 1.0) -> None:
+    def __init__(self, encoder: Encoder, *, negatives: int = 1, decay: float = 0.0, row_weight: float = 1.0) -> None:
         super().__init__(encoder, row_weight=row_weight)
         if negatives < 1:
             raise ValueError(f"negatives must be positive, got {negatives}")
@@ -170,17 +170,28 @@ class IdBpr(IdLoss):
 
     def compare(self, vectors: Tensor, table: Tensor, target: IdTarget) -> Tensor:
         row, place, vectors, asked = _pairs(vectors, target)
-        drawn = torch.randint(len(table), (self.negatives,), device=table.device)
-        right = (F.embedding(asked, vectors) * F.embedding(target.values[row, place], table)).sum(dim=1)
-        gap = right.unsqueeze(1) - F.embedding(asked, vectors @ table[drawn].T)
+        drawn = torch.randint(len(table), (len(row), self.negatives), device=table.device)
+        ours, right = F.embedding(asked, vectors), F.embedding(target.values[row, place], table)
+        others = F.embedding(drawn, table)
+        gap = (ours.unsqueeze(1) * (right.unsqueeze(1) - others)).sum(dim=2)
         own = torch.cat([target.shown, target.values.masked_fill(~target.valid, -1)], dim=1)
-        other = ~_marked(own, len(table))[:, drawn][row]
-        found = (F.softplus(-gap) * other).sum(dim=1) / other.sum(dim=1).clamp(min=1)
+        counts = ~_among(row, drawn, own, len(table))
+        found = F.softplus(-gap)
         if self.decay:
-            length, of_ids = vectors.square().sum(dim=1), table.square().sum(dim=1)
-            ours = length[asked] + of_ids[target.values[row, place]] + of_ids[drawn].mean()
-            found = found + 0.5 * self.decay * ours
+            length = ours.square().sum(dim=1) + right.square().sum(dim=1)
+            found = found + 0.5 * self.decay * (length.unsqueeze(1) + others.square().sum(dim=2))
+        found = (found * counts).sum(dim=1) / counts.sum(dim=1).clamp(min=1)
         return found.new_zeros(target.values.shape).index_put((row, place), found)
+
+
+def _among(row: Tensor, ids: Tensor, own: Tensor, vocabulary: int) -> Tensor:
+    """[pair, k] bool, which `ids` are among those of their row. row: [pair]; own: [row, m] ids, -1 = none."""
+    owner, at = (own >= 0).nonzero(as_tuple=True)
+    keys = (owner * vocabulary + own[owner, at]).sort().values
+    wanted = row.unsqueeze(1) * vocabulary + ids
+    if not len(keys):
+        return torch.zeros_like(wanted, dtype=torch.bool)
+    return keys[torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)] == wanted
 
 
 def _pairs(vectors: Tensor, target: IdTarget) -> tuple[Tensor, Tensor, Tensor, Tensor]:
