@@ -103,6 +103,24 @@ VERBS: dict[str, Verb] = {
         ),
         overrides=True,
     ),
+    "compare": Verb(
+        "say what differs between finished runs on the same test people, with paired intervals",
+        "omnipatch compare runs/mae runs/jepa --row pretrained/finetune",
+        ".verbs_compare:compare",
+        (
+            _argument("runs", nargs="+", metavar="RUN", help="run folders; all others are compared with the first"),
+            _argument(
+                "--row", action="append", default=[], metavar="MODEL/PROTOCOL",
+                help="only this row, e.g. pretrained, or pretrained/finetune/0.1 (10 %% of labels); may be repeated",
+            ),
+            _argument(
+                "--metric", action="append", default=[], metavar="NAME", help="only this metric; may be repeated"
+            ),
+            _argument("--shared", action="store_true", help="compare on the test people that all runs have in common"),
+            _argument("--out", metavar="FILE", help="write all of it there, too: FILE.csv or FILE.json"),
+            _argument("--overwrite", action="store_true", help="replace an existing file"),
+        ),
+    ),
     "data": Verb(
         "list, download, check or prepare data",
         "omnipatch data check my.csv --data.name manifest",

@@ -122,6 +122,7 @@ class _Pipeline:
         from .distributed import is_main_process
         from .train.corpus import Origin
         from .train.model_io import save_model
+        from .train.passes import shortening, within_passes
         from .train.pretrain import pretrain as train
 
         store, folder = self.prepared.store, self._folder_of(split, seed)
@@ -129,6 +130,9 @@ class _Pipeline:
         windows = split.windows(store, "pretrain")
         told = f"{recipe.objective['name']} on {len(windows)} windows" + ("" if seed is None else f", seed {seed}")
         self.voice.step(f"pretraining {told}")
+        asked, recipe = recipe, within_passes(recipe, len(windows))
+        if shorter := shortening(asked, recipe, len(windows)):
+            self.voice.step(shorter)
         with self.voice.training("pretrain") as progress:
             done = train(
                 recipe, self.settings.modality, store, windows, folder, self.options.resume,
@@ -171,11 +175,12 @@ class _Pipeline:
         from .downstream.covariates import Covariates
         from .downstream.evaluate import evaluate as rows
         from .train.model_io import fresh_encoder
+        from .train.passes import within_passes
 
         began, store = time.perf_counter(), self.prepared.store
         known = self.settings.modality.known_of_ids()
         found = rows(
-            self.recipe, self.settings.modality, store, split, encoder,
+            within_passes(self.recipe, len(split.windows(store, "pretrain"))), self.settings.modality, store, split, encoder,
             lambda seed: fresh_encoder(self.recipe.encoder, store.spec, seed, known), self.voice.step,
             self._fewer_sensors(split), Covariates.of(self.prepared.sources, store.records), further or {},
         )  # fmt: skip
@@ -228,6 +233,7 @@ class _Pipeline:
     def finish(self, evaluations: list[Evaluation], stamps: list[str] | None = None) -> None:
         """Results, report and the table on screen."""
         from .downstream.further import further_results
+        from .downstream.predictions import Predictions
         from .downstream.rows import merge
         from .downstream.summary import summarise_all
         from .report import collect, write_report
@@ -240,6 +246,8 @@ class _Pipeline:
         results = self.results([row.to_json() for row in evaluation.rows], summary)
         results |= further_results(evaluation, self.recipe.evaluate, self.recipe.seed)
         write_json(self.folder / "results.json", results)
+        task = self.prepared.store.task
+        Predictions(evaluation, results["dataset"], task.name if task else "").save(self.folder)
         self._keep_blends(evaluation)
         if self.zero_shots:
             write_json(self.folder / "zero_shot.json", self.zero_shots)

@@ -1,8 +1,10 @@
 """The run folder: where one run's files lie, who may write there, and what describes the run.
 
     config.yaml  env.json  metrics.csv  checkpoints/  model/  split.json  results.json  report.html  report.npz
+    predictions.npz
 
-`report.npz` holds the arrays behind the figures, so that `omnipatch report RUN` can draw them again.
+`report.npz` holds the arrays behind the figures, so that `omnipatch report RUN` can draw them again. `predictions.npz`
+holds what every row decided about whom, for `omnipatch compare`; it names test subjects, as `split.json` does.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from .settings_yaml import read_yaml
 
 _OWN_FILES = (
     "config.yaml", "env.json", "metrics.csv", "checkpoints", "model", "split.json", "results.json", "report.html",
-    "report.npz", "folds", "seeds", "tensorboard", ".lock",
+    "report.npz", "predictions.npz", "folds", "seeds", "tensorboard", ".lock",
 )  # fmt: skip
 # processes that Lightning starts for further devices run the same command and must find the same folder
 _HANDED_DOWN = "OMNIPATCH_RUN_FOLDER"
@@ -36,8 +38,8 @@ _FREE_SECTIONS = ("name", "description", "probe", "finetune", "evaluate")
 _FREE_KEYS = {
     "data": ("root", "cache", "jobs"),
     "trainer": (
-        "max_steps", "accelerator", "devices", "num_nodes", "strategy", "checkpoint_every", "keep_checkpoints",
-        "log_every", "tensorboard", "extra",
+        "max_steps", "max_passes", "accelerator", "devices", "num_nodes", "strategy", "checkpoint_every",
+        "keep_checkpoints", "log_every", "tensorboard", "extra",
     ),
 }  # fmt: skip
 

@@ -31,7 +31,8 @@ ROOMS = (
     "report",
     "dry_run", "doctor", "run",
     "scaffold", "testing",
-    "verbs_data", "verbs_ids", "verbs_info", "verbs_model", "verbs_rank", "verbs_recipe", "cli_verbs", "cli",
+    "verbs_compare", "verbs_data", "verbs_ids", "verbs_info", "verbs_model", "verbs_rank", "verbs_recipe",
+    "cli_verbs", "cli",
 )  # fmt: skip
 
 # the only places that import by a computed name; all names are literals of this package or entry points

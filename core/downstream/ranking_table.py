@@ -23,11 +23,8 @@ def ranking_table(evaluation: Evaluation, resamples: int = 1000, seed: int = 0) 
     """
     if not evaluation.ranked:
         return []
-    named = [(name, replace(row, model=name), prediction) for name, row, prediction in evaluation.ranked]
-    every = replace(
-        evaluation, rows=[row for _, row, _ in named], predictions={row.key: found for _, row, found in named}
-    )
-    best = next((name for name, row, _ in evaluation.ranked if row.model == "hand-features"), named[0][0])
+    every = by_ranker(evaluation)
+    best = next((name for name, row, _ in evaluation.ranked if row.model == "hand-features"), evaluation.ranked[0][0])
     bootstrap, entries = Bootstrap(every, resamples, seed), []
     choices = {(name, *row.key[1:]): evaluation.choices[row.key] for name, row, _ in evaluation.ranked}
     for line in every.lines():
@@ -43,6 +40,12 @@ def ranking_table(evaluation: Evaluation, resamples: int = 1000, seed: int = 0) 
                 entry |= difference.plain("change", "change_low", "change_high")
             entries.append(entry)
     return entries
+
+
+def by_ranker(evaluation: Evaluation) -> Evaluation:
+    """The evaluation with a row for everything that ranks, whose model is the ranker's name."""
+    named = [(replace(row, model=name), prediction) for name, row, prediction in evaluation.ranked]
+    return replace(evaluation, rows=[row for row, _ in named], predictions={row.key: found for row, found in named})
 
 
 def ranking_lines(entries: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:

@@ -190,9 +190,12 @@ def merge(evaluations: list[Evaluation]) -> Evaluation:
 
 
 def _few(predictions: dict[RowKey, Prediction]) -> list[str]:
-    """A warning where an interval over test subjects would promise more than it can hold."""
-    subjects = {int(s) for prediction in predictions.values() for s in np.unique(prediction.subject)}
-    if not subjects or len(subjects) >= FEW_SUBJECTS:
+    return few_subjects(len({int(s) for prediction in predictions.values() for s in np.unique(prediction.subject)}))
+
+
+def few_subjects(count: int) -> list[str]:
+    """A warning where an interval over so many test subjects would promise more than it can hold."""
+    if not 0 < count < FEW_SUBJECTS:
         return []
-    who = "one test subject" if len(subjects) == 1 else f"{len(subjects)} test subjects"
+    who = "one test subject" if count == 1 else f"{count} test subjects"
     return [f"only {who}: nobody knows how far other people would move these scores, whatever the intervals say"]
