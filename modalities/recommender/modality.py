@@ -27,6 +27,7 @@ from .labels import LABELS, PEOPLE, demo_labels, history_features, people_tasks,
 from .leaks import leak_report
 from .log import histories, make_log
 from .own_files import OWN, WHOLE, OwnOptions, OwnSplit, cut, own_dataset, read_own
+from .own_sides import own_sides
 from .people import name_of
 from .questions import known_items, questions_of
 from .side_graphs import SideGraph
@@ -54,7 +55,8 @@ class RecommenderConfig:
     labels: str = ""  # a CSV `user,label`: what people are like, for the task "people"
     augment_keep: float = 0.7  # share of a history that a view keeps
     people: bool = False  # windows tell whose they are, so that people of training can be known again by their names
-    sides: tuple[str, ...] = ()  # side graphs that are used: social, knowledge, genre, as the data have them
+    sides: tuple[str, ...] = ()  # side graphs that are used, as the data have them: social, ...; see `own_sides`
+    time: bool = False  # when each item was taken is read, as an axis beside the order (seconds, or dates)
     friends: int = 16  # that are shown beside a history at most, where a side graph tells of people
 
     def __post_init__(self) -> None:
@@ -87,7 +89,7 @@ class Recommender(Modality):
 
     @property
     def spec(self) -> SequenceSpec:
-        return spec_of(self.catalogue, self.config.people)
+        return spec_of(self.catalogue, self.config.people, self.config.time)
 
     # ---- what the data tell -----------------------------------------------------------------------------------
 
@@ -122,7 +124,11 @@ class Recommender(Modality):
 
     def read(self, path: Path | str) -> Recording:
         path = Path(path)
-        return make_log(self._own(path).split, path.stem, self.config.choosing)
+        split = self._own(path).split
+        log = make_log(split, path.stem, self.config.choosing, timed=self.config.time)
+        if self._fitted:  # all that side graphs have to tell is in the catalogue
+            return log
+        return self._with_sides(log, own_sides(path, split.train, self.config.sides))
 
     def _own(self, path: Path) -> OwnSplit:
         return read_own(path, OwnOptions.of(self.config))
@@ -133,8 +139,8 @@ class Recommender(Modality):
             return super().open(source)
         market = _market(name, source.path, self.config.split_seed)
         choosing = self.config.choosing if market.split.note else 1.0  # an official validation part is not learned from
-        log = self._with_sides(make_log(market.split, source.record, choosing), market.sides)
-        return crop(log, source.start_s, source.stop_s)
+        log = make_log(market.split, source.record, choosing, timed=self.config.time)
+        return crop(self._with_sides(log, market.sides), source.start_s, source.stop_s)
 
     def _with_sides(self, log: Recording, sides: Mapping[str, SideGraph]) -> Recording:
         return replace(log, extras={**log.extras, SIDES: sides}) if self.config.sides else log
@@ -164,15 +170,17 @@ class Recommender(Modality):
                 own, about = questions_of(history, codes, asks=task is not None), {}
             else:
                 items = known_items(history, codes)
-                own = [(items, None)] if len(items) else []
+                own = [(items, None)] if items.size else []
                 label = (labels[who],) if who in labels else ()
-                about = {"label": label, "hand": history_features(self.catalogue, items) if len(items) else None}
+                hand = history_features(self.catalogue, items[0].astype(np.int64)) if items.size else None
+                about = {"label": label, "hand": hand}
             extras = {"ordered": history.ordered, "person": self._code_of(who)}
             for shown, question in own:
+                timed = {"hours": shown[1]} if len(shown) > 1 else {}
                 found.append(
                     Window(
-                        shown[None].astype(np.float32), ("item",), 1.0, float(history.start), recording.record, who,
-                        recording.site, question=question, extras=extras, **about,
+                        shown[:1], ("item",), 1.0, float(history.start), recording.record, who, recording.site,
+                        question=question, extras=extras | timed, **about,
                     )
                 )  # fmt: skip
         return found
@@ -209,7 +217,8 @@ class Recommender(Modality):
     def patchify(self, window: Window) -> PatchSequence:
         """An item a patch, then whose history it is and that person's friends, where that is known; see `tokens`."""
         ordered, person = bool(window.extras.get("ordered")), window.extras.get("person", -1)
-        return patches_of(self.spec, self.catalogue, window.values[0].astype(np.int64), ordered, person)
+        items, hours = window.values[0].astype(np.int64), window.extras.get("hours")
+        return patches_of(self.spec, self.catalogue, items, ordered, person, hours)
 
     def augment(self, batch: PatchSequence, rng: RowRandom) -> PatchSequence:
         """A random part of each history, at least one item of it; who it belongs to stays."""
@@ -235,7 +244,8 @@ class Recommender(Modality):
 
     def example(self, rng: np.random.Generator) -> Recording:
         market = make_market(rng)
-        log = make_log(cut(market.interactions, OwnOptions.of(self.config)), "demo", self.config.choosing)
+        split = cut(market.interactions, OwnOptions.of(self.config))
+        log = make_log(split, "demo", self.config.choosing, timed=self.config.time)
         log = replace(log, extras={**log.extras, LABELS: demo_labels(market)})
         return self._with_sides(log, {side.name: side for side in (market.social, market.genre)})
 

@@ -120,7 +120,8 @@ def own_dataset(tasks: tuple[str, ...]) -> Dataset:
     return Dataset(
         OWN, "recsys/interactions", _list, tasks, licence="your own",
         instructions="A CSV, parquet or user list of who took what: --data.root FILE. A folder with train, test and "
-        "perhaps validation is a split.",
+        "perhaps validation is a split. Side graphs lie beside them: social.csv (user,friend), knowledge.csv "
+        "(head,relation,tail), read with --modality.sides.",
     )  # fmt: skip
 
 

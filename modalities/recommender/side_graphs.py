@@ -8,6 +8,7 @@ each edge stays for those who want it. Another behaviour (clicks beside purchase
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from scipy import sparse
 
 from ...core.errors import CorruptFileError, InputError
 from .names import Coder
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +63,19 @@ def read_pairs(path: Path | str, known: np.ndarray, of: str = "user", name: str 
 
     known: names in order of codes. Pairs with somebody unknown are left out and counted. Raises CorruptFileError.
     """
-    rows = _rows(Path(path), 2)
+    return from_pairs(read_rows(Path(path), 2), known, of, name, source=path)
+
+
+def from_pairs(
+    rows: Sequence[Sequence[str]], known: np.ndarray, of: str = "user", name: str = "social", source: object = None
+) -> SideGraph:
+    """The same from pairs of names."""
+    if not rows:
+        raise InputError("there are no pairs", source=source, expected=f"two {of}s")
     code = {node: at for at, node in enumerate(known.tolist())}
     pairs = [(code[a], code[b]) for a, b in rows if a in code and b in code and a != b]
     if not pairs:
-        raise InputError(f"no pair is between known {of}s", source=path, got=" ".join(rows[0]), expected=f"two {of}s")
+        raise InputError(f"no pair is between known {of}s", source=source, got=" ".join(rows[0]), expected=f"two {of}s")
     head, tail = np.array(pairs, np.int32).T
     dropped = len(rows) - len(pairs)
     return SideGraph(name, of, len(known), len(known), head, tail, np.zeros(len(head), np.int16), (name,), dropped)
@@ -81,7 +92,7 @@ def read_triples(
 
     relations: what the names of relations in the file mean. Raises CorruptFileError for other lines.
     """
-    return from_triples(_rows(Path(path), 3), known, of, name, relations or {}, source=path)
+    return from_triples(read_rows(Path(path), 3), known, of, name, relations or {}, source=path)
 
 
 def from_triples(
@@ -114,18 +125,26 @@ def from_triples(
     return SideGraph(name, of, len(known), len(nodes), head, tail, relation.astype(np.int16), meaning, dropped)
 
 
-def _rows(path: Path, width: int) -> list[list[str]]:
+def read_rows(path: Path, width: int = 0) -> list[list[str]]:
+    """Cells of each line that is not blank: between commas in a .csv, tabs in a .tsv, else spaces.
+
+    width: how many there must be, 0 = as many as in the first line. Raises CorruptFileError.
+    """
+    delimiter = _DELIMITERS.get(path.suffix.lower())
     try:
-        rows = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        cells = (line.split() for line in lines) if delimiter is None else csv.reader(lines, delimiter=delimiter)
+        rows = [[cell.strip() for cell in row] for row in cells]
     except FileNotFoundError:
         raise InputError("there is no such file", source=path) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CorruptFileError("cannot be read as text", source=path, got=error) from error
+    if not rows:
+        raise CorruptFileError("the file is empty", source=path)
+    width = width or len(rows[0])
     for number, row in enumerate(rows, 1):
-        if len(row) != width:
+        if len(row) != width or not all(row):
             raise CorruptFileError(
                 "the line has another number of cells", source=f"{path}:{number}", got=" ".join(row), expected=width
             )
-    if not rows:
-        raise CorruptFileError("the file is empty", source=path)
     return rows
