@@ -59,6 +59,7 @@ class TrainerConfig:
     """Pretraining loop. Keys not listed here go to lightning.Trainer as they are."""
 
     max_steps: int = 1000
+    max_passes: float = 0.0  # most passes over the training windows, where fewer steps than max_steps; 0 = no cap
     batch_size: int = 64  # windows a step, over all devices
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"  # auto: bf16-mixed where that is fast
     accelerator: str = "auto"

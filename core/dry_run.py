@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .config import Recipe
 from .console import Voice
 from .settings import Settings
 
@@ -37,6 +38,7 @@ def dry_run(settings: Settings, voice: Voice) -> None:
     total = len(sources)
     few = resolve_sources(settings.modality, replace(recipe.data, limit=min(total, _RECORDINGS), pretrain_with=()))
     modality = settings.modality.fitted(few.sources)
+    recipe, shorter = _as_trained(settings)
     with tempfile.TemporaryDirectory() as cache:
         store = WindowStore.prepare(modality, few, few.task, cache)
         size = recipe.trainer.batch_size // recipe.trainer.accumulate_grad_batches
@@ -82,8 +84,26 @@ def dry_run(settings: Settings, voice: Voice) -> None:
             ("memory", f"{_peak_gib(device):.2f} GiB at most in this dry run"),
             ("step", f"{seconds[-1]:.2f} s, {recipe.trainer.max_steps} steps take about "
                      f"{seconds[-1] * recipe.trainer.accumulate_grad_batches * recipe.trainer.max_steps / 60:.1f} min"),
+            *([("passes", shorter)] if shorter else []),
         ],
     )  # fmt: skip
+
+
+def _as_trained(settings: Settings) -> tuple[Recipe, str]:
+    """The recipe with the steps that a run would take, and why they are fewer, "" = they are not. Where passes are
+    capped, windows are counted as a run counts them (of the first fold): in all data, not in those of one batch."""
+    from .prepared import prepare
+    from .train.passes import shortening, within_passes
+
+    recipe = settings.recipe
+    if not recipe.trainer.max_passes:
+        return recipe, ""
+    with tempfile.TemporaryDirectory() as cache:
+        data = replace(recipe.data, cache=cache)
+        prepared = prepare(replace(settings, recipe=replace(recipe, data=data)), Voice(quiet=True))
+        windows = len(prepared.splits[0].windows(prepared.store, "pretrain"))
+    capped = within_passes(recipe, windows)
+    return capped, shortening(recipe, capped, windows)
 
 
 def _millions(module: nn.Module) -> str:

@@ -35,6 +35,7 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "optimizer.final": _SHARE,
     "optimizer.clip": _NOT_NEGATIVE,
     "trainer.max_steps": _POSITIVE,
+    "trainer.max_passes": _NOT_NEGATIVE,
     "trainer.batch_size": ("at least 2", lambda x: x >= 2),
     "trainer.accumulate_grad_batches": _POSITIVE,
     "trainer.checkpoint_every": _POSITIVE,

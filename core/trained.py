@@ -49,8 +49,8 @@ class Trained:
             if getattr(config, name) != getattr(usual, name)
         }
         modality = {**trained.modality, **said}
-        # steps are those that the weights have seen: a control may be trained for as many
-        steps = replace(asked.trainer, max_steps=trained.trainer.max_steps)
+        # steps are those that the weights have seen, on whatever data: a control may be trained for as many
+        steps = replace(asked.trainer, max_steps=trained.trainer.max_steps, max_passes=0.0)
         recipe = replace(
             asked, modality=modality, encoder=trained.encoder, objective=trained.objective, trainer=steps
         )  # fmt: skip

@@ -32,6 +32,7 @@ from .lock import folder_lock
 from .model_io import fresh_encoder
 from .module import OnProgress, PretrainModule
 from .monitor import Monitor
+from .passes import within_passes
 from .precision import device_type, resolve_precision
 from .saving import Interrupted, SaveCheckpoints
 from .seeding import own_random_state
@@ -70,13 +71,14 @@ def pretrain(
 
     windows: indices into the store; monitor_windows: labelled ones that are not trained on, for the online kNN.
     folder: the run folder, gets `metrics.csv` and `checkpoints/`. resume: continue from its last good checkpoint; from
-    the start when there is none. origin: where the store's windows came from, for targets that look behind them.
+    the start when there is none; `trainer.max_passes` shortens it alike. origin: where the store's windows came from, for targets that look behind them.
 
     Raises InputError (folder in use or already trained in, checkpoint of another run, impossible batch size),
     NonFiniteError, CollapseError, SaveError, and Interrupted after a signal.
     """
     folder = Path(folder)
     windows = np.asarray(windows, dtype=np.int64)
+    recipe = within_passes(recipe, len(windows))
     micro = _micro_batch(recipe, len(windows))
     # only the main process of a distributed run owns the folder
     with folder_lock(folder) if is_main_process() else nullcontext(), quiet_lightning(), _process_group():
