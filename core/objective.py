@@ -128,7 +128,7 @@ class Objective(nn.Module):
 
     def forward(self, batch: PatchSequence, seed: int, step: int, taps: bool = True) -> Outcome:
         """Loss of one batch. Views are a pure function of (seed, step, window)."""
-        scope = Scope(self, batch, RowRandom(seed, step, batch.window))
+        scope = Scope(self, self.encoder.within_reach(batch), RowRandom(seed, step, batch.window))
         values: dict[str, Tensor] = {}
         loss = torch.zeros((), device=batch.device)
         for term in self.terms:

@@ -83,6 +83,38 @@ class TestEncoder:
             build("encoder", {**CLOZE, "end": "left"}, SPEC)
 
 
+class TestLongest:
+    def test_the_newest_are_read_and_nothing_else(self):
+        short, whole = (encoder({**CLOZE, "longest": longest}).eval() for longest in (3, 0))
+        long, newest = batch_of([7, 8, 1, 2, 3], [4, 5]), batch_of([1, 2, 3], [4, 5])
+        made = short(long, keep_layers=1)
+        torch.testing.assert_close(made.pooled, whole(newest).pooled, atol=1e-5, rtol=0)
+        assert not torch.allclose(made.pooled[0], whole(long).pooled[0], atol=1e-4)
+        assert made.tokens.shape == made.layers[0].shape == (2, 3, 16)
+        assert made.index[0].tolist() == [2, 3, 4]
+        assert made.valid.tolist() == [[True] * 3, [True, True, False]]
+
+    @settings(max_examples=10, deadline=None)
+    @given(order=st.permutations(list(range(5))), extra=st.integers(0, 2))
+    def test_they_are_found_by_their_places(self, order, extra):
+        model, batch = encoder({**CLOZE, "longest": 3}).eval(), batch_of([7, 8, 1, 2, 3])
+        mixed = pad(batch.patches(torch.tensor([order])), 5 + extra)
+        torch.testing.assert_close(model(batch).pooled, model(mixed).pooled, atol=1e-5, rtol=0)
+
+    def test_training_asks_for_nothing_that_is_not_read(self):
+        """The loss of long rows is that of their ends, gaps included."""
+        long, newest = batch_of([7, 8, 1, 2, 3], [9, 9, 4, 5, 6]), batch_of([1, 2, 3], [4, 5, 6])
+        one, other = (
+            told({"name": "cloze-ids"}, encoder({**CLOZE, "longest": longest})).eval()(batch, 0, 0).loss
+            for longest, batch in ((3, long), (0, newest))
+        )
+        torch.testing.assert_close(one, other)
+
+    def test_a_number_of_patches_is_not_negative(self):
+        with pytest.raises(InputError, match="0 or more"):
+            build("encoder", {**CLOZE, "longest": -1}, SPEC)
+
+
 class TestObjective:
     def test_it_learns_what_comes_next(self):
         """Each id is followed by the next one; which ids a history has does not tell which is the last."""

@@ -13,6 +13,7 @@ from omnipatch import InputError, PatchSequence, SequenceSpec
 from omnipatch.core.blocks.id_table import tell_known
 from omnipatch.core.blocks.propagation import Propagation, normalised
 from omnipatch.core.blocks.registry import build
+from omnipatch.core.blocks.views import IndexSet
 from omnipatch.core.known import KnownIds
 from omnipatch.core.objective import Objective
 from omnipatch.core.rng import RowRandom
@@ -35,9 +36,11 @@ def graphs(draw):
     return sparse.csr_matrix((np.ones(len(row), np.float32), (row, column)), shape=(rows, ids))
 
 
-def lightgcn(matrix, rows, ids, layers):
+def lightgcn(matrix, rows, ids, layers, without=()):
     """One symmetric matrix of rows and ids, mean over its powers."""
     half = torch.from_numpy(normalised(matrix).toarray())
+    for edge in without:
+        half[edge] = 0
     n, m = half.shape
     whole = torch.zeros(n + m, n + m)
     whole[:n, n:], whole[n:, :n] = half, half.T
@@ -61,6 +64,22 @@ class TestPropagation:
             gradients.append(torch.autograd.grad([x.mul(w).sum() for x, w in zip(made, weight, strict=True)], start))
         for one, other in zip((*found[0], *gradients[0]), (*found[1], *gradients[1]), strict=True):
             torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+    @given(graphs(), st.integers(1, 3), st.data())
+    def test_edges_are_left_out_as_from_the_dense_matrix(self, matrix, layers, data):
+        """Named twice or not there at all, too."""
+        place = st.tuples(*(st.integers(0, n - 1) for n in matrix.shape))
+        cut = data.draw(st.lists(place, min_size=1, max_size=8))
+        generator, found = torch.Generator().manual_seed(0), []
+        start = [torch.randn(n, 4, generator=generator, requires_grad=True) for n in matrix.shape]
+        graph = Propagation(matrix, layers)
+        before = graph(*start).ids
+        spread = graph(*start, torch.tensor(cut).T)
+        for made in ((spread.rows, spread.ids), lightgcn(matrix, *start, layers, cut)):
+            found.append((*made, *torch.autograd.grad(sum(x.square().sum() for x in made), start)))
+        for one, other in zip(*found, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+        assert torch.equal(graph(*start).ids, before)
 
     @given(graphs(), st.integers(1, 3))
     def test_rows_without_vectors_are_rows_of_zeros(self, matrix, layers):
@@ -133,6 +152,24 @@ class TestEncoder:
         for one, other in zip(found, expected, strict=True):
             torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
+    def test_hidden_edges_carry_nothing_in_training_and_everything_else_later(self):
+        options = {**OPTIONS, "people": "", "cut": "person"}
+        model, whole = encoder(options), encoder({**options, "cut": ""})
+        own = taken()[2].indices.tolist()
+        batch = batch_of(own, [0, 1], people=(2, -1))
+        n = batch.n_patches
+        index = torch.arange(1, n).expand(2, -1)
+        visible = IndexSet(index, batch.valid.gather(1, index))  # the first of each row is hidden
+        table, zeros = model.embed.tables[0].weight, torch.zeros(USERS, WIDTH)
+        made = model(batch, None, visible)
+        torch.testing.assert_close(model.id_table(), lightgcn(taken(), zeros, table, 3, [(2, own[0])])[1])
+        assert not torch.allclose(made.pooled[0], whole(batch, None, visible).pooled[0])
+        made.pooled.sum().backward()
+        assert torch.isfinite(table.grad).all()
+        with torch.no_grad():
+            torch.testing.assert_close(model(batch).pooled, whole(batch).pooled)
+            torch.testing.assert_close(model(batch, None, visible).pooled, whole(batch, None, visible).pooled)
+
     def test_it_follows_its_weights(self):
         model, batch = encoder(), batch_of([0, 1], people=(2,))
         with torch.no_grad():
@@ -162,6 +199,8 @@ class TestEncoder:
         spec = SequenceSpec(axes=("steps_back",), patch_shape=(1,), kinds=("item",), vocabulary=(ITEMS,))
         with pytest.raises(InputError, match="rows do not tell whose they are"):
             build("encoder", OPTIONS, spec)
+        with pytest.raises(InputError, match=r"encoder\.cut"):
+            build("encoder", {**OPTIONS, "people": "", "cut": "person"}, spec)
         with pytest.raises(InputError, match=r"unknown kind of patch 'persons'.*person"):
             build("encoder", {**OPTIONS, "people": "persons"}, SPEC)
         with pytest.raises(ValueError, match="7 vectors"):

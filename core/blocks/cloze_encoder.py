@@ -6,11 +6,14 @@ https://arxiv.org/abs/1904.06690).
 - The pooled vector is the state of the place that is asked for: the one that ends the first axis. In training, a mask
   that hides it (`random_end`) makes it a gap like others. Where it is shown, as in a history that is to be continued, a
   gap is put one step beyond it.
-- Places count from the asked one, so a history of any length is continued at the place that training asked for.
+- Places count from the asked one, so a history of any length is continued at the place that training asked for. On
+  other axes (time) nobody knows where a gap beyond the end will lie; it is put where they begin, at zero.
+- Attention costs the square of a row's length, and what lies far behind says little of what comes next: `longest`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,7 +26,7 @@ from .edges import seen_places
 from .encoder import Encoded, TransformerEncoder
 from .heads import Query, QueryHead
 from .registry import register
-from .views import IndexSet, gather
+from .views import IndexSet, gather, select
 
 
 @register("encoder", "cloze")
@@ -31,7 +34,8 @@ class ClozeEncoder(TransformerEncoder):
     """A transformer over all patches, hidden ones as gaps; pooled = what ends the first axis, or would come next.
 
     end: which end of the first axis is asked for, "high", or "low" where it counts back. dropout: of what enters the
-    first block. Other options as of the transformer; it has no registers.
+    first block. longest: so many patches of a row are read, those nearest the end (of several at one place the first
+    ones); 0 = all. Its surroundings are read anyway. Other options as of the transformer; it has no registers.
     """
 
     def __init__(
@@ -45,12 +49,15 @@ class ClozeEncoder(TransformerEncoder):
         positions: str = "fourier",
         end: str = "high",
         dropout: float = 0.0,
+        longest: int = 0,
     ) -> None:
         size: dict[str, Any] = {"width": width, "depth": depth, "heads": heads, "mlp_ratio": mlp_ratio}
         super().__init__(spec, **size, positions=positions)
         if end not in ("low", "high"):
             raise ValueError(f"an axis ends low or high, got {end!r}")
-        self.sign = 1.0 if end == "high" else -1.0
+        if longest < 0:
+            raise ValueError(f"longest must be 0 or more, got {longest}")
+        self.sign, self.longest = (1.0 if end == "high" else -1.0), longest
         self.dropout = nn.Dropout(dropout)
         self.gap = nn.Parameter(torch.zeros(len(spec.kinds), width))
         nn.init.trunc_normal_(self.gap, std=0.02)
@@ -76,8 +83,26 @@ class ClozeEncoder(TransformerEncoder):
             tuple(shown(layer) for layer in made.layers), shown(made.embedding), states=made.tokens,
         )  # fmt: skip
 
+    def within_reach(self, batch: PatchSequence) -> PatchSequence:
+        index = self._nearest(batch)
+        return batch if index is None else select(batch, None, index)
+
     def encode(self, batch: PatchSequence, index: Tensor | None, keep_layers: int) -> Encoded:
-        return self._encode(batch, batch.valid, keep_layers)
+        near = self._nearest(batch)
+        if near is None:
+            return self._encode(batch, batch.valid, keep_layers)
+        part = select(batch, None, near)
+        return replace(self._encode(part, part.valid, keep_layers), index=near.index, states=None)
+
+    def _nearest(self, batch: PatchSequence) -> IndexSet | None:
+        """What is read of each row, in the order of the batch; None = everything."""
+        if not self.longest or batch.n_patches <= self.longest:
+            return None
+        place = (self.sign * batch.coords[..., 0].float()).masked_fill(~batch.content, -torch.inf)
+        rank = place.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+        kept = batch.valid & ((rank < self.longest) | ~batch.content)
+        index = (~kept).int().argsort(dim=1, stable=True)[:, : int(kept.sum(dim=1).max().clamp(min=1))]
+        return IndexSet(index, kept.gather(1, index))
 
     def _encode(self, batch: PatchSequence, seen: Tensor, keep_layers: int) -> Encoded:
         """seen: [row, patch] bool, patches whose content may be looked at."""

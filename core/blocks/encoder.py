@@ -70,6 +70,11 @@ class Encoder(nn.Module):
             return self.encode(part, visible.index, keep_layers)
         return self.encode(batch if rows is None else batch.rows(rows), None, keep_layers)
 
+    def within_reach(self, batch: PatchSequence) -> PatchSequence:
+        """What of a batch is read at all, where rows may be longer. Views are made of it, so that nothing is asked for
+        which could not be told."""
+        return batch
+
     @abstractmethod
     def encode(self, batch: PatchSequence, index: Tensor | None, keep_layers: int) -> Encoded:
         """Encode all valid patches of `batch`."""

@@ -9,6 +9,9 @@ With R [row, id] what occurred together and R~ = D_row^-1/2 R D_id^-1/2,
 The graph is kept as two CSR matrices, R~ and its transpose: a layer is two small products instead of one with both
 halves in one matrix, and the backward pass is a product with the other one. torch's own backward would transpose anew
 in every step.
+
+A few edges can be left out of one pass without making the graph anew: what they carry is taken off again, which costs
+as much as these edges alone. Degrees stay those of the whole graph.
 """
 
 from __future__ import annotations
@@ -57,12 +60,16 @@ class Propagation:
 
     def __init__(self, matrix: sparse.csr_matrix, layers: int = 3) -> None:
         operator = normalised(sparse.csr_matrix(matrix))
+        operator.sort_indices()
         self.layers = layers
+        self._keys: Tensor | None = None  # [edge] int64 row * ids + id, ascending
         self._to_rows, self._to_ids = _csr(operator), _csr(sparse.csr_matrix(operator.T))
 
-    def __call__(self, rows: Tensor | None, ids: Tensor) -> Propagated:
-        """rows: [row, width], or None where rows begin with nothing, which saves half of the work; ids: [id, width]."""
+    def __call__(self, rows: Tensor | None, ids: Tensor, without: Tensor | None = None) -> Propagated:
+        """rows: [row, width], or None where rows begin with nothing, which saves half of the work; ids: [id, width].
+        without: [2, edge] int64 rows and ids of edges that carry nothing this time; the graph need not have them."""
         self._move(ids.device)
+        out = None if without is None else self._edges(without)
         row, own = rows, ids
         all_rows, all_ids, told = rows, ids, torch.zeros_like(ids)
         with torch.autocast(ids.device.type, enabled=False):  # sparse products know float32 alone
@@ -70,17 +77,50 @@ class Propagation:
                 told = all_ids
                 last = rows is None and layer == self.layers  # nobody asks for the rows then
                 row, own = (
-                    None if last else _product(self._to_rows, self._to_ids, own),
-                    _product(self._to_ids, self._to_rows, row),
+                    None if last else _less(_product(self._to_rows, self._to_ids, own), own, out),
+                    _less(_product(self._to_ids, self._to_rows, row), row, None if out is None else out.turned()),
                 )
                 all_ids = all_ids if own is None else all_ids + own
                 all_rows = None if all_rows is None or row is None else all_rows + row
         share = 1 / (self.layers + 1)
         return Propagated(None if all_rows is None else all_rows * share, all_ids * share, told * share)
 
+    def _edges(self, pairs: Tensor) -> _Edges:
+        """Those of the pairs that the graph has, each once."""
+        if self._keys is None:
+            starts, ids = self._to_rows.crow_indices(), self._to_rows.col_indices()
+            row = torch.repeat_interleave(torch.arange(len(starts) - 1, device=ids.device), starts.diff())
+            self._keys = row * self._to_rows.shape[1] + ids
+        asked = torch.unique(pairs[0] * self._to_rows.shape[1] + pairs[1])
+        at = torch.searchsorted(self._keys, asked).clamp(max=len(self._keys) - 1)
+        at = at[self._keys[at] == asked]
+        key = self._keys[at]
+        row, i = key.div(self._to_rows.shape[1], rounding_mode="floor"), key % self._to_rows.shape[1]
+        return _Edges(i, row, self._to_rows.values()[at])
+
     def _move(self, device: torch.device) -> None:
         if self._to_rows.device != device:
             self._to_rows, self._to_ids = self._to_rows.to(device), self._to_ids.to(device)
+            self._keys = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Edges:
+    """[edge] where each begins, where it ends and what it weighs."""
+
+    start: Tensor
+    stop: Tensor
+    weight: Tensor
+
+    def turned(self) -> _Edges:
+        return _Edges(self.stop, self.start, self.weight)
+
+
+def _less(made: Tensor | None, x: Tensor | None, out: _Edges | None) -> Tensor | None:
+    """A product with x, without what some edges had carried."""
+    if made is None or x is None or out is None:
+        return made
+    return made.index_add(0, out.stop, -out.weight.unsqueeze(1) * x[out.start])
 
 
 def _product(matrix: Tensor, transposed: Tensor, x: Tensor | None) -> Tensor | None:
