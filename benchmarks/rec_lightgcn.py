@@ -13,6 +13,8 @@ Parts
   recipes `rec-lightgcn` (BPR, one step) and `rec-masked` (eight steps of 256 people), batches of histories read and
   masked, as a run does it; the peer by its own steps of 2048 triples, drawn beforehand, for as many interactions.
 - evaluation: full ranking of all items for test users, recall@20 and ndcg@20. `--users`: of the first so many only.
+- quality (not among the default parts): `--epochs` of training with 2048 triples a step from the same vectors, each
+  side with its own sampling, propagation and loss; both are then judged by our evaluation. Any data of that form.
 Recall and NDCG of both sides for the same vectors are printed at the end of an evaluation; they must be the same.
 """
 
@@ -48,6 +50,7 @@ from omnipatch.modalities.recommender.negatives import draw_negatives, draw_pair
 TRAINING = {"graph": "rec-lightgcn", "tokens": "rec-masked"}  # parts and their recipes
 PARTS = ("adjacency", "sampling", "step", *TRAINING, "evaluation")
 PEOPLE = 2048  # of a round of training
+EPOCHS = 200  # of a comparison of quality, see --epochs
 WIDTH, LAYERS, BATCH, SPREAD, DECAY = 64, 3, 2048, 0.1, 1e-4
 PEER, OWN = "LightGCN-PyTorch", "omnipatch"
 SCORES = "scores of {}: recall@20 {:.5f}, ndcg@20 {:.5f}"
@@ -90,18 +93,29 @@ def own(part: str, data: Path, most_users: int) -> Step:
     users, items = (x.requires_grad_() for x in vectors(train.n_users, train.n_items))
     graph = Propagation(train.matrix, LAYERS)
     if part == "step":
-        return _own_step(train, graph, users, items, rng)
+        return _own_step(train, graph, users, items, draw(train, rng))
+    if part == "quality":
+        return _own_quality(train, test, graph, users, items, rng)
     return _own_evaluation(train, test, graph, users, items, most_users)
 
 
+def draw(train: Interactions, rng: np.random.Generator) -> list[torch.Tensor]:
+    """[triple] each: a user, one of the user's items, and one that is not."""
+    pair = draw_pairs(train, BATCH, rng)
+    return [torch.from_numpy(a) for a in (*pair, draw_negatives(train, pair[0], rng))]
+
+
 def _own_step(
-    train: Interactions, graph: Propagation, users: torch.Tensor, items: torch.Tensor, rng: np.random.Generator
+    train: Interactions,
+    graph: Propagation,
+    users: torch.Tensor,
+    items: torch.Tensor,
+    triples: list[torch.Tensor] | Callable[[], list[torch.Tensor]],
 ) -> Step:
     optimizer = torch.optim.Adam([users, items], lr=1e-3, fused=True)
-    pair = draw_pairs(train, BATCH, rng)
-    user, liked, other = (torch.from_numpy(a) for a in (*pair, draw_negatives(train, pair[0], rng)))
 
     def step() -> None:
+        user, liked, other = triples() if callable(triples) else triples
         spread = graph(users, items)
         u, i = spread.rows, spread.ids
         gap = (u[user] * (i[liked] - i[other])).sum(dim=1)
@@ -113,6 +127,33 @@ def _own_step(
         optimizer.step()
 
     return step
+
+
+def _own_quality(
+    train: Interactions,
+    test: Interactions,
+    graph: Propagation,
+    users: torch.Tensor,
+    items: torch.Tensor,
+    rng: np.random.Generator,
+) -> Step:
+    step = _own_step(train, graph, users, items, lambda: draw(train, rng))
+
+    def training() -> None:
+        for _ in range(EPOCHS * round(len(train) / BATCH)):
+            step()
+        with torch.no_grad():
+            spread = graph(users, items)
+        judge(OWN, train, test, spread.rows, spread.ids)
+
+    return training
+
+
+def judge(side: str, train: Interactions, test: Interactions, users: torch.Tensor, items: torch.Tensor) -> None:
+    """Say how well vectors rank."""
+    u, i = users.detach().numpy(), np.ascontiguousarray(items.detach().numpy().T)
+    found = evaluate(lambda rows: u[rows] @ i, train, test, ks=(20,))
+    say(side, found["recall@20"], found["ndcg@20"])
 
 
 def _own_training(name: str, data: Path) -> Step:
@@ -190,6 +231,8 @@ def peer(part: str, checkout: Path, data: Path, most_users: int) -> Step:
         step = _peer_step(utils, world, dataset, network)
         interactions = PEOPLE * dataset.trainDataSize / dataset.n_users
         return step if part == "step" else _times(step, round(interactions / BATCH))
+    if part == "quality":
+        return _peer_quality(utils, world, procedure, dataset, network, data)
     tested = sorted(dataset.testDict.items())
     dataset._Loader__testDict = dict(tested[: asked_of(len(tested), most_users)])
 
@@ -206,6 +249,23 @@ def _peer_step(utils: Any, world: Any, dataset: Any, network: Any) -> Step:
     pair = draw_pairs(known, BATCH, rng)
     triples = [torch.from_numpy(a) for a in (*pair, draw_negatives(known, pair[0], rng))]
     return _quiet(lambda: loss.stageOne(*triples))
+
+
+def _peer_quality(utils: Any, world: Any, procedure: Any, dataset: Any, network: Any, data: Path) -> Step:
+    train, test = read_user_lists([data / "train.txt", data / "test.txt"])
+    loss = utils.BPRLoss(network, world.config)
+
+    def training() -> None:
+        for epoch in range(EPOCHS):
+            procedure.BPR_train_original(dataset, network, loss, epoch)
+        network.eval()
+        with torch.no_grad():
+            users, items = network.computer()
+            # the peer counts ids that nobody has
+            at = [torch.from_numpy(names.astype(np.int64)) for names in (train.users, train.items)]
+            judge(PEER, train, test, users[at[0]], items[at[1]])
+
+    return _quiet(training)
 
 
 def _times(step: Step, n: int) -> Step:
@@ -250,13 +310,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", type=Path, help="checkout of LightGCN-PyTorch")
     parser.add_argument("--data", type=Path, help="folder of train.txt and test.txt")
-    parser.add_argument("--part", choices=PARTS, help="default: all, in turn")
+    parser.add_argument("--part", choices=(*PARTS, "quality"), help="default: all, in turn")
     parser.add_argument("--users", type=int, default=10**9, help="test users of an evaluation")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of the part quality")
     parser.add_argument("--worker", choices=(PEER, OWN), help=argparse.SUPPRESS)
     args = parser.parse_args()
     data = (args.data or args.path / "data" / "gowalla").resolve()
     torch.set_num_threads(1)
+    globals()["EPOCHS"] = args.epochs
     if args.worker:
         made = (
             own(args.part, data, args.users)
@@ -267,7 +329,14 @@ def main() -> None:
         serve(made, 1, warmup=int(args.part in ("step", *TRAINING)), clock=time.process_time)
         return
     for part in [args.part] if args.part else PARTS:
-        base = [__file__, str(args.path), f"--data={data}", f"--part={part}", f"--users={args.users}"]
+        base = [
+            __file__,
+            str(args.path),
+            f"--data={data}",
+            f"--part={part}",
+            f"--users={args.users}",
+            f"--epochs={args.epochs}",
+        ]
         contestants = [Contestant(side, [*base, f"--worker={side}"]) for side in (PEER, OWN)]
         alternate(contestants, args.rounds)
         print(f"\n{part}, {args.rounds} rounds, one thread")
