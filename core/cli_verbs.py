@@ -95,7 +95,9 @@ VERBS: dict[str, Verb] = {
         ".verbs_rank:recommend",
         (
             _FROM,
-            _argument("--history", required=True, metavar="FILE", help="who took what, in the modality's own formats"),
+            _argument("--history", required=True, metavar="FILE",
+                      help="who took what, in the modality's own formats; it alone is read, also for people that the "
+                           "model has learned from: give their whole history"),
             _argument("--k", type=int, default=20, metavar="N", help="how many a person (default: 20)"),
             _argument("--alone", action="store_true", help="by the trained model, without a ranker beside it"),
             _argument("--out", metavar="FILE.csv", help="write them there instead of showing them"),

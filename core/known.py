@@ -30,3 +30,15 @@ class Unknown:
 
     ids: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
+
+
+def unknown_ids(unknown: Unknown) -> list[str]:
+    """What to say of ids that a model has never met: one sentence, or none."""
+    if not unknown.ids:
+        return []
+    return [f"left out of histories, the model does not know them: {counted(unknown.ids)}"]
+
+
+def counted(names: Sequence[str]) -> str:
+    """The first names, and how many there are."""
+    return f"{', '.join(names[:3])}{', ...' * (len(names) > 3)} ({len(names)} in all)"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .console import Voice
 from .errors import CorruptFileError, InputError, OmnipatchError
+from .known import counted, unknown_ids
 from .verbs_ids import check_form, embed_ids
 
 if TYPE_CHECKING:
@@ -34,12 +35,15 @@ def embed(given: argparse.Namespace, overrides: list[str]) -> int:
     problems = 0
     for i, name in enumerate(given.files):
         try:
-            parts.append(_embed_file(model, Path(name)))
+            part, left_out = _embed_file(model, Path(name))
+            parts.append(part)
         except InputError as error:
             problems += 1
             voice.problem(f"skipped: {error}")
         else:
             voice.step(f"{i + 1}/{len(given.files)} {name}: {len(parts[-1]['embedding'])} windows")
+            for note in left_out:
+                voice.result(f"Note: {name}: {note}.")
     if not parts:
         raise InputError(f"none of {len(given.files)} files could be read", fix="check their format")
     arrays: dict[str, Any] = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
@@ -66,14 +70,16 @@ def _check_embed(given: argparse.Namespace, overrides: list[str], target: Path) 
         raise InputError("the file exists", source=target, fix="choose another --out or add --overwrite")
 
 
-def _embed_file(model: Model, path: Path) -> dict[str, Any]:
+def _embed_file(model: Model, path: Path) -> tuple[dict[str, Any], list[str]]:
+    """Arrays of one file, and what of it the model cannot know, in words."""
     import numpy as np
     import torch
 
     from .batching import collate
 
     try:
-        windows = model.modality.windows(model.modality.read(path))
+        recording = model.modality.read(path)
+        windows, unknown = model.modality.windows(recording), model.modality.unknown(recording)
     except OmnipatchError:
         raise
     except Exception as error:  # readers of foreign files fail in any way; the other files go on
@@ -85,12 +91,16 @@ def _embed_file(model: Model, path: Path) -> dict[str, Any]:
         for start in range(0, len(windows), 64):
             batch = collate([model.modality.patchify(window) for window in windows[start : start + 64]])
             vectors.append(model.encoder(batch).pooled.float().numpy())
-    return {
+    left_out = unknown_ids(unknown)
+    if unknown.people:
+        left_out.append(f"no vector, nothing of their history is known: {counted(unknown.people)}")
+    arrays = {
         "embedding": np.concatenate(vectors),
         "path": np.array([str(path)] * len(windows)),
         "record": np.array([window.record for window in windows]),
         "start_s": np.array([window.start_s for window in windows], np.float64),
     }
+    return arrays, left_out
 
 
 def report(given: argparse.Namespace, overrides: list[str]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .console import Voice
 from .errors import InputError
+from .known import counted, unknown_ids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +61,7 @@ def recommend(given: argparse.Namespace, overrides: list[str]) -> None:
         write_text(target, content.getvalue())
         people = len(windows) + len(unknown.people)
         voice.result(f"{target}: {given.k} of {model.encoder.spec.vocabulary[0]} for each of {people} people")
-    for note in _notes(unknown, ranking.simplest):
+    for note in (*unknown_ids(unknown), *_strangers(unknown, ranking.simplest)):
         voice.result(f"Note: {note}.")
 
 
@@ -70,17 +71,10 @@ def _how(blend: ServedBlend | None, *, alone: bool) -> str:
     return "ranked by the model alone" + ("" if alone else ": the run has not chosen a ranker to blend it with")
 
 
-def _notes(unknown: Unknown, simplest: str) -> list[str]:
-    notes = []
-    if unknown.ids:
-        notes.append(f"left out of histories, the model does not know them: {_counted(unknown.ids)}")
-    if unknown.people:
-        notes.append(f"ranked by {simplest}, nothing of their history is known: {_counted(unknown.people)}")
-    return notes
-
-
-def _counted(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:3])}{', ...' * (len(names) > 3)} ({len(names)} in all)"
+def _strangers(unknown: Unknown, simplest: str) -> list[str]:
+    if not unknown.people:
+        return []
+    return [f"ranked by {simplest}, nothing of their history is known: {counted(unknown.people)}"]
 
 
 def _ranked(ranking: HistoryRanking, modality: Modality, windows: list[Window], k: int) -> list[_Line]:

@@ -115,8 +115,9 @@ class HistoryRanking:
         return scores
 
     def of_strangers(self) -> np.ndarray:
-        """[id] float32 for people of whose history nothing is known: by the simplest ranker. Raises InputError where
-        it is not known who took what."""
+        """[id] float32 for people of whose history nothing is known: by the simplest ranker, standardised as blends
+        are. Raises InputError where it is not known who took what."""
         if self._first is None:
             raise InputError("it is not known who took what, so nothing can be said to people without a history")
-        return self._first(csr_matrix((1, self.table.shape[1]), dtype=np.float32))[0]
+        nothing = self._first(csr_matrix((1, self.table.shape[1]), dtype=np.float32))
+        return self.field.blend(lambda rows: nothing[rows], lambda rows: nothing[rows], 0.0)(np.arange(1))[0]
