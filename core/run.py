@@ -179,8 +179,9 @@ class _Pipeline:
 
         began, store = time.perf_counter(), self.prepared.store
         known = self.settings.modality.known_of_ids()
+        recipe = within_passes(self.recipe, len(split.windows(store, "pretrain")))
         found = rows(
-            within_passes(self.recipe, len(split.windows(store, "pretrain"))), self.settings.modality, store, split, encoder,
+            recipe, self.settings.modality, store, split, encoder,
             lambda seed: fresh_encoder(self.recipe.encoder, store.spec, seed, known), self.voice.step,
             self._fewer_sensors(split), Covariates.of(self.prepared.sources, store.records), further or {},
         )  # fmt: skip

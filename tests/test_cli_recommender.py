@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 
@@ -58,7 +59,11 @@ class TestRun:
         table = page[page.index("All that ranks</h2>") :]
         assert {"item-knn", "pretrained, alone"} <= set(re.findall(r"<td>([\w, -]+)</td>", table))
         first = re.findall(r"<th[^>]*>([^<]*)</th>", page)
-        assert first[:4] == ["model", "protocol", "ndcg@20", "recall@20"]
+        lists = [f"{name}@20" for name in ("ndcg", "recall", "precision", "mrr", "map", "hit_rate")]
+        assert first[:9] == ["model", "protocol", *lists, "runs"]
+        folded = page[page.index("<details><summary>Other lengths of lists") :]
+        assert {"recall@10", "coverage@20"} <= set(re.findall(r"<th[^>]*>([^<]*)</th>", folded))
+        assert "Sensors not to be trusted" not in page
 
     def test_the_split_is_said_to_be_within_people(self, run):
         folder, _ = run
@@ -97,6 +102,14 @@ def test_a_shipped_recipe_runs(name, tmp_path):
     done = omni("run", name, "--out", tmp_path / "run", "--data.cache", tmp_path / "cache", "--fast-dev-run")
     assert done.code == 0, done.err
     assert {row["protocol"] for row in json.loads((tmp_path / "run/results.json").read_text())["rows"]} == {"ranking"}
+
+
+def test_classes_of_people_have_the_control_that_a_ranking_cannot_have(run, tmp_path):
+    done = omni("finetune", "rec-masked", "--from", run[0] / "run", "--data.task", "taste", "--out", tmp_path / "run",
+                "--data.cache", run[0] / "cache", "--fast-dev-run")  # fmt: skip
+    assert done.code == 0, done.err
+    assert {"pretrained", "scratch"} <= set(summary(tmp_path / "run", "macro_f1")[0])
+    assert "No control was evaluated" not in done.out
 
 
 def test_new_people_can_be_ranked_for(tmp_path):
@@ -153,6 +166,16 @@ class TestRecommend:
         assert "ranked by popularity, nothing of their history is known: Cy (1 in all)" in done.out
         assert done.out.count("Cy ") == 4 + 1  # lines, and the note
 
+    def test_scores_of_strangers_are_standardised_like_others(self, run, history, tmp_path):
+        omni("recommend", "--from", run[0] / "run", "--history", history, "--k", 9999, "--out", tmp_path / "all.csv")
+        with (tmp_path / "all.csv").open() as file:
+            scores = [float(line["score"]) for line in csv.DictReader(file) if line["person"] == "Cy"]
+        assert len(scores) == load_model(run[0] / "run").encoder.spec.vocabulary[0]
+        assert (np.mean(scores), np.std(scores)) == pytest.approx((0, 1), abs=1e-3)
+
+    def test_help_says_what_is_read_of_known_people(self):
+        assert "it alone is read" in " ".join(omni("recommend", "--help").out.split())
+
     def test_they_can_be_written_to_a_file(self, run, history, tmp_path):
         asked = ("recommend", "--from", run[0] / "run", "--history", history, "--out", tmp_path / "top.csv")
         assert omni(*asked).code == 0
@@ -174,6 +197,8 @@ class TestRecommend:
         done = omni("embed", "--from", run[0] / "run", history, "--out", tmp_path / "v.npz")
         assert done.code == 0, done.err
         assert np.load(tmp_path / "v.npz")["embedding"].shape[0] == 2
+        assert "no vector, nothing of their history is known: Cy (1 in all)" in done.out
+        assert "does not know them: never heard of (1 in all)" in done.out
 
     @pytest.mark.parametrize("form", ["npz", "csv", "safetensors"])
     def test_vectors_of_items_are_written_with_their_names(self, run, tmp_path, form):

@@ -32,6 +32,7 @@ def test_a_user_hears_why_a_run_is_short():
     many = asked(max_steps=1700, batch_size=256, max_passes=73)
     few = within_passes(many, 400)
     assert few.trainer.max_steps == 114
+    assert within_passes(asked(max_passes=1, monitor_every=200), 640).trainer.monitor_every == 10
     assert shortening(many, few, 400) == "1,700 steps would be 1,088 passes over 400 windows: 114 steps"
     assert within_passes(many, 6040) is many
     assert shortening(many, many, 6040) == ""

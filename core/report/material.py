@@ -84,6 +84,7 @@ def collect(
             "sides": _sides(prepared, evaluation),
             "skipped": [{"record": s.record, "reason": s.reason} for s in store.skipped],
             "quality": store.quality,
+            "sensors": not store.spec.vocabulary,
         },
     }
     first = folder if len(splits) == 1 else folder / "folds" / "0"

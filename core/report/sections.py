@@ -269,10 +269,13 @@ def _data(run: Story) -> Section:
     html += _sides(run, data["sides"])
     html += f"<h3>Skipped recordings: {len(data['skipped'])}</h3>"
     html += tables.skipped_table(data["skipped"]) if data["skipped"] else _note("Every recording could be read.")
-    bad = sum(len(sensors) for sensors in data["quality"].values())
-    html += f"<h3>Sensors not to be trusted: {bad}</h3>"
-    html += tables.quality_table(data["quality"]) if bad else _note("No flat, clipped or missing sensor was found.")
-    return "data", "Data", html
+    return "data", "Data", html + (_quality(data["quality"]) if data.get("sensors", True) else "")
+
+
+def _quality(quality: dict[str, dict[str, str]]) -> str:
+    bad = sum(len(sensors) for sensors in quality.values())
+    html = tables.quality_table(quality) if bad else _note("No flat, clipped or missing sensor was found.")
+    return f"<h3>Sensors not to be trusted: {bad}</h3>{html}"
 
 
 def _sides(run: Story, sides: list[dict]) -> str:

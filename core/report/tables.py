@@ -10,6 +10,8 @@ from ..downstream.rows import WITHOUT_ENCODER
 from . import words
 
 _ALWAYS = ("macro_f1", "auroc", "balanced_accuracy", "auprc", "accuracy", "ece", "ndcg@20", "recall@20")
+# of a ranking, at the length of list that choices are made by; the rest is folded
+_OF_LISTS = ("ndcg", "recall", "precision", "mrr", "map", "hit_rate")
 _MOST_ROWS = 60
 
 
@@ -39,10 +41,21 @@ def facts(pairs: Sequence[tuple[str, object]]) -> str:
 
 def results_table(results: dict[str, Any]) -> str:
     """All lines with means and intervals; the best mean of a column is bold (never the class prior)."""
-    lines = words.lines(results)
     present = {e["metric"] for e in results["summary"]}
     metrics = [m for m in _ALWAYS if m in present]
     metrics += sorted(m for m in present if m not in _ALWAYS and not m.startswith("f1_"))
+    _, ranks, length = words.primary_metric(results).partition("@")
+    usual = [f"{name}@{length}" for name in _OF_LISTS]
+    shown = [m for m in usual if m in present] if ranks else metrics
+    folded = [m for m in metrics if m not in shown]
+    if not folded:
+        return _lines_table(results, shown)
+    summary = "<summary>Other lengths of lists, and what else is told of them</summary>"
+    return f"{_lines_table(results, shown)}<details>{summary}{_lines_table(results, folded)}</details>"
+
+
+def _lines_table(results: dict[str, Any], metrics: Sequence[str]) -> str:
+    lines = words.lines(results)
     best = {m: _best(results, lines, m) for m in metrics}
     several = len({line[2] for line in lines}) > 1
     rows = []

@@ -13,12 +13,14 @@ from ..config import Recipe
 
 def within_passes(recipe: Recipe, windows: int) -> Recipe:
     """The recipe with at most as many steps as `trainer.max_passes` passes over so many training windows need (at
-    least one step). Twice is the same as once."""
+    least one step), and monitored at its end at the latest. Twice is the same as once."""
     trainer = recipe.trainer
     if not trainer.max_passes:
         return recipe
     most = max(1, int(trainer.max_passes * windows / trainer.batch_size))
-    return recipe if trainer.max_steps <= most else replace(recipe, trainer=replace(trainer, max_steps=most))
+    if trainer.max_steps <= most:
+        return recipe
+    return replace(recipe, trainer=replace(trainer, max_steps=most, monitor_every=min(trainer.monitor_every, most)))
 
 
 def shortening(asked: Recipe, capped: Recipe, windows: int) -> str:

@@ -71,7 +71,8 @@ def pretrain(
 
     windows: indices into the store; monitor_windows: labelled ones that are not trained on, for the online kNN.
     folder: the run folder, gets `metrics.csv` and `checkpoints/`. resume: continue from its last good checkpoint; from
-    the start when there is none; `trainer.max_passes` shortens it alike. origin: where the store's windows came from, for targets that look behind them.
+    the start when there is none. origin: where the store's windows came from, for targets that look behind them. How
+    many steps there are, `trainer.max_passes` may say too.
 
     Raises InputError (folder in use or already trained in, checkpoint of another run, impossible batch size),
     NonFiniteError, CollapseError, SaveError, and Interrupted after a signal.
