@@ -94,7 +94,8 @@ def _change(entry: dict[str, Any], digits: int) -> tuple[str, str]:
     low, high = entry["change_low"], entry["change_high"]
     if low is None:
         return _spelled(entry["change"], digits, "+"), "has no interval over subjects"
-    says = "clearly higher" if low > 0 else "clearly lower" if high < 0 else "no clear difference"
+    same = "the same" if low == high == 0 else "no clear difference"
+    says = "clearly higher" if low > 0 else "clearly lower" if high < 0 else same
     change, low, high = (_spelled(entry[key], digits, "+") for key in ("change", "change_low", "change_high"))
     return f"{change} [{low}, {high}]", says
 

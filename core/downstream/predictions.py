@@ -53,8 +53,9 @@ class Predictions:
             "given": found.given, "rows": rows,
         }  # fmt: skip
         names = {kind: np.array([getattr(found, kind)[code] for code in codes], str) for kind, codes in used.items()}
+        content: dict[str, Any] = {"facts": np.array(json.dumps(facts)), **names, **pool.arrays}
         with replacing(folder / FILE) as file:
-            np.savez_compressed(file, facts=np.array(json.dumps(facts)), **names, **pool.arrays)
+            np.savez_compressed(file, **content)
 
     @classmethod
     def load(cls, folder: Path) -> Predictions:
