@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 import torch
 from ids_kit import batch_of, encoder, told
@@ -19,7 +21,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize(("name", "command"), [pytest.param(n, c, id=f"{n}-{key}") for n, key, c in COMMANDS])
 def test_commands_of_headers_are_valid(name, command):
-    verb, recipe, *overrides = command.split()[1:]
+    verb, recipe, *overrides = shlex.split(command)[1:]
     assert (verb, recipe) == ("run", name)
     load(recipe, overrides)  # checks every name and key
 
