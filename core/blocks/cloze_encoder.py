@@ -21,9 +21,8 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..sequence import PatchSequence, SequenceSpec
-from .attention import key_bias
 from .edges import seen_places
-from .encoder import Encoded, TransformerEncoder
+from .encoder import Encoded, TransformerEncoder, whole_rows
 from .heads import Query, QueryHead
 from .registry import register
 from .views import IndexSet, gather, select
@@ -71,17 +70,9 @@ class ClozeEncoder(TransformerEncoder):
     ) -> Encoded:
         if visible is None:
             return super().forward(batch, rows, None, keep_layers)
-        whole = batch if rows is None else batch.rows(rows)
-        visible = IndexSet(visible.index, visible.valid & gather(whole.valid, None, visible.index))
+        whole, visible = whole_rows(batch, rows, visible)
         made = self._encode(whole, seen_places(visible, whole.n_patches), keep_layers)
-
-        def shown(field: Tensor) -> Tensor:
-            return gather(field, None, visible.index)
-
-        return Encoded(
-            shown(made.tokens), visible.valid, shown(made.coords), visible.index, made.pooled,
-            tuple(shown(layer) for layer in made.layers), shown(made.embedding), states=made.tokens,
-        )  # fmt: skip
+        return made.shown(visible, made.pooled)
 
     def within_reach(self, batch: PatchSequence) -> PatchSequence:
         index = self._nearest(batch)
@@ -120,18 +111,10 @@ class ClozeEncoder(TransformerEncoder):
         x = torch.cat([x, self.gap[:1].to(x.dtype).expand(len(x), 1, -1)], dim=1)
         if self.positions is not None:
             x = x + self.positions(coords)
-        rotation = self.rotary(coords) if self.rotary is not None else None
-        x, bias, layers = self.dropout(x), key_bias(everyone), []
-        for i, block in enumerate(self.blocks):
-            x = block(x, bias, rotation)
-            if i >= self.depth - keep_layers:
-                layers.append(x[:, :n])
-        x = self.norm(x)
+        x, layers = self._trunk(self.dropout(x), everyone, coords, keep_layers)
         pooled = gather(x, None, torch.where(beyond, n, asked.int().argmax(dim=1)).unsqueeze(1)).squeeze(1)
-        states = x[:, :n]
-        return Encoded(
-            states, valid, coords[:, :n], None, pooled.float(), tuple(layers), embedding, states=states
-        )  # fmt: skip
+        states, layers = x[:, :n], tuple(layer[:, :n] for layer in layers)
+        return Encoded(states, valid, coords[:, :n], None, pooled.float(), layers, embedding, states=states)
 
     def _asked(self, batch: PatchSequence, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[row, patch] bool, hidden patches that end their row; [row] bool, rows whose end is shown, so that a gap

@@ -19,7 +19,7 @@ from .attention import Block, init_weights, key_bias
 from .embed import PatchEmbedding
 from .positions import build_positions
 from .registry import register
-from .views import IndexSet, select
+from .views import IndexSet, gather, select
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,22 @@ class Encoded:
     layers: tuple[Tensor, ...]
     embedding: Tensor
     states: Tensor | None = None
+
+    def shown(self, visible: IndexSet, pooled: Tensor | None = None) -> Encoded:
+        """What of it belongs to visible patches, where hidden ones were kept as gaps; their states stay in `states`.
+
+        pooled: [row, width], default: mean over the visible patches.
+        """
+
+        def part(field: Tensor) -> Tensor:
+            return gather(field, None, visible.index)
+
+        tokens = part(self.tokens)
+        return Encoded(
+            tokens, visible.valid, part(self.coords), visible.index,
+            masked_mean(tokens, visible.valid) if pooled is None else pooled,
+            tuple(part(layer) for layer in self.layers), part(self.embedding), states=self.tokens,
+        )  # fmt: skip
 
 
 class Encoder(nn.Module):
@@ -89,6 +105,12 @@ class Encoder(nn.Module):
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Parameters from the input to the last layer, for layer-wise learning rates."""
         return [list(self.parameters())]
+
+
+def whole_rows(batch: PatchSequence, rows: Tensor | None, visible: IndexSet) -> tuple[PatchSequence, IndexSet]:
+    """All patches of the rows, and which of them a view shows: for encoders that keep hidden patches as gaps."""
+    whole = batch if rows is None else batch.rows(rows)
+    return whole, IndexSet(visible.index, visible.valid & gather(whole.valid, None, visible.index))
 
 
 def masked_mean(tokens: Tensor, valid: Tensor) -> Tensor:
@@ -142,15 +164,19 @@ class TransformerEncoder(Encoder):
             x = torch.cat([self.registers.to(x.dtype).expand(len(x), -1, -1), x], dim=1)
             everyone = torch.cat([valid.new_ones(len(x), extra), valid], dim=1)
             places = torch.cat([coords.new_zeros(len(x), extra, coords.shape[-1]), coords], dim=1)
-        bias = key_bias(everyone)
-        rotation = self.rotary(places) if self.rotary is not None else None
-        layers = []
+        x, layers = self._trunk(x, everyone, places, keep_layers)
+        tokens, layers = x[:, extra:], tuple(layer[:, extra:] for layer in layers)
+        return Encoded(tokens, valid, coords, index, masked_mean(tokens, valid), layers, embedding)
+
+    def _trunk(self, x: Tensor, valid: Tensor, coords: Tensor, keep_layers: int) -> tuple[Tensor, list[Tensor]]:
+        """Normed output of the blocks, and the last `keep_layers` outputs, earliest first."""
+        bias, layers = key_bias(valid), []
+        rotation = self.rotary(coords) if self.rotary is not None else None
         for i, block in enumerate(self.blocks):
             x = block(x, bias, rotation)
             if i >= self.depth - keep_layers:
-                layers.append(x[:, extra:])
-        tokens = self.norm(x)[:, extra:]
-        return Encoded(tokens, valid, coords, index, masked_mean(tokens, valid), tuple(layers), embedding)
+                layers.append(x)
+        return self.norm(x), layers
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         first = [p for m in (self.embed, self.positions) if m is not None for p in m.parameters()]

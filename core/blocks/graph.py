@@ -18,11 +18,11 @@ from ..sequence import PatchSequence, SequenceSpec
 from .attention import init_weights
 from .edges import Graph, check_reach, graph_of, induced, seen_places
 from .embed import PatchEmbedding
-from .encoder import Encoded, Encoder, masked_mean
+from .encoder import Encoded, Encoder, masked_mean, whole_rows
 from .message_passing import graph_blocks, through
 from .positions import FourierPositions
 from .registry import register
-from .views import IndexSet, gather, select
+from .views import IndexSet, select
 
 HIDDEN = ("token", "dropped")
 
@@ -76,22 +76,14 @@ class GraphEncoder(Encoder):
     ) -> Encoded:
         if visible is None:
             return super().forward(batch, rows, None, keep_layers)
-        whole = batch if rows is None else batch.rows(rows)
-        visible = IndexSet(visible.index, visible.valid & gather(whole.valid, None, visible.index))
+        whole, visible = whole_rows(batch, rows, visible)
         graph = graph_of(whole, reach=self.reach)
         if self.hidden == "dropped":
             part = select(whole, None, visible)
             coords = part.coords.float().masked_fill(~visible.valid.unsqueeze(-1), 0.0)
             cut = Graph(visible.valid, coords, part.kind, induced(graph.edges, visible, whole.n_patches))
             return self._encode(part, cut, visible.index, keep_layers)
-        made = self._encode(whole, graph, None, keep_layers, seen_places(visible, whole.n_patches))
-        tokens = gather(made.tokens, None, visible.index)
-        return Encoded(
-            tokens, visible.valid, gather(made.coords, None, visible.index), visible.index,
-            masked_mean(tokens, visible.valid),
-            tuple(gather(layer, None, visible.index) for layer in made.layers),
-            gather(made.embedding, None, visible.index), states=made.tokens,
-        )  # fmt: skip
+        return self._encode(whole, graph, None, keep_layers, seen_places(visible, whole.n_patches)).shown(visible)
 
     def encode(self, batch: PatchSequence, index: Tensor | None, keep_layers: int) -> Encoded:
         return self._encode(batch, graph_of(batch, reach=self.reach), index, keep_layers)
