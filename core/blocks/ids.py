@@ -145,8 +145,10 @@ class IdSoftmax(IdLoss):
         """[pair] the same, with ids that were drawn in place of all others."""
         drawn, log_expected = proposal.draw(self.sampled)
         others = (vectors @ table[drawn].T - log_expected.float())[asked]
+        rows = torch.arange(len(shown), device=shown.device)
+        seen = _among(rows, drawn.expand(len(rows), -1), shown, len(table))[row]
         # the right id counts once, drawn or not
-        others = others.masked_fill(_marked(shown, len(table))[:, drawn][row] | (ids.unsqueeze(1) == drawn), -torch.inf)
+        others = others.masked_fill(seen | (ids.unsqueeze(1) == drawn), -torch.inf)
         right = (F.embedding(asked, vectors) * F.embedding(ids, table)).sum(dim=1)
         return torch.logaddexp(right, others.logsumexp(dim=1)) - right
 
@@ -203,12 +205,6 @@ def _pairs(vectors: Tensor, target: IdTarget) -> tuple[Tensor, Tensor, Tensor, T
     if vectors.shape[1] == 1:
         return row, place, vectors.squeeze(1), row
     return row, place, vectors[row, place], torch.arange(len(row), device=row.device)
-
-
-def _marked(ids: Tensor, vocabulary: int) -> Tensor:
-    """[row, id] bool, True for the ids of each row; -1 = none."""
-    marks = torch.zeros(len(ids), vocabulary + 1, dtype=torch.bool, device=ids.device)
-    return marks.scatter_(1, ids.masked_fill(ids < 0, vocabulary), True)[:, :vocabulary]
 
 
 def some(rows: Tensor, most: int) -> Tensor:
