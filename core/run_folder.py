@@ -9,13 +9,15 @@ holds what every row decided about whom, for `omnipatch compare`; it names test 
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -104,6 +106,13 @@ def clear(folder: Path) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON beside the target and rename it there."""
     write_text(path, json.dumps(content, indent=2, default=str) + "\n")
+
+
+def write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a line of names and the rows beside the target and rename it there."""
+    content = io.StringIO()
+    csv.writer(content, lineterminator="\n").writerows([head, *rows])
+    write_text(path, content.getvalue())
 
 
 def write_text(path: Path, text: str) -> None:

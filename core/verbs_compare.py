@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .console import Voice
 from .errors import InputError
+from .output_file import output_file
 
 if TYPE_CHECKING:
     from .downstream.compare import Comparison
@@ -24,7 +23,9 @@ def compare(given: argparse.Namespace, overrides: list[str]) -> None:
     from .downstream.predictions import Predictions
     from .report.words import metric_label, primary_metric
 
-    target = _target(given)
+    target = None
+    if given.out is not None:
+        target = output_file(given.out, overwrite=given.overwrite, what="comparisons", forms=_FORMS)
     names = _names(given.runs)
     voice = Voice(given.quiet)
     voice.step(f"comparing {', '.join(names)}")
@@ -46,20 +47,6 @@ def compare(given: argparse.Namespace, overrides: list[str]) -> None:
     elif not given.metric and len(found.metrics) > 1:
         others = ", ".join(metric for metric in found.metrics if metric != main)
         voice.step(f"other metrics by --metric, or all with --out FILE.csv: {others}")
-
-
-def _target(given: argparse.Namespace) -> Path | None:
-    """Where results go; refused before anything is computed."""
-    if given.out is None:
-        return None
-    target = Path(given.out)
-    if target.suffix not in _FORMS:
-        raise InputError(
-            "comparisons are not written in this form", field="--out", got=target.name, expected=" | ".join(_FORMS)
-        )
-    if target.exists() and not given.overwrite:
-        raise InputError("the file exists", source=target, fix="choose another --out or add --overwrite")
-    return target
 
 
 def _names(runs: Sequence[str]) -> list[str]:
@@ -101,13 +88,10 @@ def _change(entry: dict[str, Any], digits: int) -> tuple[str, str]:
 
 
 def _write(target: Path, found: Comparison) -> None:
-    from .run_folder import write_json, write_text
+    from .run_folder import write_csv, write_json
 
     if target.suffix == ".json":
         write_json(target, found.to_json())
         return
-    content = io.StringIO()
-    table = csv.DictWriter(content, list(found.entries[0]), lineterminator="\n")
-    table.writeheader()
-    table.writerows(found.entries)
-    write_text(target, content.getvalue())
+    head = list(found.entries[0])
+    write_csv(target, head, ([entry[name] for name in head] for entry in found.entries))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +12,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 FORMS = (".npz", ".csv", ".safetensors")
-
-
-def check_form(target: Path) -> None:
-    """Raises InputError for a form that vectors of ids are not written in."""
-    if target.suffix not in FORMS:
-        raise InputError(
-            "vectors of ids are not written in this form", field="--out", got=target.name, expected=" | ".join(FORMS)
-        )
 
 
 def embed_ids(source: str, target: Path, voice: Voice) -> None:
@@ -41,15 +31,12 @@ def embed_ids(source: str, target: Path, voice: Voice) -> None:
 def _write(target: Path, names: list[str], vectors: np.ndarray) -> None:
     import numpy as np
 
-    from .run_folder import write_text
+    from .run_folder import write_csv
     from .train.atomic import replacing
 
     if target.suffix == ".csv":
-        content = io.StringIO()
-        table = csv.writer(content, lineterminator="\n")
-        table.writerow(["id", *(f"v{i}" for i in range(vectors.shape[1]))])
-        table.writerows([name, *map(repr, row)] for name, row in zip(names, vectors.tolist(), strict=True))
-        write_text(target, content.getvalue())
+        head = ["id", *(f"v{i}" for i in range(vectors.shape[1]))]
+        write_csv(target, head, ([name, *row] for name, row in zip(names, vectors.tolist(), strict=True)))
     elif target.suffix == ".npz":
         with replacing(target) as file:
             np.savez_compressed(file, id=np.array(names), vector=vectors)

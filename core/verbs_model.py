@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from .console import Voice
 from .errors import CorruptFileError, InputError, OmnipatchError
 from .known import counted, unknown_ids
-from .verbs_ids import check_form, embed_ids
+from .output_file import output_file
+from .verbs_ids import FORMS, embed_ids
 
 if TYPE_CHECKING:
     from .train.model_io import Model
@@ -24,8 +25,7 @@ def embed(given: argparse.Namespace, overrides: list[str]) -> int:
     from .train.model_io import load_model
     from .trained import modality_for_files
 
-    voice, target = Voice(given.quiet), Path(given.out)
-    _check_embed(given, overrides, target)
+    voice, target = Voice(given.quiet), _embed_target(given, overrides)
     if given.what == "ids":
         embed_ids(given.source, target, voice)
         return 0
@@ -53,7 +53,8 @@ def embed(given: argparse.Namespace, overrides: list[str]) -> int:
     return 1 if problems else 0
 
 
-def _check_embed(given: argparse.Namespace, overrides: list[str], target: Path) -> None:
+def _embed_target(given: argparse.Namespace, overrides: list[str]) -> Path:
+    """Where vectors go; refused before anything is computed, as are arguments that do not go together."""
     of_ids = given.what == "ids"
     if bool(given.files) == of_ids:
         raise InputError(
@@ -61,13 +62,12 @@ def _check_embed(given: argparse.Namespace, overrides: list[str], target: Path) 
             fix="leave the files out" if of_ids else "name files, or add --what ids for the vectors of all ids",
         )  # fmt: skip
     if of_ids:
-        check_form(target)
         if overrides:
             raise InputError(f"unknown option {overrides[0]}", fix="the ids of a model are read from no file")
-    elif target.suffix != ".npz":
+        return output_file(given.out, overwrite=given.overwrite, what="vectors of ids", forms=FORMS)
+    if Path(given.out).suffix != ".npz":
         raise InputError("the vectors are written as .npz", field="--out", got=given.out)
-    if target.exists() and not given.overwrite:
-        raise InputError("the file exists", source=target, fix="choose another --out or add --overwrite")
+    return output_file(given.out, overwrite=given.overwrite)
 
 
 def _embed_file(model: Model, path: Path) -> tuple[dict[str, Any], list[str]]:

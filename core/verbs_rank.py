@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING
 from .console import Voice
 from .errors import InputError
 from .known import counted, unknown_ids
+from .output_file import output_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,9 +32,7 @@ def recommend(given: argparse.Namespace, overrides: list[str]) -> None:
 
     if given.k < 1:
         raise InputError("nothing is asked for", field="--k", got=given.k, expected="1 or more")
-    target = None if given.out is None else Path(given.out)
-    if target is not None and target.exists() and not given.overwrite:
-        raise InputError("the file exists", source=target, fix="choose another --out or add --overwrite")
+    target = None if given.out is None else output_file(given.out, overwrite=given.overwrite)
     model = load_model(given.source)
     if not model.encoder.spec.vocabulary:
         raise InputError("this model knows no ids, so there is nothing to rank", source=given.source)
@@ -54,11 +51,9 @@ def recommend(given: argparse.Namespace, overrides: list[str]) -> None:
     if target is None:
         voice.table(_HEAD, lines)
     else:
-        from .run_folder import write_text
+        from .run_folder import write_csv
 
-        content = io.StringIO()
-        csv.writer(content, lineterminator="\n").writerows([_HEAD, *lines])
-        write_text(target, content.getvalue())
+        write_csv(target, _HEAD, lines)
         people = len(windows) + len(unknown.people)
         voice.result(f"{target}: {given.k} of {model.encoder.spec.vocabulary[0]} for each of {people} people")
     for note in (*unknown_ids(unknown), *_strangers(unknown, ranking.simplest)):

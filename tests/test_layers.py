@@ -31,6 +31,7 @@ ROOMS = (
     "report",
     "dry_run", "doctor", "run",
     "scaffold", "testing",
+    "output_file",
     "verbs_compare", "verbs_data", "verbs_ids", "verbs_info", "verbs_model", "verbs_rank", "verbs_recipe",
     "cli_verbs", "cli",
 )  # fmt: skip
