@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omnipatch import InputError
 from omnipatch.core.batching import collate
+from omnipatch.core.blocks.propagation import normalised
 from omnipatch.core.train.model_io import fresh_encoder
 from omnipatch.modalities.recommender import Recommender, RecommenderConfig
 from omnipatch.modalities.recommender.beside import side_scores
@@ -19,7 +20,6 @@ from omnipatch.modalities.recommender.demo import make_market
 from omnipatch.modalities.recommender.log import histories, make_log
 from omnipatch.modalities.recommender.side_graphs import SideGraph, from_triples
 from omnipatch.modalities.recommender.sides import SIDES, Coded, friends_of, joined, side_numbers
-from omnipatch.modalities.recommender.spectral import normalised
 from omnipatch.modalities.recommender.splits import split_interactions
 from scipy import sparse
 from sklearn.linear_model import Ridge

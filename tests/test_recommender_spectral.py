@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from omnipatch import InputError
+from omnipatch.core.blocks.propagation import normalised
 from omnipatch.modalities.recommender.side_graphs import from_triples
-from omnipatch.modalities.recommender.spectral import decompose, normalised, side_positions, spectrum_of
+from omnipatch.modalities.recommender.spectral import decompose, side_positions, spectrum_of
 from recommender_kit import blocks_of_taste, graphs, random_interactions
 
 

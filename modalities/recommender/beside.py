@@ -15,10 +15,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy import sparse
 
+from ...core.blocks.propagation import inverse_root, normalised
 from ...core.ranking import Ranker
 from .blend import mixed, standardised
 from .catalogue import Catalogue
-from .spectral import inverse_root, normalised
 
 SideScores = Callable[[sparse.csr_matrix], np.ndarray]  # histories [row, item] -> [row, item]
 WEIGHTS = (0.1, 0.3)  # of a side graph

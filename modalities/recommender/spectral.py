@@ -23,8 +23,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
-from ...core.blocks.propagation import inverse_root as inverse_root
-from ...core.blocks.propagation import normalised as normalised
+from ...core.blocks.propagation import normalised
 from ...core.errors import InputError
 from .graph_key import GraphKey
 from .interactions import Interactions

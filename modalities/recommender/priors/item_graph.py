@@ -11,9 +11,9 @@ from functools import lru_cache
 import numpy as np
 from scipy import sparse
 
+from ....core.blocks.propagation import normalised
 from ..graph_key import GraphKey
 from ..interactions import Interactions
-from ..spectral import normalised
 
 _MOST_BYTES = 2 * 2**30
 _DENSE = 0.2  # share of pairs that occur, from which on a dense product is faster

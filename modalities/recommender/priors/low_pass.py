@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from ....core.blocks.propagation import inverse_root
 from ....core.errors import InputError
 from ..interactions import Interactions
-from ..spectral import inverse_root, spectrum_of
+from ..spectral import spectrum_of
 from .scorer import HistoryScorer, Prior
 
 RANKS = (16, 32, 64, 128, 256, 512)  # small graphs need few directions, sparse ones many
