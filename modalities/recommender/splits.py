@@ -109,9 +109,7 @@ def hold_out_random(interactions: Interactions, share: float, seed: int) -> tupl
 
 def hold_out_last(interactions: Interactions) -> tuple[Interactions, Interactions]:
     """(kept, held out): the last of each user who has two or more."""
-    order = interactions.chronological()[::-1]  # users run backwards too
-    by_user = order[np.argsort(interactions.user[order], kind="stable")]
-    return _hold_out(interactions, by_user, (interactions.user_degree > 1).astype(np.int64))
+    return _hold_out(interactions, _latest_first(interactions), (interactions.user_degree > 1).astype(np.int64))
 
 
 def hold_out_people(interactions: Interactions, test: float, validation: float, seed: int) -> InteractionSplit:
@@ -123,9 +121,8 @@ def hold_out_people(interactions: Interactions, test: float, validation: float, 
     held = interactions.keep(side > 0)
     if held.ordered:
         asked = np.floor((1 - SHOWN_SHARE) * held.user_degree + 0.5).astype(np.int64)
-        order = held.chronological()[::-1]
-        order = order[np.argsort(held.user[order], kind="stable")]
-        shown, later = _hold_out(held, order, np.minimum(asked, np.maximum(held.user_degree - 1, 0)))
+        wanted = np.minimum(asked, np.maximum(held.user_degree - 1, 0))
+        shown, later = _hold_out(held, _latest_first(held), wanted)
     else:
         shown, later = hold_out_random(held, 1 - SHOWN_SHARE, seed + 1)
     tested = np.isin(later.user, np.unique(interactions.user[side == 2]))
@@ -144,6 +141,12 @@ def cut_in_time(interactions: Interactions, share: float) -> tuple[Interactions,
     moment = np.quantile(interactions.time, 1 - share, method="lower")
     after = interactions.time > moment
     return _parted(interactions, after)
+
+
+def _latest_first(interactions: Interactions) -> np.ndarray:
+    """[interaction] users one after another, each from the last interaction to the first."""
+    order = interactions.chronological()[::-1]  # users run backwards too
+    return order[np.argsort(interactions.user[order], kind="stable")]
 
 
 def _hold_out(interactions: Interactions, order: np.ndarray, wanted: np.ndarray) -> tuple[Interactions, Interactions]:
