@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ids_kit import train
 from omnipatch import InputError, PatchSequence, SequenceSpec
 from omnipatch.core.blocks.id_table import tell_known
 from omnipatch.core.blocks.propagation import Propagation, normalised
@@ -212,11 +213,7 @@ class TestEncoder:
         rows = [taken()[user].indices.tolist() for user in range(USERS)]
         batch = batch_of(*rows, people=range(USERS))
         objective = Objective.from_config({"name": "masked-ids"}, SPEC, model)
-        optimizer = torch.optim.Adam(objective.parameters(), 0.05)
-        for step in range(60):
-            optimizer.zero_grad()
-            objective(batch, 0, step).loss.backward()
-            optimizer.step()
+        train(objective, batch, 60, lr=0.05)
         scores = (model(batch).pooled @ model.id_table().T).detach().numpy()
         own = taken().toarray() > 0
         above = scores[:, :, None] > scores[:, None, :]

@@ -7,7 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omnipatch import InputError, PatchSequence, SequenceSpec
+from ids_kit import SETS, SPEC, batch_of, encoder, train
+from omnipatch import InputError, SequenceSpec
 from omnipatch.core.batching import pad
 from omnipatch.core.blocks.id_table import tell_known
 from omnipatch.core.blocks.ids import IdBpr, IdSoftmax, IdTarget
@@ -17,23 +18,8 @@ from omnipatch.core.known import KnownIds
 from omnipatch.core.objective import Objective
 from scipy import sparse
 
-SPEC = SequenceSpec(axes=("steps_back",), patch_shape=(1,), kinds=("item",), vocabulary=(30,), known_of_ids=(3,))
-SETS = {"name": "set", "width": 8, "hidden": 16}
 GRAPH = {"name": "id_graph", "width": 8}
 ATTENTION = {"name": "transformer", "width": 8, "depth": 1, "heads": 2, "positions": "none"}
-
-
-def batch_of(*rows: list[int]) -> PatchSequence:
-    longest = max(map(len, rows))
-    ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows])
-    valid = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in rows])
-    coords = torch.zeros(*ids.shape, 1)
-    return PatchSequence.build(SPEC, coords, ids=ids[..., None], valid=valid, window=torch.arange(len(rows)))
-
-
-def encoder(options=SETS, seed=0):
-    torch.manual_seed(seed)
-    return build("encoder", options, SPEC)
 
 
 def score_of(loss, encoder, vectors, hidden, shown=()):
@@ -141,11 +127,7 @@ class TestObjective:
         rows = [list(np.random.default_rng(i).permutation(10)[:7] + 10 * (i % 3)) for i in range(60)]
         batch, model = batch_of(*rows), encoder(options)
         objective = Objective.from_config({"name": "masked-ids"}, SPEC, model)
-        optimizer = torch.optim.Adam(objective.parameters(), 0.02)
-        for step in range(60):
-            optimizer.zero_grad()
-            objective(batch, 0, step).loss.backward()
-            optimizer.step()
+        train(objective, batch, 60)
         scores = model(batch).pooled @ model.id_table().T
         own = scores.view(60, 3, 10).mean(dim=2)
         assert (own.argmax(dim=1) == torch.arange(60) % 3).float().mean() > 0.9
@@ -258,12 +240,8 @@ class TestGraph:
     def test_it_can_be_copied_and_trained_on(self):
         model, batch = self.told(), batch_of([1, 2, 3], [16, 17])
         objective = Objective.from_config({"name": "jepa-ids"}, SPEC, model)
-        optimizer = torch.optim.Adam(objective.parameters(), 0.1)
-        for step in range(3):  # each with a table of its own: a stale one would fail to go backward twice
-            optimizer.zero_grad()
-            objective(batch, 0, step).loss.backward()
-            optimizer.step()
-            objective.after_step(step)
+        # each step with a table of its own: a stale one would fail to go backward twice
+        train(objective, batch, 3, lr=0.1)
 
     def test_without_a_graph_it_says_so(self):
         with pytest.raises(InputError, match="occurred together"):
