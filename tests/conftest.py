@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import EntryPoint, entry_points
 
 import hypothesis
 import pytest
+from cli_kit import toy_installed
 from workers_kit import usable_cores, worker_count
 
 # how long an example takes says more about the machine's other work than about the code
@@ -31,12 +31,17 @@ def _own_cache(tmp_path_factory):
 
 
 @pytest.fixture
-def toy_registered(monkeypatch):
+def toy_registered():
     """`--modality toy` works as if a package had installed it."""
-    from omnipatch.core import registry
+    with toy_installed():
+        yield
 
-    toy = EntryPoint("toy", "data_kit:Toy", registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [*entry_points(group=group), toy])
+
+@pytest.fixture(scope="module")
+def toy_registered_throughout():
+    """The same for a whole module, fixtures that outlive one test included."""
+    with toy_installed():
+        yield
 
 
 def pytest_collection_modifyitems(config, items):

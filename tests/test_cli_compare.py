@@ -6,17 +6,13 @@ import csv
 import json
 
 import pytest
-from cli_kit import omni, toy_installed, write_recipe
+from cli_kit import omni, write_recipe
 
 SHORT = (
     "--evaluate.protocols", "knn,linear", "--evaluate.models", "pretrained,prior", "--evaluate.subject_leak", "false"
 )  # fmt: skip
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _toy():
-    with toy_installed():
-        yield
+pytestmark = pytest.mark.usefixtures("toy_registered_throughout")
 
 
 @pytest.fixture(scope="module")

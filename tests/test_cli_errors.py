@@ -10,15 +10,11 @@ import time
 
 import numpy as np
 import pytest
-from cli_kit import omni, toy_installed, write_recipe
+from cli_kit import omni, write_recipe
 from data_kit import toy_recording, write_corpus, write_toy
 from filelock import FileLock
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _toy():
-    with toy_installed():
-        yield
+pytestmark = pytest.mark.usefixtures("toy_registered_throughout")
 
 
 @pytest.fixture(scope="module")

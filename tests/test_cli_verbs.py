@@ -5,14 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_kit import omni, toy_installed, write_recipe
+from cli_kit import omni, write_recipe
 from data_kit import write_corpus
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _toy():
-    with toy_installed():
-        yield
+pytestmark = pytest.mark.usefixtures("toy_registered_throughout")
 
 
 @pytest.fixture(scope="module")
