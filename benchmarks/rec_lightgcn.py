@@ -33,7 +33,6 @@ from typing import Any
 import numpy as np
 import torch
 from bench import Contestant, alternate, pretraining_step, serve, table
-from omnipatch.core.blocks.id_table import tell_known
 from omnipatch.core.blocks.propagation import Propagation
 from omnipatch.core.console import Voice
 from omnipatch.core.objective import Objective
@@ -50,7 +49,6 @@ from omnipatch.modalities.recommender.negatives import draw_negatives, draw_pair
 TRAINING = {"graph": "rec-lightgcn", "tokens": "rec-masked"}  # parts and their recipes
 PARTS = ("adjacency", "sampling", "step", *TRAINING, "evaluation")
 PEOPLE = 2048  # of a round of training
-EPOCHS = 200  # of a comparison of quality, see --epochs
 WIDTH, LAYERS, BATCH, SPREAD, DECAY = 64, 3, 2048, 0.1, 1e-4
 PEER, OWN = "LightGCN-PyTorch", "omnipatch"
 SCORES = "scores of {}: recall@20 {:.5f}, ndcg@20 {:.5f}"
@@ -80,7 +78,7 @@ def say(side: str, recall: float, ndcg: float) -> None:
 # ---- ours -----------------------------------------------------------------------------------------------------
 
 
-def own(part: str, data: Path, most_users: int) -> Step:
+def own(part: str, data: Path, most_users: int, epochs: int) -> Step:
     """One round of a part."""
     if part in TRAINING:
         return _own_training(TRAINING[part], data)
@@ -95,7 +93,7 @@ def own(part: str, data: Path, most_users: int) -> Step:
     if part == "step":
         return _own_step(train, graph, users, items, draw(train, rng))
     if part == "quality":
-        return _own_quality(train, test, graph, users, items, rng)
+        return _own_quality(train, test, graph, users, items, rng, epochs)
     return _own_evaluation(train, test, graph, users, items, most_users)
 
 
@@ -136,11 +134,12 @@ def _own_quality(
     users: torch.Tensor,
     items: torch.Tensor,
     rng: np.random.Generator,
+    epochs: int,
 ) -> Step:
     step = _own_step(train, graph, users, items, lambda: draw(train, rng))
 
     def training() -> None:
-        for _ in range(EPOCHS * round(len(train) / BATCH)):
+        for _ in range(epochs * round(len(train) / BATCH)):
             step()
         with torch.no_grad():
             spread = graph(users, items)
@@ -161,9 +160,10 @@ def _own_training(name: str, data: Path) -> Step:
     settings = load(name, ["--data.name=gowalla", f"--data.root={data}"])
     prepared = prepare(settings, Voice(quiet=True))
     recipe, store = settings.recipe, prepared.store
-    encoder = fresh_encoder(recipe.encoder, store.spec, 0, prepared.modality.known_of_ids())
+    known = prepared.modality.known_of_ids()
+    encoder = fresh_encoder(recipe.encoder, store.spec, 0, known)
     objective = Objective.from_config(recipe.objective, store.spec, encoder)
-    tell_known(objective, prepared.modality.known_of_ids())
+    objective.tell(known)
     rng, size = np.random.default_rng(0), min(recipe.trainer.batch_size, PEOPLE)
     step = pretraining_step(
         objective, build_adamw(objective, recipe.optimizer), lambda: store.batch(rng.permutation(len(store))[:size]),
@@ -202,7 +202,7 @@ def _own_evaluation(
 # ---- theirs ---------------------------------------------------------------------------------------------------
 
 
-def peer(part: str, checkout: Path, data: Path, most_users: int) -> Step:
+def peer(part: str, checkout: Path, data: Path, most_users: int, epochs: int) -> Step:
     """One round of a part, by the peer's own functions."""
     sys.argv = ["main.py", "--dataset", "gowalla", "--topks", "[20]", "--tensorboard", "0", "--layer", str(LAYERS)]
     sys.argv += ["--recdim", str(WIDTH), "--bpr_batch", str(BATCH), "--decay", str(DECAY)]
@@ -232,7 +232,7 @@ def peer(part: str, checkout: Path, data: Path, most_users: int) -> Step:
         interactions = PEOPLE * dataset.trainDataSize / dataset.n_users
         return step if part == "step" else _times(step, round(interactions / BATCH))
     if part == "quality":
-        return _peer_quality(utils, world, procedure, dataset, network, data)
+        return _peer_quality(utils, world, procedure, dataset, network, data, epochs)
     tested = sorted(dataset.testDict.items())
     dataset._Loader__testDict = dict(tested[: asked_of(len(tested), most_users)])
 
@@ -246,17 +246,16 @@ def peer(part: str, checkout: Path, data: Path, most_users: int) -> Step:
 def _peer_step(utils: Any, world: Any, dataset: Any, network: Any) -> Step:
     loss, rng = utils.BPRLoss(network, world.config), np.random.default_rng(0)
     known = Interactions.from_codes(dataset.trainUser, dataset.trainItem, users=dataset.n_users, items=dataset.m_items)
-    pair = draw_pairs(known, BATCH, rng)
-    triples = [torch.from_numpy(a) for a in (*pair, draw_negatives(known, pair[0], rng))]
+    triples = draw(known, rng)
     return _quiet(lambda: loss.stageOne(*triples))
 
 
-def _peer_quality(utils: Any, world: Any, procedure: Any, dataset: Any, network: Any, data: Path) -> Step:
+def _peer_quality(utils: Any, world: Any, procedure: Any, dataset: Any, network: Any, data: Path, epochs: int) -> Step:
     train, test = read_user_lists([data / "train.txt", data / "test.txt"])
     loss = utils.BPRLoss(network, world.config)
 
     def training() -> None:
-        for epoch in range(EPOCHS):
+        for epoch in range(epochs):
             procedure.BPR_train_original(dataset, network, loss, epoch)
         network.eval()
         with torch.no_grad():
@@ -313,18 +312,16 @@ def main() -> None:
     parser.add_argument("--part", choices=(*PARTS, "quality"), help="default: all, in turn")
     parser.add_argument("--users", type=int, default=10**9, help="test users of an evaluation")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of the part quality")
+    parser.add_argument("--epochs", type=int, default=200, help="of the part quality (default: 200)")
     parser.add_argument("--worker", choices=(PEER, OWN), help=argparse.SUPPRESS)
     args = parser.parse_args()
     data = (args.data or args.path / "data" / "gowalla").resolve()
     torch.set_num_threads(1)
-    globals()["EPOCHS"] = args.epochs
     if args.worker:
-        made = (
-            own(args.part, data, args.users)
-            if args.worker == OWN
-            else peer(args.part, args.path.resolve(), data, args.users)
-        )
+        if args.worker == OWN:
+            made = own(args.part, data, args.users, args.epochs)
+        else:
+            made = peer(args.part, args.path.resolve(), data, args.users, args.epochs)
         # what is slow is slow the first time too
         serve(made, 1, warmup=int(args.part in ("step", *TRAINING)), clock=time.process_time)
         return
