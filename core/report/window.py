@@ -20,6 +20,7 @@ from ..errors import OmnipatchError
 if TYPE_CHECKING:
     import torch
 
+    from ..blocks.views import ViewSampler
     from ..known import KnownIds
     from ..objective import Objective
     from ..prepared import Prepared
@@ -37,7 +38,6 @@ def window_arrays(settings: Settings, prepared: Prepared, checkpoints: Path) -> 
     do not give a signal back, `window_target` and `window_predicted` [hidden, value] of the patches `window_patch`
     [hidden], beside `window_seen_mean` [value].
     """
-    from ..blocks.views import ViewSampler
     from ..compose import resolve_objective
     from ..rng import RowRandom
 
@@ -55,10 +55,7 @@ def window_arrays(settings: Settings, prepared: Prepared, checkpoints: Path) -> 
     }
     shown, known = [batch], prepared.modality.known_of_ids()
     for name, options in resolve_objective(settings.recipe.objective)["views"].items():
-        sampler = ViewSampler(name, **(options or {}))
-        if known is not None:
-            sampler.tell(known)
-        view = sampler(batch, rng, modality.augment)
+        view = _sampler(name, options or {}, known)(batch, rng, modality.augment)
         if view.targets is not None:
             arrays["window_hidden"] = view.targets.index[0][view.targets.valid[0]].numpy()
             break
@@ -91,7 +88,6 @@ def view_states(
     SEEN by the encoder, ASKED for (to be predicted), or LEFT_OUT of this view. `objective`: options as in a recipe.
     known: of ids, for masks that look at it.
     """
-    from ..blocks.views import ViewSampler
     from ..compose import resolve_objective
     from ..rng import RowRandom
 
@@ -100,10 +96,7 @@ def view_states(
     for name, options in resolve_objective(objective)["views"].items():
         if not (options or {}).get("mask"):
             continue
-        sampler = ViewSampler(name, mask=options["mask"])
-        if known is not None:
-            sampler.tell(known)
-        view = sampler(batch, rng, None)
+        view = _sampler(name, {"mask": options["mask"]}, known)(batch, rng, None)
         states = np.full(batch.valid.shape, LEFT_OUT)
         for state, chosen in ((SEEN, view.visible), (ASKED, view.targets)):
             if chosen is not None:  # further masks of a window stand behind the first of each
@@ -111,6 +104,16 @@ def view_states(
                 states[np.broadcast_to(one_each, index.shape)[valid], index[valid]] = state
         found[name] = states
     return found
+
+
+def _sampler(name: str, options: Mapping[str, Any], known: KnownIds | None) -> ViewSampler:
+    """A view of a composition, told what is known of ids."""
+    from ..blocks.views import ViewSampler
+
+    sampler = ViewSampler(name, **options)
+    if known is not None:
+        sampler.tell(known)
+    return sampler
 
 
 def _signal(settings: Settings, batch: PatchSequence) -> np.ndarray | None:
