@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from ..config import ProbeConfig
-from .given import Models
-from .linear import item_weights
+from .linear import chosen_models, item_weights
 from .logistic import Linear, descend
 from .rows import Evaluation
 from .scaling import CLIP, Standardizer
@@ -36,25 +35,12 @@ def layer_probe(trial: Trial, features: np.ndarray, config: ProbeConfig) -> tupl
 
     features: [item, layer, d] of all items, see `features.layer_features`.
     """
-    scales = config.token_scale if trial.items.features.shape[1] else (1.0,)
-    best, chosen = -np.inf, {"c": config.linear_c[len(config.linear_c) // 2], "token_scale": scales[len(scales) // 2]}
-    if len(trial.validation):
-        for scale in scales:
-            models = _models(trial, features, trial.train, trial.validation, scale, config)
-            for c in sorted(config.linear_c):
-                score = trial.score(models(c))
-                if score > best:
-                    best, chosen = score, {"c": c, "token_scale": scale, "validation": score}
-    models = _models(trial, features, trial.learnable, trial.test, chosen["token_scale"], config)
+    models, chosen = chosen_models(
+        trial, features, config, lambda part, own, side, scale: _Fit(part, features, own, side, scale, config)
+    )
     probability = models(chosen["c"])
     weights = np.mean([fit.layer_weights for fit in models.fits], axis=0)
     return probability, {**chosen, "layer_weights": weights.tolist()}
-
-
-def _models(
-    trial: Trial, features: np.ndarray, fitted: np.ndarray, asked: np.ndarray, scale: float, config: ProbeConfig
-) -> Models:
-    return Models(trial, fitted, asked, lambda part, own, side: _Fit(part, features, own, side, scale, config))
 
 
 class _Fit:

@@ -9,6 +9,7 @@ subjects only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..config import ProbeConfig
-from .given import Models
+from .given import Fit, Models
 from .logistic import Linear, fit_logistic
 from .scaling import Blocks
 from .targets import probabilities
@@ -28,23 +29,34 @@ def linear_probe(trial: Trial, features: np.ndarray, config: ProbeConfig) -> tup
 
     features: [item, d] encoder features of all items (d = 0: side features only).
     """
+    models, chosen = chosen_models(
+        trial, features, config, lambda part, own, side, scale: _Fit(part, features, own, side, scale, config)
+    )
+    return models(chosen["c"]), chosen
+
+
+def chosen_models(
+    trial: Trial, features: np.ndarray, config: ProbeConfig, make: Callable[[Trial, np.ndarray, np.ndarray, float], Fit]
+) -> tuple[Models, dict[str, Any]]:
+    """Models of the test items, functions of the strength c, and what was chosen on validation subjects: c and the
+    relative scale of the encoder block.
+
+    features: [item, ...] of the encoder, of all items. make: as of `Models`, and the scale.
+    """
+
+    def models_of(fitted: np.ndarray, asked: np.ndarray, scale: float) -> Models:
+        return Models(trial, fitted, asked, lambda part, own, side: make(part, own, side, scale))
+
     scales = config.token_scale if trial.items.features.shape[1] and features.shape[1] else (1.0,)
     best, chosen = -np.inf, {"c": config.linear_c[len(config.linear_c) // 2], "token_scale": scales[len(scales) // 2]}
     if len(trial.validation):
         for scale in scales:
-            models = _models(trial, features, trial.train, trial.validation, scale, config)
+            models = models_of(trial.train, trial.validation, scale)
             for c in sorted(config.linear_c):
                 score = trial.score(models(c))
                 if score > best:
                     best, chosen = score, {"c": c, "token_scale": scale, "validation": score}
-    models = _models(trial, features, trial.learnable, trial.test, chosen["token_scale"], config)
-    return models(chosen["c"]), chosen
-
-
-def _models(
-    trial: Trial, features: np.ndarray, fitted: np.ndarray, asked: np.ndarray, scale: float, config: ProbeConfig
-) -> Models:
-    return Models(trial, fitted, asked, lambda part, own, side: _Fit(part, features, own, side, scale, config))
+    return models_of(trial.learnable, trial.test, chosen["token_scale"]), chosen
 
 
 class _Fit:
