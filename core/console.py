@@ -1,6 +1,7 @@
 """What a user sees while a verb works: short lines, a bar where there is a terminal, nothing with `--quiet`.
 
-Progress goes to stderr, results to stdout. `NO_COLOR` is honoured by rich.
+Progress goes to stderr, results to stdout. `NO_COLOR` is honoured by rich. Names may hold brackets, so no text is read
+as rich's markup.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 
 class Voice:
@@ -27,7 +29,8 @@ class Voice:
 
     def step(self, text: str) -> None:
         """A line with the time since the start."""
-        self.err.print(f"[dim]{_clock(time.monotonic() - self._start)}[/dim]  {text}", soft_wrap=True)
+        clock = (_clock(time.monotonic() - self._start), "dim")
+        self.err.print(Text.assemble(clock, "  ", text), soft_wrap=True)
 
     def problem(self, text: str) -> None:
         """A line that `quiet` does not silence, on stderr."""
@@ -42,9 +45,9 @@ class Voice:
         table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
         for i, column in enumerate(columns):
             number = bool(rows) and all(_is_number(row[i]) for row in rows)
-            table.add_column(column, justify="right" if number else "left", overflow="fold")
+            table.add_column(Text(column), justify="right" if number else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(str(cell) for cell in row))
+            table.add_row(*(Text(str(cell)) for cell in row))
         self.out.print(table)
 
     @contextmanager
