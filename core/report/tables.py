@@ -211,7 +211,7 @@ def _best(results: dict[str, Any], lines: Sequence[words.Line], metric: str) -> 
     known = [(e["mean"], line) for e, line in means if e is not None and e["mean"] is not None]
     if not known:
         return None
-    choose = min if metric.partition("@")[0] in ("ece", "mae", "gini") else max  # gini: few ids have all the lists
+    choose = min if words.lower_is_better(metric) else max
     return choose(known, key=lambda pair: pair[0])[1]
 
 

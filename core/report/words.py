@@ -22,7 +22,7 @@ _LABELS = {
     "macro_f1": "macro F1", "auroc": "AUROC", "auprc": "AUPRC", "ece": "ECE", "mae": "MAE", "spearman": "Spearman",
     "balanced_accuracy": "balanced accuracy", "accuracy": "accuracy",
 }  # fmt: skip
-_LOWER_IS_BETTER = {"ece", "mae"}
+_LOWER_IS_BETTER = {"ece", "mae", "gini"}  # gini: few ids have all the lists
 # protocols that train the encoder first, then frozen ones
 _ORDER: tuple[str, ...] = ("finetune", "lora", "attentive", "layers", "linear", "knn", "semi", "ranking")
 MODEL_LABELS = {
@@ -64,6 +64,11 @@ class Headline:
 def metric_label(name: str) -> str:
     """A metric's name as it is read."""
     return f"F1 {name[3:]}" if name.startswith("f1_") else _LABELS.get(name, name)
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether less of a metric is more; of lists at any length."""
+    return metric.partition("@")[0] in _LOWER_IS_BETTER
 
 
 def primary_metric(results: dict[str, Any]) -> str:
@@ -170,7 +175,7 @@ def _sign(difference: dict[str, Any], metric: str) -> int:
     low, high = difference["ci_low"], difference["ci_high"]
     if low is None or high is None or low <= 0 <= high:
         return 0
-    return (1 if low > 0 else -1) * (-1 if metric in _LOWER_IS_BETTER else 1)
+    return (1 if low > 0 else -1) * (-1 if lower_is_better(metric) else 1)
 
 
 def _verdict(signs: list[int], told: list[dict[str, Any]]) -> tuple[str, str]:
@@ -224,7 +229,7 @@ def _over_covariates(results: dict[str, Any], metric: str) -> list[str]:
     if found[0]["ci_low"] is not None:
         change += f", 95 % interval {found[0]['ci_low']:+.3f} to {found[0]['ci_high']:+.3f}"
     told = f"{names[0].upper()}{names[1:]} alone reach {metric_label(metric)} {_range(alone)}; {line_label(line)}, is "
-    better = "better than" if metric in _LOWER_IS_BETTER else "above"
+    better = "better than" if lower_is_better(metric) else "above"
     unsure = f"not clearly {better} that ({change}): it may rest on them."
     return [told + (f"{better} that ({change})." if sure else unsure)]
 
