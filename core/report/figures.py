@@ -30,7 +30,7 @@ def forest(results: dict[str, Any], metric: str) -> str:
             colour = MODELS[line[0]]
             if found["ci_low"] is not None:
                 axes.plot([found["ci_low"], found["ci_high"]], [y, y], color=colour, linewidth=5, alpha=0.28)
-            runs = [r["metrics"].get(metric) for r in results["rows"] if _line(r) == line]
+            runs = [r["metrics"].get(metric) for r in results["rows"] if words.line_of(r) == line]
             axes.plot([r for r in runs if r is not None], [y] * len([r for r in runs if r is not None]), "|",
                       color=colour, markersize=9, markeredgewidth=1.2)  # fmt: skip
             axes.plot(found["mean"], y, "o", color=colour, markersize=6.5)
@@ -244,10 +244,6 @@ def share_bars(sides: Sequence[dict[str, Any]], classes: Sequence[str]) -> str:
             spine.set_visible(False)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), ncols=1 + len(classes) // 5)
         return to_svg(figure, "classes by side")
-
-
-def _line(row: dict[str, Any]) -> words.Line:
-    return (row["model"], row["protocol"], row["label_fraction"])
 
 
 def _thin(x: np.ndarray, y: np.ndarray, most: int = 160) -> np.ndarray:

@@ -42,7 +42,7 @@ def _also(run: Story) -> str:
         if score is not None and entry["model"] == "hand-features":
             hand.setdefault(entry["name"], []).append(score)
         elif score is not None:
-            line = words.line_label((entry["model"], entry["protocol"], entry["label_fraction"]))
+            line = words.line_label(words.line_of(entry))
             alone.setdefault(line, []).append(score)
     metric = words.metric_label(run.metric)
     html = ""
@@ -161,7 +161,7 @@ def _occlusion(run: Story) -> Section:
     table, title = run.results.get("occlusion"), "What decisions rest on"
     if not table:
         return "occlusion", title, ""
-    line = words.line_label((table["model"], table["protocol"], table["label_fraction"]))
+    line = words.line_label(words.line_of(table))
     lead = (
         f"{line[0].upper()}{line[1:]}, first seed, on {table['items']} test items of {table['subjects']} subjects: how "
         "far the log-probability of the right class falls when something is hidden. 0.1 means that the right class "

@@ -94,7 +94,7 @@ def sensor_table(entries: Sequence[dict[str, Any]], metric: str) -> str:
             low, high = e["change_low"], e["change_high"]
             bounds = "" if low is None else f" ({low:+.3f} to {high:+.3f})"
             text = f"{e['mean']:.3f}<small>{e['change']:+.3f}{bounds}; worst {e['worst']:.3f}</small>"
-            cells.setdefault((e["model"], e["protocol"], e["label_fraction"]), {})[e["dropped"]] = text
+            cells.setdefault(words.line_of(e), {})[e["dropped"]] = text
     rows = [[escape(words.line_label(line)), *(of.get(n, "") for n in lost)] for line, of in cells.items()]
     return table(["model", *(f"without {n}" for n in lost)], rows) if rows else ""
 
@@ -121,8 +121,7 @@ def given_table(entries: Sequence[dict[str, Any]], metric: str) -> str:
     cells: dict[str, dict[words.Line, str]] = {}
     for e in (e for e in entries if e["metric"] == metric):
         bounds = "" if e["ci_low"] is None else f"<small>{e['ci_low']:.3f} to {e['ci_high']:.3f}</small>"
-        line = (e["model"], e["protocol"], e["label_fraction"])
-        cells.setdefault(e["given"], {})[line] = f"{e['mean']:.3f}{bounds}"
+        cells.setdefault(e["given"], {})[words.line_of(e)] = f"{e['mean']:.3f}{bounds}"
     lines = list(dict.fromkeys(line for of in cells.values() for line in of))
     several = len({line[2] for line in lines}) > 1
     rows = [[escape(name), *(of.get(line, "") for line in lines)] for name, of in cells.items()]
@@ -135,8 +134,7 @@ def longer_table(entries: Sequence[dict[str, Any]], metrics: Sequence[str]) -> s
     cells: dict[words.Line, dict[tuple[float, str], str]] = {}
     for e in entries:
         bounds = "" if e["ci_low"] is None else f"<small>{e['ci_low']:.3f} to {e['ci_high']:.3f}</small>"
-        line = (e["model"], e["protocol"], e["label_fraction"])
-        cells.setdefault(line, {})[e["seconds"], e["metric"]] = f"{e['mean']:.3f}{bounds}"
+        cells.setdefault(words.line_of(e), {})[e["seconds"], e["metric"]] = f"{e['mean']:.3f}{bounds}"
     columns = [(seconds, metric) for seconds in lengths for metric in metrics]
     rows = [[escape(words.line_label(line)), *(of.get(c, "") for c in columns)] for line, of in cells.items()]
     head = ["model", *(f"{words.metric_label(metric)}, {seconds:g} s" for seconds, metric in columns)]

@@ -10,7 +10,7 @@ Decisions
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -77,17 +77,22 @@ def primary_metric(results: dict[str, Any]) -> str:
     return next((name for name in _METRICS if name in present), next(iter(sorted(present)), "macro_f1"))
 
 
+def line_of(entry: Mapping[str, Any]) -> Line:
+    """The line of the table that an entry belongs to."""
+    return entry["model"], entry["protocol"], entry["label_fraction"]
+
+
 def lines(results: dict[str, Any]) -> list[Line]:
     """(model, protocol, label fraction) of the summary, in a fixed reading order."""
     models, protocols = list(MODEL_LABELS), _ORDER
-    found = {(e["model"], e["protocol"], e["label_fraction"]) for e in results["summary"]}
+    found = {line_of(e) for e in results["summary"]}
     return sorted(found, key=lambda line: (-line[2], models.index(line[0]), protocols.index(line[1])))
 
 
 def entry(results: dict[str, Any], line: Line, metric: str) -> dict[str, Any] | None:
     """The summary entry of a line and metric."""
     for e in results["summary"]:
-        if (e["model"], e["protocol"], e["label_fraction"], e["metric"]) == (*line, metric):
+        if line_of(e) == line and e["metric"] == metric:
             return e
     return None
 
@@ -221,7 +226,7 @@ def _over_covariates(results: dict[str, Any], metric: str) -> list[str]:
     names = " and ".join(table["names"])
     alone = entry(results, ("covariates", "linear", line[2]), metric)
     found = [d for d in table["differences"] if d["metric"] == metric]
-    found = [d for d in found if (d["model"], d["protocol"], d["label_fraction"]) == line]
+    found = [d for d in found if line_of(d) == line]
     if alone is None or alone["mean"] is None or not found or found[0]["mean"] is None:
         return []
     sure = _sign(found[0], metric) > 0
@@ -260,7 +265,7 @@ def _range(found: dict[str, Any]) -> str:
 def pooled(results: dict[str, Any]) -> str:
     """One sentence on the AUROC over all folds together, "" = there is one fold."""
     entries = [e for e in results.get("pooled", ()) if e["metric"] == "auroc" and e["mean"] is not None]
-    told = [f"{line_label((e['model'], e['protocol'], e['label_fraction']))} {_range(e)}" for e in entries]
+    told = [f"{line_label(line_of(e))} {_range(e)}" for e in entries]
     words = "AUROC of all folds' decisions together, where the table has the mean of the folds' own"
     return f"{words}: {'; '.join(told)}" if told else ""
 
