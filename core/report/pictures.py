@@ -10,7 +10,7 @@ import numpy as np
 
 from ..seeing import Seeing, SeenWindow
 from .look import CLASSES, INK, MODELS, SOFT, WASH, WIDE, class_colour, new_figure, signed_colours, style, to_svg
-from .words import MODEL_LABELS
+from .words import MODEL_LABELS, axis_label
 
 _MARKS = ("o", "^", "s", "D")  # of subjects, once the colours are used up
 _SERIES = 5  # curves in one panel; more cannot be told apart
@@ -138,7 +138,7 @@ def _signal(arrays: Mapping[str, np.ndarray]) -> str:
             axes.set_yticks([])
             axes.grid(visible=False)
             axes.spines["left"].set_visible(False)
-        panels[-1].set_xlabel(spec["axes"][0].replace("_s", ", seconds").replace("_", " "))
+        panels[-1].set_xlabel(axis_label(spec["axes"][0]))
         panels[-1].set_xlim(start, stop)
         return to_svg(figure, "example window")
 

@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import InputError, nearest
 from .lanes import LANE, Tokens, by_state, by_unit, by_weight, draw_behind, draw_lanes
 from .look import INK, WIDE, Drawing, class_colour, new_figure, style, to_svg
+from .words import axis_label
 
 if TYPE_CHECKING:
     from ..modality import Modality
@@ -85,7 +86,7 @@ def trace(
         if states is not None:
             keys = [below.bar(0, 0, color=paint.colour, alpha=paint.alpha, label=paint.label) for paint in paints]
             figure.legend(handles=keys, loc="outside lower right", ncols=len(keys))
-        below.set_xlabel(_axis_label(batch))
+        below.set_xlabel(axis_label(batch.spec.axes[0]))
         below.set_xlim(*tokens.ends)
         return to_svg(figure, "tokens on the signal")
 
@@ -120,7 +121,7 @@ def excerpts(
             axes.tick_params(axis="y", labelcolor=INK)
             axes.set_title(title, fontsize=9.5)
         for axes in grid[-1]:
-            axes.set_xlabel(f"{_axis_label(batch)} from the mark")
+            axes.set_xlabel(f"{axis_label(batch.spec.axes[0])} from the mark")
         grid[0, 0].set_xlim(-reach, reach)
         for axes in grid.ravel()[len(batch) :]:
             axes.set_visible(False)
@@ -183,8 +184,3 @@ def _draw_signal(axes: Any, values: np.ndarray, ends: tuple[float, float]) -> No
 
 def _colour(note: Note) -> str:
     return INK if note.colour is None else class_colour(note.colour)
-
-
-def _axis_label(batch: PatchSequence) -> str:
-    """`time_s` -> "time, seconds"."""
-    return batch.spec.axes[0].replace("_s", ", seconds").replace("_", " ")

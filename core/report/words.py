@@ -71,6 +71,12 @@ def lower_is_better(metric: str) -> bool:
     return metric.partition("@")[0] in _LOWER_IS_BETTER
 
 
+def axis_label(name: str) -> str:
+    """`time_s` -> "time, seconds"."""
+    seconds = name.endswith("_s")
+    return name.removesuffix("_s").replace("_", " ") + (", seconds" if seconds else "")
+
+
 def primary_metric(results: dict[str, Any]) -> str:
     """The metric the headline speaks of."""
     present = {entry["metric"] for entry in results["summary"]}
