@@ -40,9 +40,9 @@ class Voice:
         """A line of the answer, on stdout."""
         self.out.print(text, markup=False, soft_wrap=True)
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table on stdout; numbers are set to the right."""
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        table = Table(box=None, pad_edge=False, header_style="bold")
         for i, column in enumerate(columns):
             number = bool(rows) and all(_is_number(row[i]) for row in rows)
             table.add_column(Text(column), justify="right" if number else "left", overflow="fold")

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 # key colour -> CSS variable
 _VARIABLES = {
-    "#010101": "--ink", "#020202": "--soft", "#030303": "--grid", "#040404": "--panel", "#050505": "--wash",
+    "#010101": "--ink", "#020202": "--soft", "#030303": "--grid", "#040404": "--wash",
     "#111101": "--c0", "#111102": "--c1", "#111103": "--c2", "#111104": "--c3", "#111105": "--c4", "#111106": "--c5",
     "#111107": "--c6", "#111108": "--c7", "#121201": "--pretrained", "#121202": "--control", "#121203": "--hand",
     "#121204": "--prior",
 }  # fmt: skip
-INK, SOFT, GRID, PANEL, WASH = (key for key in list(_VARIABLES)[:5])
+INK, SOFT, GRID, WASH = list(_VARIABLES)[:4]
 CLASSES = tuple(key for key in _VARIABLES if key.startswith("#1111"))
 MODELS = {
     "pretrained": "#121201",
