@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core.errors import InputError
+from ...core.ranking import Score
 from .evaluation import evaluation_users
 from .interactions import Interactions
-from .ranking import Score, best_unseen, blocks, find_hits
+from .ranking import best_unseen, blocks, find_hits
 from .ranking_metrics import user_metrics
 
 WEIGHTS = tuple(np.linspace(0, 1, 11).round(2).tolist())

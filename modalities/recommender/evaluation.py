@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core.errors import InputError
+from ...core.ranking import Score
 from .interactions import Interactions
-from .ranking import Score, entries, find_hits, rank
+from .ranking import entries, find_hits, rank
 from .ranking_metrics import exposure_metrics, slice_recall, user_metrics
 
 KS = (10, 20, 50)

@@ -4,21 +4,18 @@
   looking up sorted (row, item) keys: nothing of the size users x items is ever made but one block of scores.
 - Ties between equal scores fall as torch's `topk` lets them, the same way every time. A scorer that gives many equal
   scores should break them itself.
-- `score` is any function from user codes to scores: a prior, a blend, a model.
+- `score` is any function from user codes [row] to scores [row, item]: a prior, a blend, a model.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from scipy import sparse
 
 from ...core.errors import NonFiniteError
+from ...core.ranking import Score
 
-# [row] user codes -> [row, item] float32, the higher the better; may be written into by who asked
-Score = Callable[[np.ndarray], np.ndarray]
 NO_ITEM = -1
 BLOCK_BYTES = 2**25  # of one block of scores
 

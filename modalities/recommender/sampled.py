@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from .ranking import Score
+from ...core.ranking import Score
 
 
 def among_drawn(
