@@ -15,6 +15,7 @@ from scipy import sparse
 
 from ...core.errors import NonFiniteError
 from ...core.ranking import Score
+from .interactions import in_sorted
 
 NO_ITEM = -1
 BLOCK_BYTES = 2**25  # of one block of scores
@@ -57,10 +58,7 @@ def find_hits(best: np.ndarray, relevant: sparse.csr_matrix, users: np.ndarray) 
     rows, items = entries(relevant, users)
     keys = np.sort(rows * n_items + items)  # indices of a matrix need not be sorted
     asked = np.arange(len(users))[:, None] * n_items + best
-    if not len(keys):
-        return np.zeros(best.shape, bool)
-    at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
-    return (keys[at] == asked) & (best != NO_ITEM)
+    return in_sorted(asked, keys) & (best != NO_ITEM)
 
 
 def entries(matrix: sparse.csr_matrix, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,10 +13,9 @@ import numpy as np
 from scipy import sparse
 
 from ..interactions import Interactions
-from ..spectral import spectrum_of
-from .gf_cf import BlurScorer
+from .gf_cf import GfCf
 from .item_graph import ItemGraph, item_graph_of
-from .low_pass import RANKS, LowPassScorer
+from .low_pass import RANKS
 from .scorer import HistoryScorer, Prior
 
 
@@ -33,14 +32,12 @@ class Bspm(Prior):
     grid = tuple({"rank": r, "sharpening": t, "computed": RANKS[-1]} for r in RANKS for t in (0.5, 1.0))
 
     def fit(self, train: Interactions) -> HistoryScorer:
-        vectors = spectrum_of(train, self.computed or self.rank).first(self.rank).items
-        graph = item_graph_of(train)
-        blur = BlurScorer(train, graph, LowPassScorer(train, vectors, 0.5), self.weight)
-        return _Scorer(train, blur, graph, self.sharpening)
+        blur = GfCf(self.rank, self.weight, self.computed).fit(train)
+        return _Scorer(train, blur, item_graph_of(train), self.sharpening)
 
 
 class _Scorer(HistoryScorer):
-    def __init__(self, train: Interactions, blur: BlurScorer, graph: ItemGraph, sharpening: float) -> None:
+    def __init__(self, train: Interactions, blur: HistoryScorer, graph: ItemGraph, sharpening: float) -> None:
         super().__init__(train)
         self._blur, self._graph, self._step = blur, graph, np.float32(sharpening)
 

@@ -11,9 +11,8 @@ import numpy as np
 from scipy import sparse
 
 from ..interactions import Interactions
-from ..spectral import spectrum_of
 from .item_graph import ItemGraph, item_graph_of
-from .low_pass import RANKS, LowPassScorer
+from .low_pass import RANKS, LowPass
 from .scorer import HistoryScorer, Prior
 
 
@@ -29,14 +28,14 @@ class GfCf(Prior):
     grid = tuple({"rank": r, "weight": w, "computed": RANKS[-1]} for r in RANKS for w in (0.3, 1.0))
 
     def fit(self, train: Interactions) -> HistoryScorer:
-        vectors = spectrum_of(train, self.computed or self.rank).first(self.rank).items
-        return BlurScorer(train, item_graph_of(train), LowPassScorer(train, vectors, 0.5), self.weight)
+        smooth = LowPass(self.rank, 0.5, self.computed).fit(train)
+        return BlurScorer(train, item_graph_of(train), smooth, self.weight)
 
 
 class BlurScorer(HistoryScorer):
     """The history spread over items taken together, and its smooth part."""
 
-    def __init__(self, train: Interactions, graph: ItemGraph, smooth: LowPassScorer, weight: float) -> None:
+    def __init__(self, train: Interactions, graph: ItemGraph, smooth: HistoryScorer, weight: float) -> None:
         super().__init__(train)
         self._graph, self._smooth, self._weight = graph, smooth, np.float32(weight)
 
