@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from omnipatch import InputError
 from omnipatch.modalities.recommender.filters import at_least, compact, k_core
 from omnipatch.modalities.recommender.interactions import Interactions
-from omnipatch.modalities.recommender.names import find_codes, sorted_names
+from omnipatch.modalities.recommender.names import sorted_names
 from recommender_kit import graphs, random_interactions
 
 
@@ -111,12 +111,6 @@ class TestNames:
         assert sorted_names(np.array(["10", "9"]))[0].tolist() == ["9", "10"]
         assert sorted_names(np.array(["10", "9", "a"]))[0].tolist() == ["10", "9", "a"]
         assert sorted_names(np.array(["010", "9"]))[0].tolist() == ["010", "9"]
-
-    def test_finding_codes(self):
-        known = np.array(["alien", "brazil"])
-        assert find_codes(known, ["brazil", "alien"], "item").tolist() == [1, 0]
-        with pytest.raises(InputError, match=r"unknown item \(1 of 2\), got aliens.*did you mean 'alien'"):
-            find_codes(known, ["alien", "aliens"], "item")
 
 
 class TestFilters:

@@ -1,4 +1,4 @@
-"""Priors against their formulas on small dense matrices, and how their options are chosen."""
+"""Priors against their formulas on small dense matrices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from omnipatch.modalities.recommender.priors import (
     ItemKnn,
     LowPass,
     Popularity,
-    choose,
     item_graph,
 )
 from omnipatch.modalities.recommender.splits import split_interactions
@@ -137,26 +136,7 @@ class TestUse:
             make()
 
 
-class TestChoice:
-    def test_the_best_of_the_grid_on_validation(self):
-        split = split_interactions(blocks_of_taste(users=150)[0])
-        chosen = choose(LowPass, split, grid=[{"rank": r} for r in (1, 4, 40)])
-        assert chosen.prior.rank == 4
-        assert [options["rank"] for options, _ in chosen.trials] == [1, 4, 40]
-        best = max(metrics["ndcg@20"] for _, metrics in chosen.trials)
-        again = evaluate(chosen.fitted, split.train, split.validation, ks=(20,))
-        assert again["ndcg@20"] == best
-
-    def test_what_is_tested_plays_no_part(self):
-        split = split_interactions(blocks_of_taste(users=100)[0])
-        other = split_interactions(blocks_of_taste(seed=1, users=100)[0]).test
-        grid = [{"regularisation": r} for r in (1.0, 100.0)]
-        one, two = (
-            choose(Ease, type(split)(split.train, split.validation, test, "given"), grid=grid)
-            for test in (split.test, other)
-        )
-        assert one.trials == two.trials
-
+class TestGrids:
     @pytest.mark.parametrize("kind", PRIORS.values(), ids=list(PRIORS))
     def test_every_grid_is_of_options_there_are(self, kind):
         for options in kind.grid:

@@ -1,4 +1,4 @@
-"""Ranking, its metrics and intervals against slow references that loop over users and items."""
+"""Ranking and its metrics against slow references that loop over users and items."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from omnipatch.core.errors import NonFiniteError
 from omnipatch.modalities.recommender import ranking
 from omnipatch.modalities.recommender.evaluation import evaluate, head_items
 from omnipatch.modalities.recommender.interactions import Interactions
-from omnipatch.modalities.recommender.intervals import difference_interval, mean_interval
 from omnipatch.modalities.recommender.ranking_metrics import gini
 from recommender_kit import graphs
 
@@ -135,29 +134,3 @@ class TestRefused:
         held = Interactions.from_codes(np.array([0]), np.array([1]), users=2, items=4)
         with pytest.raises(InputError, match="nothing held out"):
             evaluate(lambda users: np.ones((len(users), 4), np.float32), known, held, users=np.array([0, 1]))
-
-
-class TestIntervals:
-    def test_it_covers_what_it_should(self):
-        rng = np.random.default_rng(0)
-        covered = 0
-        for seed in range(200):
-            found = mean_interval(rng.normal(0.5, 1.0, 100), resamples=200, seed=seed)
-            covered += found.low <= 0.5 <= found.high
-        assert 0.88 < covered / 200 < 0.99
-
-    def test_pairing_cancels_what_users_have_in_common(self):
-        rng = np.random.default_rng(1)
-        hard = rng.random(400)
-        one, two = hard + 0.01 + rng.normal(0, 0.01, 400), hard
-        paired = difference_interval(one, two)
-        assert paired.clear
-        assert paired.mean == pytest.approx(0.01, abs=0.003)
-        assert mean_interval(one).high - mean_interval(one).low > 10 * (paired.high - paired.low)
-
-    def test_users_it_does_not_apply_to(self):
-        found = mean_interval(np.array([1.0, np.nan, 3.0]))
-        assert found.mean == 2.0
-        assert np.isnan(mean_interval(np.array([np.nan, 1.0])).low)
-        with pytest.raises(InputError, match="different users"):
-            difference_interval(np.ones(2), np.ones(3))

@@ -3,12 +3,11 @@
 - Users with a held-out item count, each alike; users without a history among them (they are in published figures too).
 - Head items are the most popular ones that together have half of the training interactions, tail items are the rest.
 - Cold users are those with at most `COLD` interactions to learn from.
-- The per-user values are kept: intervals resample users, and two scorers are compared user by user.
+- The per-user values are kept: intervals (`core/downstream`) resample users, and compare two scorers user by user.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,14 +26,13 @@ COLD = 5
 @dataclass(frozen=True, eq=False)
 class RankingResult:
     """users: [row] codes. per_user: metric -> [row] value, NaN where it does not apply. exposure: metrics of all lists
-    together. best: [row, k] ranked items. seconds: for scoring and ranking.
+    together. best: [row, k] ranked items.
     """
 
     users: np.ndarray
     per_user: Mapping[str, np.ndarray]
     exposure: Mapping[str, float]
     best: np.ndarray
-    seconds: float
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -57,14 +55,12 @@ def evaluate(
     asked = evaluation_users(held) if users is None else np.asarray(users)
     if (held.user_degree[asked] == 0).any():
         raise InputError("a user has nothing held out", field="users")
-    start = time.perf_counter()
     best = rank(score, asked, known.matrix, max(ks))
     hits = find_hits(best, held.matrix, asked)
-    seconds = time.perf_counter() - start
     per_user = user_metrics(hits, held.user_degree[asked], ks)
     per_user |= _slices(best, hits, known, held, asked, ks)
     exposure = exposure_metrics(best, known.item_degree, known.n_users, ks)
-    return RankingResult(asked, per_user, exposure, best, seconds)
+    return RankingResult(asked, per_user, exposure, best)
 
 
 def evaluation_users(held: Interactions) -> np.ndarray:

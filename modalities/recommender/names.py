@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ...core.errors import InputError, nearest
+from ...core.errors import InputError
 
 
 class Coder:
@@ -56,20 +56,3 @@ def are_numbers(names: np.ndarray) -> bool:
 def numbered(n: int) -> np.ndarray:
     """The names "0" to "n - 1"."""
     return np.arange(n).astype(str)
-
-
-def find_codes(known: np.ndarray, names: Iterable[str], what: str) -> np.ndarray:
-    """[name] int64 codes of names in a table of names.
-
-    what: "user" or "item", for the message. Raises InputError that names the first unknown one.
-    """
-    table = {name: code for code, name in enumerate(known.tolist())}
-    asked = [str(name) for name in names]
-    unknown = [name for name in asked if name not in table]
-    if unknown:
-        few = known.tolist() if len(known) <= 12 else known[:12].tolist()
-        raise InputError(
-            f"unknown {what} ({len(unknown)} of {len(asked)})", got=unknown[0], expected=f"one of {len(known)} known",
-            fix=nearest(unknown[0], few),
-        )  # fmt: skip
-    return np.array([table[name] for name in asked], np.int64)

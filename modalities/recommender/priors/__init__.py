@@ -1,10 +1,9 @@
 """Scorers that need no training: what every learned model is measured against, and blended with.
 
-One file a prior; `scorer` is what they share and `choice` how their options are chosen, on validation only.
+One file a prior; `scorer` is what they share. Which options are best is chosen by the core, on validation only.
 """
 
 from .bspm import Bspm
-from .choice import Chosen, choose
 from .ease import Ease
 from .gf_cf import GfCf
 from .item_knn import ItemKnn
@@ -17,7 +16,6 @@ PRIORS: dict[str, type[Prior]] = {p.name: p for p in (Popularity, ItemKnn, LowPa
 __all__ = [
     "PRIORS",
     "Bspm",
-    "Chosen",
     "Ease",
     "GfCf",
     "HistoryScorer",
@@ -25,5 +23,4 @@ __all__ = [
     "LowPass",
     "Popularity",
     "Prior",
-    "choose",
 ]
