@@ -31,11 +31,10 @@ _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d+)?")
 
 @dataclass(frozen=True)
 class Header:
-    """columns: role -> position in the row. names: role -> what the column is called. delimiter: one character.
-    present: False when the table begins with its first interaction."""
+    """columns: role -> position in the row. delimiter: one character. present: False when the table begins with its
+    first interaction."""
 
     columns: Mapping[str, int]
-    names: Mapping[str, str]
     delimiter: str
     present: bool
 
@@ -52,7 +51,7 @@ def find_header(first: str, path: Path, given: Mapping[str, str] | None = None) 
     if not given and all(_NUMBER.fullmatch(cell) for cell in cells):
         return _without_header(cells, delimiter, step, path)
     roles = match_roles(cells, path, given)
-    return Header({r: step * c for r, c in roles.items()}, {r: cells[c] for r, c in roles.items()}, delimiter, True)
+    return Header({role: step * at for role, at in roles.items()}, delimiter, True)
 
 
 def match_roles(names: Sequence[str], path: Path, given: Mapping[str, str] | None = None) -> dict[str, int]:
@@ -96,8 +95,7 @@ def _without_header(cells: list[str], delimiter: str, step: int, path: Path) -> 
             "the table has no header", source=path, got=delimiter.join(cells), expected="user,item[,rating][,time]",
             fix="add a first line with the names of the columns",
         )  # fmt: skip
-    columns = {role: step * at for at, role in enumerate(ROLES[: len(cells)])}
-    return Header(columns, {role: role for role in columns}, delimiter, False)
+    return Header({role: step * at for at, role in enumerate(ROLES[: len(cells)])}, delimiter, False)
 
 
 def _plain(name: str) -> str:

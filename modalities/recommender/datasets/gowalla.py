@@ -12,7 +12,7 @@ from .market import Market, MarketReader, existing
 def read_gowalla(root: Path, seed: int = 0) -> Market:
     """`train.txt` and `test.txt`, user lists."""
     train, test = read_user_lists(existing(root, "gowalla", "train.txt", "test.txt"))
-    return Market("gowalla", given_split(train, test, seed=seed))
+    return Market(given_split(train, test, seed=seed))
 
 
 GOWALLA = MarketReader(

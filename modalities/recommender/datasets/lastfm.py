@@ -14,7 +14,7 @@ def read_lastfm(root: Path, seed: int = 0) -> Market:
     """`train.txt` and `test.txt`, user lists; `social.txt`, one `user friend` a line, both directions."""
     files = existing(root, "lastfm", "train.txt", "test.txt", "social.txt")
     train, test = read_user_lists(files[:2])
-    return Market("lastfm", given_split(train, test, seed=seed), {"social": read_pairs(files[2], train.users)})
+    return Market(given_split(train, test, seed=seed), {"social": read_pairs(files[2], train.users)})
 
 
 LASTFM = MarketReader(

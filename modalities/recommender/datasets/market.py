@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from ....core.errors import wrong_layout
 from ..side_graphs import SideGraph
 from ..splits import InteractionSplit
@@ -15,15 +13,10 @@ from ..splits import InteractionSplit
 
 @dataclass(frozen=True, eq=False)
 class Market:
-    """A recommender data set, read and split.
+    """A recommender data set, read and split. sides: {name: what is known beside the interactions}."""
 
-    sides: what is known beside the interactions. labels: name -> [user] class names, "" = none.
-    """
-
-    name: str
     split: InteractionSplit
     sides: Mapping[str, SideGraph] = field(default_factory=dict)
-    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ _FILES = ("train.tsv", "valid.tsv", "test.tsv", "items.tsv", "kg.txt", "kg_relat
 def read_ml_100k(root: Path, seed: int = 0) -> Market:
     """`train.tsv`, `valid.tsv`, `test.tsv`, `items.tsv`, `kg.txt`, `kg_relations.txt`."""
     train, validation, test = read_tables(existing(root, "ml-100k", *_FILES)[:3])
-    return Market("ml-100k", given_split(train, test, validation), _sides(root, train))
+    return Market(given_split(train, test, validation), _sides(root, train))
 
 
 def read_ml_100k_time(root: Path, seed: int = 0) -> Market:
@@ -35,7 +35,7 @@ def read_ml_100k_time(root: Path, seed: int = 0) -> Market:
     market = read_ml_100k(root, seed)
     everything = market.split.everything_but_test.add(market.split.test)
     cut = split_interactions(everything, "time", test=0.1, validation=0.1)
-    return replace(market, name="ml-100k-time", split=cut)
+    return replace(market, split=cut)
 
 
 def _sides(root: Path, train: Interactions) -> dict[str, SideGraph]:

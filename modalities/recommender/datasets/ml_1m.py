@@ -15,7 +15,7 @@ from .market import Market, MarketReader, existing
 def read_ml_1m(root: Path, seed: int = 0) -> Market:
     """`train.txt` and `test.txt`, user lists."""
     train, test = read_user_lists(existing(root, "ml-1m", "train.txt", "test.txt"))
-    return Market("ml-1m", given_split(train, test, seed=seed))
+    return Market(given_split(train, test, seed=seed))
 
 
 ML_1M = MarketReader(

@@ -12,7 +12,7 @@ from .market import Market, MarketReader, existing
 def read_sports_seq(root: Path, seed: int = 0) -> Market:
     """`sequences.txt`: one `session item item ...` a line, from first to last."""
     (whole,) = read_user_lists(existing(root, "sports-seq", "sequences.txt"), ordered=True)
-    return Market("sports-seq", split_interactions(whole, "leave-one-out"))
+    return Market(split_interactions(whole, "leave-one-out"))
 
 
 SPORTS_SEQ = MarketReader(

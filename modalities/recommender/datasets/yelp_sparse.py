@@ -12,7 +12,7 @@ from .market import Market, MarketReader, existing
 def read_yelp_sparse(root: Path, seed: int = 0) -> Market:
     """`train.txt`, `valid.txt`, `test.txt`, user lists."""
     train, validation, test = read_user_lists(existing(root, "yelp-sparse", "train.txt", "valid.txt", "test.txt"))
-    return Market("yelp-sparse", given_split(train, test, validation))
+    return Market(given_split(train, test, validation))
 
 
 YELP_SPARSE = MarketReader(
