@@ -84,10 +84,8 @@ class Catalogue:
         )
         if not (people or of_people):
             return cls(items, near, train)
-        told, degree = (
-            side_numbers(of_people, positions),
-            _known(np.empty((len(who), 0), np.float32), train.user_degree),
-        )
+        told = side_numbers(of_people, positions)
+        degree = _known(np.empty((len(who), 0), np.float32), train.user_degree)
         known = cls(items, near, train, People.of_names(who), np.concatenate([degree, *told], axis=1))
         if not of_people:
             return known

@@ -13,7 +13,7 @@ from .interactions import Interactions, in_sorted
 
 
 def draw_pairs(train: Interactions, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(user, item), [pair] int64 each: a user at random, each as likely, then one of his items (as LightGCN does)."""
+    """(user, item), [pair] int64 each: a user at random, each as likely, then one of their items (as LightGCN does)."""
     active = np.flatnonzero(train.user_degree > 0)
     user = active[rng.integers(0, len(active), n)]
     at = train.indptr[user] + (rng.random(n) * train.user_degree[user]).astype(np.int64)
@@ -28,7 +28,7 @@ def draw_negatives(train: Interactions, users: np.ndarray, rng: np.random.Genera
     full = train.user_degree[users] >= train.n_items
     if full.any():
         raise InputError(
-            "a user took every item, there is none he did not", got=str(train.users[users[full][0]]),
+            "a user took every item, there is none left to draw", got=str(train.users[users[full][0]]),
             fix="leave the user out",
         )  # fmt: skip
     keys = train.keys
