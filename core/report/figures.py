@@ -30,9 +30,9 @@ def forest(results: dict[str, Any], metric: str) -> str:
             colour = MODELS[line[0]]
             if found["ci_low"] is not None:
                 axes.plot([found["ci_low"], found["ci_high"]], [y, y], color=colour, linewidth=5, alpha=0.28)
-            runs = [r["metrics"].get(metric) for r in results["rows"] if words.line_of(r) == line]
-            axes.plot([r for r in runs if r is not None], [y] * len([r for r in runs if r is not None]), "|",
-                      color=colour, markersize=9, markeredgewidth=1.2)  # fmt: skip
+            runs = [row["metrics"].get(metric) for row in results["rows"] if words.line_of(row) == line]
+            runs = [score for score in runs if score is not None]
+            axes.plot(runs, [y] * len(runs), "|", color=colour, markersize=9, markeredgewidth=1.2)
             axes.plot(found["mean"], y, "o", color=colour, markersize=6.5)
         axes.set_yticks(range(len(lines)), [words.line_label(line, fraction=several) for line in lines])
         axes.set_ylim(len(lines) - 0.4, -0.6)

@@ -25,28 +25,28 @@ def write_report(folder: Path) -> Path:
 
 
 def _page(run: Story) -> str:
-    r, env = run.results, run.environment
-    answer = words.headline(r, run.facts.get("differences", []))
+    results = run.results
+    answer = words.headline(results, run.facts.get("differences", []))
     sections = [s for s in (build(run) for build in SECTIONS) if s[2]]
     menu = "".join(f'<a href="#{anchor}">{escape(title)}</a>' for anchor, title, _ in sections)
     body = "".join(
         f'<section id="{anchor}"><h2>{escape(title)}</h2>{html}</section>' for anchor, title, html in sections
     )
     stamps = "".join(f"<li>{escape(stamp)}</li>" for stamp in run.facts.get("stamps", []))
-    kicker = (
-        f"<b>{escape(r['recipe'])}</b> · {escape(r['modality'])} · {escape(r['objective'])} · {escape(r['dataset'])}"
-    )
-    when = escape(str(env.get("started", ""))[:10])
+    recipe, *others = (escape(results[key]) for key in ("recipe", "modality", "objective", "dataset"))
+    kicker = " · ".join([f"<b>{recipe}</b>", *others])
+    version = escape(results.get("versions", {}).get("omnipatch", ""))
+    when = escape(str(run.environment.get("started", ""))[:10])
     style = files(__package__ or "").joinpath("style.css").read_text(encoding="utf-8")
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(r["recipe"])}: {escape(answer.title)}</title>
+<title>{recipe}: {escape(answer.title)}</title>
 <style>{style}</style></head><body>
 <header class="top"><p class="kicker">{kicker} · {when}</p>
 <div class="answer {answer.verdict}">{answer.html}</div>
 {f'<ul class="stamps">{stamps}</ul>' if stamps else ""}
 <nav>{menu}</nav></header>
 <main>{body}</main>
-<footer>omnipatch {escape(r.get("versions", {}).get("omnipatch", ""))}. A research tool, not a medical device.</footer>
+<footer>omnipatch {version}. A research tool, not a medical device.</footer>
 </body></html>
 """

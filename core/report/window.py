@@ -20,6 +20,7 @@ from ..errors import OmnipatchError
 if TYPE_CHECKING:
     import torch
 
+    from ..blocks.signal_targets import RawPatches
     from ..blocks.views import ViewSampler
     from ..known import KnownIds
     from ..objective import Objective
@@ -190,7 +191,9 @@ def _hidden_values(batch: PatchSequence, rebuilt: PatchSequence) -> dict[str, np
     return found | {"window_patch": np.flatnonzero(hidden), "window_seen_mean": np.nanmean(true[own & ~hidden], axis=0)}
 
 
-def _undo(target, true: torch.Tensor, predicted: torch.Tensor, patch_shape: tuple[int, ...]) -> torch.Tensor:
+def _undo(
+    target: RawPatches, true: torch.Tensor, predicted: torch.Tensor, patch_shape: tuple[int, ...]
+) -> torch.Tensor:
     """Predicted values in the signal's unit; not measured stays not measured."""
     shaped, answer = true.reshape(-1, *patch_shape), predicted.reshape(-1, *patch_shape)
     axes = {"sensor": (-1,), "patch": tuple(range(1, shaped.ndim))}.get(target.normalize)
