@@ -11,8 +11,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -190,23 +190,10 @@ class _Ranking:
             self.result.rows.append(row)
             self.result.predictions[row.key] = prediction
 
-    def _clock(self, stage: str) -> _Clock:
+    def _clock(self, stage: str) -> AbstractContextManager[None]:
         self.say(f"{stage}: ranking")
-        return _Clock(self.result.seconds, stage)
+        return self.result.timed(stage)
 
 
 def _of_rows(scores: Callable[[csr_matrix], np.ndarray], shown: csr_matrix) -> Score:
     return lambda rows: scores(shown[rows])
-
-
-class _Clock:
-    """Adds the time of a `with` block to `seconds[stage]`."""
-
-    def __init__(self, seconds: dict[str, float], stage: str) -> None:
-        self.seconds, self.stage = seconds, stage
-
-    def __enter__(self) -> None:
-        self.start = time.perf_counter()
-
-    def __exit__(self, *error: object) -> None:
-        self.seconds[self.stage] = self.seconds.get(self.stage, 0.0) + time.perf_counter() - self.start

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +148,15 @@ class Evaluation:
     covariates: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
     ranked: list[tuple[str, Row, Prediction]] = field(default_factory=list)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Adds the time of a `with` block to `seconds[stage]`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
 
     def runs(self, model: str, protocol: str, label_fraction: float) -> list[Row]:
         """Rows of one line of the summary: all seeds and folds."""

@@ -6,8 +6,8 @@ which no item that will be scored has a label, and returns probabilities of thos
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -292,9 +292,9 @@ class Session:
     def _score(self, prediction: Prediction) -> dict[str, float]:
         return row_metrics(prediction, self.items.classes)
 
-    def _clock(self, stage: str) -> _Clock:
+    def _clock(self, stage: str) -> AbstractContextManager[None]:
         self.say(stage)
-        return _Clock(self.result.seconds, stage.split(",")[0])
+        return self.result.timed(stage.split(",")[0])
 
 
 def _about_given(items: Items) -> str:
@@ -302,16 +302,3 @@ def _about_given(items: Items) -> str:
     text = f"scores are means over {len(items.given_names)} things given, each with a head or model of its own"
     left = f"; {items.ungiven} labelled items of which none of them is known are left out" if items.ungiven else ""
     return text + left
-
-
-class _Clock:
-    """Adds the time of a `with` block to `seconds[stage]`."""
-
-    def __init__(self, seconds: dict[str, float], stage: str) -> None:
-        self.seconds, self.stage = seconds, stage
-
-    def __enter__(self) -> None:
-        self.start = time.perf_counter()
-
-    def __exit__(self, *error: object) -> None:
-        self.seconds[self.stage] = self.seconds.get(self.stage, 0.0) + time.perf_counter() - self.start
