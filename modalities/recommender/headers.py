@@ -77,14 +77,14 @@ def match_roles(names: Sequence[str], path: Path, given: Mapping[str, str] | Non
             if len(exact) != 1:
                 raise InputError(
                     f"two columns could be the {role}", source=path, got=", ".join(names[a] for a in at),
-                    fix=f"rename all but one (in Python: columns={{{role!r}: {names[at[0]]!r}}})",
+                    fix=f"rename all but one (in Python: columns {{{role!r}: {names[at[0]]!r}}})",
                 )  # fmt: skip
             found[role] = exact
     missing = [role for role in ("user", "item") if not found[role]]
     if missing:
         raise InputError(
             f"no column is the {missing[0]}", source=path, got=", ".join(names), expected="user,item[,rating][,time]",
-            fix=f"rename it (in Python: columns={{{missing[0]!r}: {names[0]!r}}})",
+            fix=f"rename it (in Python: columns {{{missing[0]!r}: {names[0]!r}}})",
         )  # fmt: skip
     return {role: at[0] for role, at in found.items() if at}
 
