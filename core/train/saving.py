@@ -26,7 +26,10 @@ class Interrupted(OmnipatchError):
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
-        self.exit_code = 128 + number
+        self.number, self.exit_code = number, 128 + number
+
+    def __reduce__(self):  # the default pickling of exceptions knows one argument
+        return type(self), (str(self), self.number)
 
 
 class SaveCheckpoints(Callback):
