@@ -66,6 +66,9 @@ class TrainerConfig:
     devices: int | str = 1
     num_nodes: int = 1
     strategy: str = "auto"
+    # folds that are worked on at the same time, each in a process with its share of the threads; 0 = as many as there
+    # are threads on a CPU, 1 on an accelerator
+    folds_at_once: int = 0
     accumulate_grad_batches: int = 1
     checkpoint_every: int = 200  # steps between checkpoints
     keep_checkpoints: int = 2

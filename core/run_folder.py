@@ -40,8 +40,8 @@ _FREE_SECTIONS = ("name", "description", "probe", "finetune", "evaluate")
 _FREE_KEYS = {
     "data": ("root", "cache", "jobs"),
     "trainer": (
-        "max_steps", "max_passes", "accelerator", "devices", "num_nodes", "strategy", "checkpoint_every",
-        "keep_checkpoints", "log_every", "tensorboard", "extra",
+        "max_steps", "max_passes", "accelerator", "devices", "num_nodes", "strategy", "folds_at_once",
+        "checkpoint_every", "keep_checkpoints", "log_every", "tensorboard", "extra",
     ),
 }  # fmt: skip
 

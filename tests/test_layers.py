@@ -29,7 +29,7 @@ ROOMS = (
     "console", "prepared", "trained", "run_folder",
     "downstream",
     "report",
-    "dry_run", "doctor", "run",
+    "dry_run", "doctor", "fold", "fold_process", "fold_workers", "run",
     "scaffold", "testing",
     "output_file",
     "verbs_compare", "verbs_data", "verbs_ids", "verbs_info", "verbs_model", "verbs_rank", "verbs_recipe",

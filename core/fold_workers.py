@@ -1,0 +1,273 @@
+"""Several folds at once, each in a process of its own with its share of the threads.
+
+The models here are small: two processes with a thread each do almost twice as much as one with two. A worker is a fresh
+interpreter (never a fork, which threads do not survive). It gets the prepared data by pickle, of which the windows are
+the cache's memory maps, writes into the folders of its folds alone, and tells the run about everything else.
+
+Signals are the run's: in workers SIGINT and SIGTERM are blocked, so that one that reaches the whole group does not
+count twice, and the run passes the first on. When the run ends, however that comes about, so does the connection to
+its workers, and they end at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any
+
+from .errors import InputError, OmnipatchError
+from .fold import FoldDone, FoldWork
+from .fold_process import SIGNALS, Job, serve
+
+if TYPE_CHECKING:
+    from .config import TrainerConfig
+
+# what the others get to save their checkpoints, once a fold has failed
+_GRACE_S = 30.0
+_LOOK_S = 0.2  # between two looks for a signal
+
+
+def folds_at_once(config: TrainerConfig, folds: int) -> int:
+    """How many out of so many folds. One, where training is spread over several devices already."""
+    import torch
+
+    from .train.precision import device_type
+
+    if _spread(config):
+        return 1
+    if config.folds_at_once:
+        return min(folds, config.folds_at_once)
+    return min(folds, torch.get_num_threads()) if device_type(config.accelerator) == "cpu" else 1
+
+
+def check_folds_at_once(config: TrainerConfig) -> None:
+    """Raise InputError where each of the folds would need several devices."""
+    if config.folds_at_once > 1 and _spread(config):
+        raise InputError(
+            "folds that are trained at the same time have one device each", field="trainer.folds_at_once",
+            got=config.folds_at_once, expected="1 where training is spread over devices", fix="leave it out",
+        )  # fmt: skip
+
+
+def _spread(config: TrainerConfig) -> bool:
+    """Whether several processes train together, started by Lightning or by torchrun."""
+    alone = str(config.devices) in ("1", "auto") and config.num_nodes == 1 and config.strategy == "auto"
+    return not alone or os.environ.get("WORLD_SIZE", "1") != "1"
+
+
+def work_at_once(work: FoldWork, at_once: int, *, evaluates: bool) -> list[FoldDone]:
+    """The work of all folds, so many at once; in the order of the folds.
+
+    The first failure of a fold is raised here as it was raised there, after the others have saved their checkpoints.
+    SIGINT or SIGTERM lets all folds save theirs and raises Interrupted; where none was training, the signal takes
+    effect as it would have here. A second signal ends the run at once.
+    """
+    import torch
+
+    threads = max(1, torch.get_num_threads() // at_once)
+    splits, say = work.prepared.splits, work.voice.step
+    told = _pickled(Job.of(work, threads, evaluates=evaluates))
+    if told is None:
+        say("one fold after the other: what reads the data cannot be handed to another process")
+        return [work.work(split, evaluates=evaluates) for split in splits]
+    say(f"{len(splits)} folds, {at_once} at a time with {threads} thread{'s' * (threads > 1)} each")
+    with _signals_noted() as noted:
+        team = _Team(work, noted)
+        try:
+            for _ in range(at_once):
+                team.hire(told, threads)
+            team.run()
+        finally:
+            team.end()
+    if team.failure is not None:
+        raise team.failure
+    if noted.number:
+        raise team.interrupted()
+    return [team.done[split.fold] for split in splits]
+
+
+def _pickled(job: Job) -> bytes | None:
+    """None for what another process cannot make again, such as a modality that a script itself defines."""
+    try:
+        told = pickle.dumps(job)
+    except Exception:  # whatever a foreign modality holds and raises
+        return None
+    return None if b"__main__" in told else told
+
+
+@dataclass
+class _Noted:
+    number: int = 0  # of the signal that asked the run to stop
+
+
+@contextmanager
+def _signals_noted() -> Iterator[_Noted]:
+    """The first signal is noted, a second one has its usual effect."""
+    noted = _Noted()
+
+    def note(number: int, frame: object) -> None:
+        if noted.number:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        noted.number = number
+
+    here = threading.current_thread() is threading.main_thread()
+    previous = {number: signal.signal(number, note) for number in SIGNALS} if here else {}
+    try:
+        yield noted
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """What is started inside has them blocked for good."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: subprocess.Popen[bytes]
+    connection: Connection
+    fold: int | None = None  # what it works on
+
+    def tell(self, message: bytes) -> None:
+        with contextlib.suppress(OSError):  # that it has ended is seen where it is listened to
+            self.connection.send_bytes(message)
+
+
+class _Team:
+    """The workers of a run: who works on what, and what they told."""
+
+    def __init__(self, work: FoldWork, noted: _Noted) -> None:
+        self.voice, self.noted = work.voice, noted
+        self.done: dict[int, FoldDone] = {}
+        self.failure: Exception | None = None
+        self._waiting = [split.fold for split in work.prepared.splits]
+        self._saved: list[int] = []  # folds that had to stop and saved a checkpoint
+        self._workers: list[_Worker] = []
+        self._stopping, self._until = False, float("inf")
+        self._warned: dict[Any, Any] = {}
+
+    def hire(self, told: bytes, threads: int) -> None:
+        """Start a worker and give it a fold."""
+        ours, theirs = Pipe()
+        code = f"import sys; sys.path[:] = {sys.path!r}; from {serve.__module__} import serve; serve({theirs.fileno()})"
+        # also what does not go by torch's number of threads: numpy's and scipy's linear algebra
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        with theirs, _signals_blocked():
+            process = subprocess.Popen(
+                [sys.executable, "-c", code], pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL
+            )
+        worker = _Worker(process, ours)
+        self._workers.append(worker)
+        worker.tell(told)
+        self._give(worker)
+
+    def run(self) -> None:
+        """Until nothing is worked on."""
+        while busy := [worker for worker in self._workers if worker.fold is not None]:
+            if self.noted.number:
+                self._stop(self.noted.number)
+            if time.monotonic() > self._until:
+                return
+            ready = wait([worker.connection for worker in busy], timeout=_LOOK_S)
+            for worker in busy:
+                if worker.connection in ready:
+                    self._hear(worker)
+
+    def end(self) -> None:
+        """Workers end with their connection."""
+        for worker in self._workers:
+            worker.connection.close()
+        for worker in self._workers:
+            try:
+                worker.process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                worker.process.kill()
+                worker.process.wait()
+
+    def interrupted(self) -> BaseException:
+        """What a signal that was noted has to raise."""
+        from .train.saving import Interrupted
+
+        number = self.noted.number
+        if not self._saved:
+            signal.raise_signal(number)
+            return Interrupted("stopped by a signal", number)
+        *others, last = map(str, sorted(self._saved))
+        folds = f"folds {', '.join(others)} and {last}" if others else f"fold {last}"
+        saved = f"the checkpoint{'s' * bool(others)} of {folds} {'are' if others else 'is'} saved"
+        return Interrupted(f"stopped by a signal; {saved}, continue with --resume", number)
+
+    def _give(self, worker: _Worker) -> None:
+        """The next fold, if any is left."""
+        worker.fold = self._waiting.pop(0) if self._waiting and not self._stopping else None
+        if worker.fold is not None:
+            worker.tell(pickle.dumps(("fold", worker.fold)))
+
+    def _stop(self, number: int) -> None:
+        if not self._stopping:
+            self._stopping = True
+            for worker in self._workers:
+                worker.tell(pickle.dumps(("stop", number)))
+
+    def _fail(self, error: Exception) -> None:
+        if self.failure is None:
+            self.failure = error
+            self._until = time.monotonic() + _GRACE_S
+        self._stop(signal.SIGINT)
+
+    def _hear(self, worker: _Worker) -> None:
+        fold = worker.fold
+        assert fold is not None
+        try:
+            kind, content = pickle.loads(worker.connection.recv_bytes())
+        except (EOFError, OSError):
+            worker.fold = None
+            code = worker.process.wait()
+            if code < 0 or not self._stopping:  # else the wish to stop came while it was about to end
+                self._fail(_vanished(fold, code))
+            return
+        if kind == "say":
+            self.voice.step(f"fold {fold}: {content}")
+        elif kind == "warn":
+            warnings.warn_explicit(*content, registry=self._warned)  # once, not once a fold
+        elif kind == "done":
+            self.done[fold] = content
+            self._give(worker)
+        elif kind == "stopped":
+            worker.fold = None
+            if content:
+                self._saved.append(fold)
+                self.voice.step(f"fold {fold}: {content}")
+        else:
+            worker.fold = None
+            error, trace = content
+            error.add_note(f"in the process of fold {fold}:\n{trace}")  # for --debug
+            self._fail(error)
+
+
+def _vanished(fold: int, code: int) -> OmnipatchError:
+    ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return OmnipatchError(
+        f"the process of fold {fold} {ended}, as happens where memory is short; continue with --resume, and with fewer "
+        "at a time by --trainer.folds_at_once"
+    )
