@@ -11,7 +11,7 @@ from ids_kit import SETS, SPEC, batch_of, encoder, train
 from omnipatch import InputError, SequenceSpec
 from omnipatch.core.batching import pad
 from omnipatch.core.blocks.id_table import tell_known
-from omnipatch.core.blocks.ids import IdBpr, IdSoftmax, IdTarget
+from omnipatch.core.blocks.ids import IdBpr, IdCosine, IdSoftmax, IdTarget
 from omnipatch.core.blocks.registry import build
 from omnipatch.core.compose import shipped_id_objectives, shipped_objectives
 from omnipatch.core.known import KnownIds
@@ -70,6 +70,56 @@ class TestSoftmax:
         assert weights.tolist() == [0.0]
 
 
+class TestCosine:
+    def test_it_is_the_cross_entropy_of_cosines_against_drawn_ids_that_are_not_its_own(self):
+        model = encoder()
+        hidden, shown = [[3, 4], [5, 0]], [[7, 8], [9, -1]]
+        target = IdTarget(torch.tensor(hidden), torch.tensor([[True, True], [True, False]]), torch.tensor(shown))
+        loss, z = IdCosine(model, sampled=40, temperature=0.5), torch.randn(2, 8)
+        torch.manual_seed(0)
+        values, weights = loss(z, target, torch.zeros(2))
+        torch.manual_seed(0)
+        drawn = loss.proposal.draw(40)[0].tolist()
+        cosines = torch.cosine_similarity(z.unsqueeze(1), model.id_table().unsqueeze(0), dim=2) / 0.5
+        for row, (asked, own) in enumerate([([3, 4], {3, 4, 7, 8}), ([5], {5, 9})]):
+            negatives = [cosines[row, i] for i in drawn if i not in own]
+            assert len(negatives) < len(drawn)  # else nothing is tested
+            expected = [torch.stack([*negatives, cosines[row, i]]).logsumexp(0) - cosines[row, i] for i in asked]
+            assert float(values[row]) == pytest.approx(float(torch.stack(expected).mean()), abs=1e-5)
+        assert weights.tolist() == [1.0, 1.0]
+
+    def test_places_have_vectors_of_their_own(self):
+        model, z = encoder(), torch.randn(1, 2, 8)
+        ids, every = torch.tensor([[3, 6]]), torch.ones(1, 2, dtype=torch.bool)
+        target = IdTarget(ids, every, torch.tensor([[-1]]))
+        loss = IdCosine(model, sampled=50)
+        torch.manual_seed(0)
+        both, _ = loss(z, target, torch.zeros(1))
+        for place in (0, 1):
+            torch.manual_seed(0)
+            shown = ids[:, 1 - place : 2 - place]  # still its own, so no negative
+            one = IdTarget(ids[:, place : place + 1], every[:, :1], shown)
+            alone, _ = loss(z[:, place : place + 1], one, torch.zeros(1))
+            assert float(both[0, place]) == pytest.approx(float(alone[0, 0]), abs=1e-5)
+
+    def test_lengths_do_not_matter(self):
+        model, z = encoder(), torch.randn(1, 8)
+        values = []
+        for scale in (1.0, 7.0):
+            torch.manual_seed(0)
+            values.append(score_of(IdCosine(model), model, scale * z, [3])[0])
+        assert values[0] == pytest.approx(values[1], abs=1e-5)
+
+    def test_a_row_that_took_everything_learns_nothing_and_breaks_nothing(self):
+        model, z = encoder(), torch.randn(1, 8, requires_grad=True)
+        target = IdTarget(torch.arange(30).unsqueeze(0), torch.ones(1, 30, dtype=torch.bool), torch.tensor([[-1]]))
+        values, _ = IdCosine(model)(z, target, torch.zeros(1))
+        values.sum().backward()
+        assert float(values) == 0.0
+        assert z.grad is not None
+        assert not z.grad.any()
+
+
 class TestBpr:
     def test_it_falls_when_the_hidden_id_rises(self):
         model = encoder()
@@ -118,6 +168,10 @@ def test_options_are_checked():
         IdBpr(model, negatives=0)
     with pytest.raises(ValueError, match="sampled"):
         IdSoftmax(model, sampled=-1)
+    with pytest.raises(ValueError, match="sampled"):
+        IdCosine(model, sampled=0)
+    with pytest.raises(ValueError, match="temperature"):
+        IdCosine(model, temperature=0.0)
 
 
 class TestObjective:

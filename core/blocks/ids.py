@@ -26,6 +26,7 @@ from .views import select
 
 WHOLE_VOCABULARY = 50_000  # ids that are all compared with, unless a recipe says otherwise
 SAMPLED = 4096  # ids drawn for a batch from a larger vocabulary
+_FAR = -1e9  # score of what does not count; finite, as a row may have nothing else
 
 
 @dataclass(frozen=True)
@@ -145,12 +146,57 @@ class IdSoftmax(IdLoss):
         """[pair] the same, with ids that were drawn in place of all others."""
         drawn, log_expected = proposal.draw(self.sampled)
         others = (vectors @ table[drawn].T - log_expected.float())[asked]
-        rows = torch.arange(len(shown), device=shown.device)
-        seen = _among(rows, drawn.expand(len(rows), -1), shown, len(table))[row]
+        seen = torch.zeros(len(shown), len(drawn), dtype=torch.bool, device=shown.device)
+        seen[_drawn_of(shown, drawn)] = True
+        seen = seen[row]
         # the right id counts once, drawn or not
         others = others.masked_fill(seen | (ids.unsqueeze(1) == drawn), -torch.inf)
         right = (F.embedding(asked, vectors) * F.embedding(ids, table)).sum(dim=1)
         return torch.logaddexp(right, others.logsumexp(dim=1)) - right
+
+
+@register("loss", "id_cosine")
+class IdCosine(IdLoss):
+    """Cross-entropy of cosines against ids that are drawn for the whole batch, none of them the row's own (SSM, Wu et
+    al. 2022, https://arxiv.org/abs/2201.02327).
+
+    temperature: what cosines are divided by. A small one dwells on the negatives that lie nearest.
+    sampled: ids that are drawn. popularity: how much more often frequent ids are, see `IdProposal`; not corrected, so
+        frequent ids must earn their place.
+
+    Cosines alone are learned. A ranking takes inner products nonetheless: propagation leaves frequent ids the longer
+    vectors, which gives their frequency its due.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        temperature: float = 0.1,
+        sampled: int = 2048,
+        popularity: float = 1.0,
+        row_weight: float = 0.0,
+    ) -> None:
+        super().__init__(encoder, row_weight=row_weight)
+        if temperature <= 0:
+            raise ValueError(f"temperature must be positive, got {temperature}")
+        if sampled < 1:
+            raise ValueError(f"sampled must be positive, got {sampled}")
+        self.temperature, self.sampled = temperature, sampled
+        self.proposal = IdProposal(encoder.spec.vocabulary[0], popularity)
+
+    def compare(self, vectors: Tensor, table: Tensor, target: IdTarget) -> Tensor:
+        row, place, vectors, asked = _pairs(vectors, target)
+        vectors = F.normalize(vectors, dim=1)
+        drawn, _ = self.proposal.draw(self.sampled)
+        others = vectors @ F.normalize(table[drawn], dim=1).T / self.temperature
+        own = torch.cat([target.shown, target.values.masked_fill(~target.valid, -1)], dim=1)
+        own = own if asked is row else own[row]
+        others = others.index_put(_drawn_of(own, drawn), others.new_tensor(_FAR)).logsumexp(dim=1)
+        right = F.normalize(F.embedding(target.values[row, place], table), dim=1)
+        right = (F.embedding(asked, vectors) * right).sum(dim=1) / self.temperature
+        found = F.softplus(others[asked] - right)
+        return found.new_zeros(target.values.shape).index_put((row, place), found)
 
 
 @register("loss", "id_bpr")
@@ -194,6 +240,20 @@ def _among(row: Tensor, ids: Tensor, own: Tensor, vocabulary: int) -> Tensor:
     if not len(keys):
         return torch.zeros_like(wanted, dtype=torch.bool)
     return keys[torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)] == wanted
+
+
+def _drawn_of(own: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
+    """Where ids that were drawn are a row's own: [hit] rows, and [hit] places in `drawn`. own: [row, m] ids, -1 = none;
+    drawn: [k] ids, perhaps more than once."""
+    order = drawn.argsort()
+    ordered = drawn[order]
+    owner, at = (own >= 0).nonzero(as_tuple=True)
+    ids = own[owner, at]
+    first = torch.searchsorted(ordered, ids)
+    count = torch.searchsorted(ordered, ids, right=True) - first
+    # the places of an id lie side by side in `ordered`
+    start = torch.repeat_interleave(first - (count.cumsum(0) - count), count)
+    return torch.repeat_interleave(owner, count), order[start + torch.arange(len(start), device=own.device)]
 
 
 def _pairs(vectors: Tensor, target: IdTarget) -> tuple[Tensor, Tensor, Tensor, Tensor]:
