@@ -142,6 +142,16 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _start(handle: int, threads: int) -> subprocess.Popen[bytes]:
+    """A fresh interpreter at the other end of a connection. That of multiprocessing would run the caller's script once
+    more, which then had to be written for it."""
+    code = f"import sys; sys.path[:] = {sys.path!r}; from {serve.__module__} import serve; serve({handle})"
+    # also for what does not go by torch's number of threads: numpy's and scipy's linear algebra
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    command = [sys.executable, "-c", code]
+    return subprocess.Popen(command, pass_fds=[handle], env=environment, stdin=subprocess.DEVNULL)
+
+
 @dataclass(eq=False)
 class _Worker:
     process: subprocess.Popen[bytes]
@@ -169,13 +179,8 @@ class _Team:
     def hire(self, told: bytes, threads: int) -> None:
         """Start a worker and give it a fold."""
         ours, theirs = Pipe()
-        code = f"import sys; sys.path[:] = {sys.path!r}; from {serve.__module__} import serve; serve({theirs.fileno()})"
-        # also what does not go by torch's number of threads: numpy's and scipy's linear algebra
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         with theirs, _signals_blocked():
-            process = subprocess.Popen(
-                [sys.executable, "-c", code], pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL
-            )
+            process = _start(theirs.fileno(), threads)
         worker = _Worker(process, ours)
         self._workers.append(worker)
         worker.tell(told)

@@ -1,0 +1,281 @@
+"""Folds at once: the same numbers as one after the other, and what happens when something ends early."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import shutil
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cli_kit import omni, write_recipe
+from omnipatch.core.cli import main
+from omnipatch.core.config import TrainerConfig
+from omnipatch.core.errors import CollapseError, CorruptFileError, InputError, OmnipatchError
+from omnipatch.core.fold_process import _ending, _portable, serve
+from omnipatch.core.fold_workers import _pickled, check_folds_at_once, folds_at_once
+from omnipatch.core.settings import load, shipped_recipes
+from omnipatch.core.train.atomic import SaveError
+from omnipatch.core.train.lock import folder_lock
+from omnipatch.core.train.saving import Interrupted
+from train_kit import assert_bit_equal, in_child, weights
+
+FOLDS = ("--split.kind", "kfold", "--split.folds", 2)
+AT_ONCE = ("--trainer.folds_at_once", 2)
+ROWS = ("--evaluate.protocols", "linear,finetune", "--evaluate.models", "pretrained,scratch,prior")
+FEW = ("--evaluate.protocols", "linear", "--evaluate.models", "pretrained")
+# long enough to be met in the middle
+LONG = ("--trainer.max_steps", 100, "--trainer.checkpoint_every", 10, "--trainer.log_every", 10,
+        "--trainer.monitor_every", 50)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """The toy recipe, and the toy modality as a package that further processes find as well."""
+    folder = tmp_path_factory.mktemp("home")
+    package = folder / "site" / "toy-0.1.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 0.1\n")
+    (package / "entry_points.txt").write_text("[omnipatch.modalities]\ntoy = data_kit:Toy\n")
+    write_recipe(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder / "site"))
+        yield folder
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """Workers that need not import torch again, for tests of what is told and not of how processes start and end."""
+
+    class Forked:
+        def __init__(self, handle: int, threads: int) -> None:
+            self.process = in_child(_serve_alone, handle)
+            self.kill = self.process.kill
+
+        def wait(self, timeout: float | None = None) -> int:
+            self.process.join(timeout)
+            assert self.process.exitcode is not None
+            return self.process.exitcode
+
+    monkeypatch.setattr("omnipatch.core.fold_workers._start", Forked)
+
+
+def _serve_alone(handle: int) -> None:
+    os.closerange(3, handle)  # the run's ends of all connections, too: nobody else keeps them open
+    os.closerange(handle + 1, 1024)
+    serve(handle)
+
+
+@pytest.fixture(scope="module")
+def in_turn(home):
+    """A run whose folds were worked on one after the other."""
+    done = omni("run", home / "toy-jepa.yaml", "--out", home / "in turn", *FOLDS, *ROWS)
+    assert done.code == 0, done.err
+    assert "at a time" not in done.err
+    return home / "in turn"
+
+
+def start(log: Path, *arguments: object):
+    """A command in a process group of its own."""
+    return in_child(_command, log, [str(argument) for argument in arguments])
+
+
+def _command(log: Path, arguments: list[str]) -> None:
+    os.setsid()
+    with log.open("w", buffering=1) as said, contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        main(arguments)
+
+
+def until(condition, process) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.is_alive()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def contents(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+# ---- the same numbers -------------------------------------------------------------------------------------------
+
+
+def test_folds_at_once_give_what_they_give_in_turn(home, in_turn):
+    out = home / "at once"
+    done = omni("run", home / "toy-jepa.yaml", "--out", out, *FOLDS, *ROWS, *AT_ONCE)
+    assert done.code == 0, done.err
+    one, other = (contents(folder / "results.json") for folder in (in_turn, out))
+    assert {row["fold"] for row in other["rows"]} == {0, 1}
+    for key in one.keys() - {"seconds", "versions"}:
+        assert other[key] == one[key], key
+    assert (in_turn / "split.json").read_text() == (out / "split.json").read_text()
+    for fold in ("0", "1"):
+        assert_bit_equal(weights(in_turn / "folds" / fold), weights(out / "folds" / fold))
+        name = f"folds/{fold}/model/weights.safetensors"
+        assert (in_turn / name).read_bytes() == (out / name).read_bytes()
+        assert f"fold {fold}: pretrain 4/4  loss " in done.err
+        assert f"fold {fold}: scratch: finetune" in done.err
+    assert "2 folds, 2 at a time with 1 thread each" in done.err
+    assert other["seconds"]["pretrain"] > 0 < other["seconds"]["downstream"]
+    assert sorted(p.name for p in in_turn.iterdir()) == sorted(p.name for p in out.iterdir())
+
+
+def test_folds_that_were_pretrained_before_are_evaluated_at_once(home, in_turn, forked):
+    short = omni("evaluate", home / "toy-jepa.yaml", "--from", in_turn, "--out", home / "short", *FOLDS, *FEW,
+                 *AT_ONCE, "--fast-dev-run")  # fmt: skip
+    assert short.code == 0, short.err
+    assert "fold 1: pretrained: linear" in short.err
+    again = omni("evaluate", home / "toy-jepa.yaml", "--from", in_turn, "--out", home / "again", *FOLDS, *FEW,
+                 "--fast-dev-run")  # fmt: skip
+    assert again.code == 0, again.err
+    assert contents(home / "short/results.json")["rows"] == contents(home / "again/results.json")["rows"]
+
+
+# ---- what ends early --------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_stopped_and_then_killed_ends_as_if_nothing_had_happened(home):
+    """Ctrl-C reaches the whole group; nothing but the run itself is killed."""
+    command = ["pretrain", home / "toy-jepa.yaml", *FOLDS, *LONG]
+    out, log = home / "broken", home / "said"
+    begun = start(log, *command, *AT_ONCE, "--out", out)
+    until(lambda: list(out.glob("folds/*/metrics.csv")), begun)
+    os.killpg(begun.pid, signal.SIGINT)
+    begun.join(60)
+    said = log.read_text()
+    assert begun.exitcode == 128 + signal.SIGINT, said
+    assert "Traceback" not in said
+    (complaint,) = [line for line in said.splitlines() if line.startswith("omnipatch: ")]
+    assert complaint.startswith("omnipatch: stopped by a signal; the checkpoint")
+    assert complaint.endswith("saved, continue with --resume")
+    stopped = [path.parts[-3] for path in out.glob("folds/*/checkpoints/*.ckpt")]
+    assert stopped
+    assert not list(out.glob("folds/*/model"))
+
+    saved = {path.name for path in out.glob("folds/*/checkpoints/*.ckpt")}
+    resumed = start(log, *command, *AT_ONCE, "--out", out, "--resume")
+    until(lambda: {path.name for path in out.glob("folds/*/checkpoints/*.ckpt")} - saved, resumed)
+    os.kill(resumed.pid, signal.SIGKILL)
+    resumed.join(60)
+    time.sleep(1.0)
+    for fold in out.glob("folds/*"):  # nobody is left to work on it
+        with folder_lock(fold):
+            assert not list(fold.glob("model"))
+
+    for folder, resume in ((home / "unbroken", []), (out, ["--resume"])):
+        done = omni(*command, "--out", folder, *resume)
+        assert done.code == 0, done.err
+    for fold in ("0", "1"):
+        assert_bit_equal(weights(home / "unbroken/folds" / fold), weights(out / "folds" / fold))
+
+
+def test_an_error_in_a_fold_is_told_as_ever_and_stops_the_others(home, in_turn, forked):
+    out = home / "failing"
+    shutil.copytree(in_turn / "folds/1", out / "folds/1")
+    done = omni("pretrain", home / "toy-jepa.yaml", *FOLDS, *AT_ONCE, "--out", out, "--resume",
+                "--seed", 1, "--trainer.max_steps", 1_000_000)  # fmt: skip
+    assert done.code == 2
+    assert "the checkpoint belongs to another run, field seed, got 0, expected 1" in done.complaint
+    assert "start again with --overwrite" in done.complaint
+    with folder_lock(out / "folds/0"):
+        assert not (out / "folds/0/model").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("no", source="here", field="x", got=1, expected="2", fix="do"),
+        CorruptFileError("torn", source=Path("a.hea"), got=None),
+        CollapseError("encoder: its vectors have collapsed"),
+        SaveError("the disk is full"),
+        Interrupted("stopped", signal.SIGTERM),
+        KeyError("x"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_keep_what_they_say_on_their_way(error):
+    carried = pickle.loads(pickle.dumps(_portable(error)))
+    assert type(carried) is type(error)
+    assert str(carried) == str(error)
+    assert getattr(carried, "exit_code", 1) == getattr(error, "exit_code", 1)
+
+
+def test_errors_that_cannot_travel_are_told_in_words():
+    class Own(OmnipatchError):
+        exit_code = 7
+
+    carried = _portable(Own("said"))
+    assert (type(carried), str(carried), carried.exit_code) == (OmnipatchError, "said", 7)
+    assert str(_portable(type("Odd", (Exception,), {})("why\nhow"))) == "Odd: why"
+
+
+def test_the_end_of_a_worker_is_told_by_its_kind():
+    assert _ending(Interrupted("saved", 2), True) == ("stopped", "saved")
+    assert _ending(KeyboardInterrupt(), True) == ("stopped", "")
+    kind, (error, trace) = _ending(CollapseError("flat"), False)
+    assert (kind, str(error)) == ("failed", "flat")
+    assert "CollapseError: flat" in trace
+
+
+# ---- how many ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config", "folds", "threads", "expected"),
+    [
+        (TrainerConfig(accelerator="cpu"), 5, 2, 2),
+        (TrainerConfig(accelerator="cpu"), 5, 8, 5),
+        (TrainerConfig(accelerator="cpu"), 1, 8, 1),
+        (TrainerConfig(accelerator="cuda"), 5, 8, 1),
+        (TrainerConfig(accelerator="cpu", folds_at_once=3), 5, 1, 3),
+        (TrainerConfig(accelerator="cpu", folds_at_once=3), 2, 8, 2),
+        (TrainerConfig(accelerator="cpu", devices=2), 5, 8, 1),
+        (TrainerConfig(accelerator="cpu", strategy="ddp"), 5, 8, 1),
+        (TrainerConfig(accelerator="cpu", num_nodes=2), 5, 8, 1),
+    ],
+)
+def test_how_many_at_once(monkeypatch, config, folds, threads, expected):
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: config.accelerator == "cuda")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert folds_at_once(config, folds) == expected
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert folds_at_once(config, folds) == 1
+
+
+def test_folds_with_several_devices_each_are_refused(home, tmp_path):
+    with pytest.raises(InputError, match=r"one device each, field trainer.folds_at_once"):
+        check_folds_at_once(TrainerConfig(folds_at_once=2, devices=2))
+    done = omni("pretrain", home / "toy-jepa.yaml", *AT_ONCE, "--trainer.devices", 2, "--out", tmp_path / "run")
+    assert done.code == 2
+    assert not (tmp_path / "run").exists()
+    negative = omni("pretrain", home / "toy-jepa.yaml", "--trainer.folds_at_once", -1)
+    assert "field trainer.folds_at_once, got -1, expected at least 0" in negative.complaint
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_settings_of_every_recipe_can_be_handed_on(name):
+    settings = load(name)
+    again = pickle.loads(pickle.dumps(settings))
+    assert again.recipe == settings.recipe
+    assert again.modality.config == settings.modality.config
+
+
+def test_what_a_script_defines_itself_stays_in_its_process(home):
+    settings = load(str(home / "toy-jepa.yaml"))
+    assert _pickled(settings) is not None
+    assert _pickled(replace(settings, source=lambda: None)) is None
+    script = type("Script", (), {"__module__": "__main__"})
+    import __main__
+
+    __main__.Script = script
+    try:
+        assert _pickled(replace(settings, source=script())) is None
+    finally:
+        del __main__.Script
