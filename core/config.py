@@ -61,6 +61,7 @@ class TrainerConfig:
     max_steps: int = 1000
     max_passes: float = 0.0  # most passes over the training windows, where fewer steps than max_steps; 0 = no cap
     batch_size: int = 64  # windows a step, over all devices
+    length_buckets: int = 8  # windows of a batch have lengths of one of these ranges; 1 = of all, with more padding
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"  # auto: bf16-mixed where that is fast
     accelerator: str = "auto"
     devices: int | str = 1

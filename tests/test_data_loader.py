@@ -89,6 +89,14 @@ def test_batches_hold_similar_lengths():
     assert np.abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.4, "short and long batches alternate at random"
 
 
+def test_one_bucket_makes_every_batch_a_sample_of_all_lengths():
+    lengths = np.repeat([3, 300], [900, 100])
+    loader = StepLoader(Index(lengths), np.arange(1000), 100, 0, prefetch=0, length_buckets=1)
+    long = [(lengths[loader.indices(i)] == 300).sum() for i in range(loader.steps_per_epoch)]
+    assert sum(long) == 100
+    assert all(2 <= n <= 22 for n in long)
+
+
 def test_only_the_given_windows():
     loader = StepLoader(Index([1] * 100), [3, 50, 77, 99], 2, 0, prefetch=0)
     assert set(itertools.chain(*take(loader, 20))) == {3, 50, 77, 99}

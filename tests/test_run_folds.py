@@ -178,11 +178,15 @@ def test_a_run_that_is_stopped_and_then_killed_ends_as_if_nothing_had_happened(h
 def test_an_error_in_a_fold_is_told_as_ever_and_stops_the_others(home, in_turn, forked):
     out = home / "failing"
     shutil.copytree(in_turn / "folds/1", out / "folds/1")
+    newest = out / "folds/1/checkpoints/step-00000004.ckpt"
+    newest.write_bytes(newest.read_bytes()[:1000])
     done = omni("pretrain", home / "toy-jepa.yaml", *FOLDS, *AT_ONCE, "--out", out, "--resume",
                 "--seed", 1, "--trainer.max_steps", 1_000_000)  # fmt: skip
     assert done.code == 2
     assert "the checkpoint belongs to another run, field seed, got 0, expected 1" in done.complaint
     assert "start again with --overwrite" in done.complaint
+    (warned,) = [line for line in done.err.splitlines() if line.startswith("omnipatch warns: ")]
+    assert "folds/1/checkpoints/step-00000004.ckpt: damaged checkpoint" in warned
     with folder_lock(out / "folds/0"):
         assert not (out / "folds/0/model").exists()
 

@@ -4,7 +4,8 @@ Design decisions
 - Order is a pure function of (seed, epoch) and the position is `step modulo steps an epoch`, so resuming needs one
   integer and no random state. Stateful loaders were found to repeat or lose steps at epoch ends.
 - Length buckets: an epoch is shuffled, then sorted stably by bucket, cut into batches, and the batches are shuffled.
-  Rows of a batch then have similar lengths, and windows of one bucket still meet in random company.
+  Rows of a batch then have similar lengths, and windows of one bucket still meet in random company. Where what is long
+  differs from what is short (busy people from others), one bucket keeps each batch a sample of the whole.
 - The remainder of an epoch that does not fill a batch is left out; it is another random remainder each epoch.
 - With fewer windows than the batch size the batch is smaller (all windows, a multiple of the ranks). Windows are
   never repeated inside a batch: a contrastive loss would take the copy for a negative.
@@ -28,7 +29,6 @@ from ..sequence import PatchSequence
 from .pairing import NearWindows
 from .store import WindowStore
 
-_BUCKETS = 8  # wastes a few per cent of padding on lengths spread evenly over a factor of two
 _PARTNERS = 1  # number of the stream that draws them
 
 
@@ -40,6 +40,7 @@ class StepLoader:
     windows: indices into the store. batch_size: windows a step over all ranks. start_step: first step to yield.
     rank, world_size: which chunk of each global batch is ours. prefetch: batches read ahead, 0 = no thread.
     pair_within_s: bring another window of each row's record, at most so far away, as `PatchSequence.partner`.
+    length_buckets: 8 waste a few per cent of padding on lengths spread evenly over a factor of two; 1 = batches of all.
 
     Raises InputError when there are no windows or the ranks cannot share a batch evenly.
     """
@@ -55,6 +56,7 @@ class StepLoader:
         world_size: int = 1,
         prefetch: int = 2,
         pair_within_s: float | None = None,
+        length_buckets: int = 8,
     ) -> None:
         self.store, self.windows = store, np.asarray(windows, np.int64)
         self.seed, self.start_step, self.prefetch = seed, start_step, prefetch
@@ -72,7 +74,7 @@ class StepLoader:
             )  # fmt: skip
         self.steps_per_epoch = len(self.windows) // self.batch_size
         lengths = store.lengths[self.windows]
-        self._bucket = np.searchsorted(bucket_lengths(lengths.tolist(), _BUCKETS), lengths)
+        self._bucket = np.searchsorted(bucket_lengths(lengths.tolist(), length_buckets), lengths)
         self._near = None if pair_within_s is None else NearWindows(store, self.windows, pair_within_s)
         self._plan = (-1, np.empty((0, 0), np.int64))  # (epoch, its batches), the one last asked for
 

@@ -97,8 +97,16 @@ def pretrain(
             objective,
             recipe,
             lambda position, rank, world: StepLoader(
-                store, windows, micro, recipe.seed, position, rank, world, pair_within_s=pair_within_s(objective.views)
-            ),
+                store,
+                windows,
+                micro,
+                recipe.seed,
+                position,
+                rank,
+                world,
+                pair_within_s=pair_within_s(objective.views),
+                length_buckets=recipe.trainer.length_buckets,
+            ),  # fmt: skip
             monitor=Monitor(recipe.trainer.monitor_every, _probe(store, monitor_windows), precision),
             records=store.records,
             fingerprint=_fingerprint(recipe, store.window_ids[windows], texts),
@@ -178,6 +186,7 @@ def _fingerprint(recipe: Recipe, window_ids: np.ndarray, texts: Sequence[str]) -
         "objective": json.dumps(recipe.objective, sort_keys=True, default=str),
         "seed": str(recipe.seed),
         "trainer.batch_size": str(recipe.trainer.batch_size),
+        "trainer.length_buckets": str(recipe.trainer.length_buckets),
         "trainer.accumulate_grad_batches": str(recipe.trainer.accumulate_grad_batches),
         "data": f"{len(window_ids)} windows, {data}",
     }
