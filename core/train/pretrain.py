@@ -106,7 +106,7 @@ def pretrain(
                 world,
                 pair_within_s=pair_within_s(objective.views),
                 length_buckets=recipe.trainer.length_buckets,
-            ),  # fmt: skip
+            ),
             monitor=Monitor(recipe.trainer.monitor_every, _probe(store, monitor_windows), precision),
             records=store.records,
             fingerprint=_fingerprint(recipe, store.window_ids[windows], texts),
