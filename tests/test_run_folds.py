@@ -11,6 +11,7 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_kit import omni, write_recipe
@@ -271,15 +272,13 @@ def test_settings_of_every_recipe_can_be_handed_on(name):
     assert again.modality.config == settings.modality.config
 
 
-def test_what_a_script_defines_itself_stays_in_its_process(home):
-    settings = load(str(home / "toy-jepa.yaml"))
+def test_what_a_script_defines_itself_stays_in_its_process(home, monkeypatch):
+    class Script:
+        pass
+
+    settings: Any = load(str(home / "toy-jepa.yaml"))
     assert _pickled(settings) is not None
     assert _pickled(replace(settings, source=lambda: None)) is None
-    script = type("Script", (), {"__module__": "__main__"})
-    import __main__
-
-    __main__.Script = script
-    try:
-        assert _pickled(replace(settings, source=script())) is None
-    finally:
-        del __main__.Script
+    Script.__module__, Script.__qualname__ = "__main__", "Script"
+    monkeypatch.setattr("__main__.Script", Script, raising=False)
+    assert _pickled(replace(settings, source=Script())) is None
