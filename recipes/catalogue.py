@@ -53,7 +53,7 @@ def _value(value: str) -> str:
     if value.startswith("omnipatch "):
         command, _, remark = value.partition("  ")
         return f"`{command}`" + (f" {remark.strip()}" if remark.strip() else "")
-    return re.sub(r"(https?://\S+)", r"<\1>", value)
+    return re.sub(r"(https?://[^\s;]+)", r"<\1>", value)
 
 
 if __name__ == "__main__":
