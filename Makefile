@@ -20,8 +20,9 @@ test:
 slow:
 	pytest -m slow
 
-catalogue:  # recipes/README.md from the headers of the recipes
+catalogue:  # recipes/README.md from the headers of the recipes, docs/options.md from the source
 	python recipes/catalogue.py
+	python -m omnipatch.recipes.options
 
 notebooks:  # run them and keep what they show
 	jupyter execute --inplace notebooks/*.ipynb

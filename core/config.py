@@ -47,7 +47,7 @@ class OptimizerConfig:
 
     lr: float = 1e-3  # peak learning rate
     weight_decay: float = 0.05  # on matrices only; norms, biases and embeddings are exempt
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[float, float] = (0.9, 0.95)  # how long gradients and their squares are remembered
     schedule: Literal["cosine", "infinite", "constant"] = "cosine"
     warmup: float = 0.1  # share of the steps with rising rate
     final: float = 0.01  # final rate as a share of the peak
@@ -58,24 +58,24 @@ class OptimizerConfig:
 class TrainerConfig:
     """Pretraining loop. Keys not listed here go to lightning.Trainer as they are."""
 
-    max_steps: int = 1000
+    max_steps: int = 1000  # of pretraining
     max_passes: float = 0.0  # most passes over the training windows, where fewer steps than max_steps; 0 = no cap
     batch_size: int = 64  # windows a step, over all devices
     length_buckets: int = 8  # windows of a batch have lengths of one of these ranges; 1 = of all, with more padding
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"  # auto: bf16-mixed where that is fast
-    accelerator: str = "auto"
-    devices: int | str = 1
-    num_nodes: int = 1
-    strategy: str = "auto"
+    accelerator: str = "auto"  # cpu, gpu, mps, ...
+    devices: int | str = 1  # how many on each machine
+    num_nodes: int = 1  # machines, under torchrun or SLURM
+    strategy: str = "auto"  # of lightning: ddp, fsdp, ...
     # folds that are worked on at the same time, each in a process with its share of the threads; 0 = as many as there
     # are threads on a CPU, 1 on an accelerator
     folds_at_once: int = 0
-    accumulate_grad_batches: int = 1
+    accumulate_grad_batches: int = 1  # batches whose gradients make one step of the weights
     checkpoint_every: int = 200  # steps between checkpoints
-    keep_checkpoints: int = 2
-    log_every: int = 10
+    keep_checkpoints: int = 2  # the newest
+    log_every: int = 10  # steps between lines of metrics.csv
     monitor_every: int = 50  # steps between collapse and kNN checks
-    tensorboard: bool = False
+    tensorboard: bool = False  # also write what TensorBoard reads
     extra: dict[str, Any] = field(default_factory=dict)  # further lightning.Trainer arguments
 
 
@@ -88,11 +88,11 @@ class ProbeConfig:
     pool: Literal["mean", "mean_std", "place", "place_std"] = "mean"
     norm: bool = True  # read behind the encoder's last norm; before it, the size of a token still tells (a level)
     most_items: int = 4000  # items of one class that kNN and the linear probe use; the rest is represented by weight
-    knn_k: int = 20
-    knn_temperature: float = 0.07
+    knn_k: int = 20  # neighbours that vote
+    knn_temperature: float = 0.07  # of their votes; a small one listens to the nearest
     linear_c: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)  # inverse L2 strengths; chosen on validation subjects
     token_scale: tuple[float, ...] = (0.1, 0.3)  # weight of encoder features beside side features; chosen likewise
-    class_weight: Literal["none", "sqrt", "balanced"] = "sqrt"
+    class_weight: Literal["none", "sqrt", "balanced"] = "sqrt"  # how much more a rare class counts
     attentive_steps: int = 300
     attentive_lr: float = 1e-3
 
@@ -103,13 +103,13 @@ class FinetuneConfig:
 
     steps: int = 600
     batch_size: int = 64
-    lr: float = 5e-4
+    lr: float = 5e-4  # peak rate of the head
     layer_decay: float = 0.75  # rate multiplier a layer down from the head (pretrained only; scratch uses 1)
     encoder_rate: float = 0.5  # rate of the encoder's last layer as a share of the head's (pretrained only)
     weight_decay: float = 0.05
     warmup: float = 0.1
-    class_weight: Literal["none", "sqrt", "balanced"] = "sqrt"
-    augment: bool = True
+    class_weight: Literal["none", "sqrt", "balanced"] = "sqrt"  # how much more a rare class counts
+    augment: bool = True  # learn from views of the modality
     dropout: float = 0.1  # in the head
     temporal_blocks: int = 0  # multi-scale convolutions over time at each place, between encoder and head; 0 = none
     offset: bool = False  # decide where validation subjects' errors balance; they do not train then
@@ -125,8 +125,8 @@ class EvaluateConfig:
 
     # covariates: a row where the data set declares some (age, sex), nothing elsewhere
     models: tuple[str, ...] = ("pretrained", "random-init", "scratch", "hand-features", "covariates", "prior")
-    protocols: tuple[str, ...] = ("knn", "linear", "attentive", "finetune")
-    label_fractions: tuple[float, ...] = (1.0,)
+    protocols: tuple[str, ...] = ("knn", "linear", "attentive", "finetune")  # also layers; ranking, where a task ranks
+    label_fractions: tuple[float, ...] = (1.0,)  # shares of the labelled subjects to learn from, e.g. 0.1,1
     labels_per_class: tuple[int, ...] = ()  # also learn from so many labelled items of each class alone, e.g. 1,5
     label_draws: int = 5  # random choices of these items, for each of these numbers
     seeds: int = 3  # of whatever is trained on labels; of pretraining itself where a task ranks

@@ -9,12 +9,17 @@ import pytest
 from omnipatch.core.cli_verbs import VERBS
 from omnipatch.core.settings import shipped_recipes
 from omnipatch.recipes.catalogue import catalogue, header
+from omnipatch.recipes.options import options_page
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_the_catalogue_of_recipes_is_in_step():
     assert (ROOT / "recipes/README.md").read_text() == catalogue(ROOT / "recipes"), "run `make catalogue`"
+
+
+def test_the_page_of_options_is_in_step():
+    assert (ROOT / "docs/options.md").read_text() == options_page(), "run `make catalogue`"
 
 
 @pytest.mark.parametrize("name", sorted(shipped_recipes()))

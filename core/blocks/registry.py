@@ -87,6 +87,11 @@ def block(kind: str, name: str) -> type:
     return _load(kind)[name]
 
 
+def kinds() -> tuple[str, ...]:
+    """What blocks there are: encoders, masks, losses, ..."""
+    return tuple(_ROOMS)
+
+
 def describe(kind: str) -> dict[str, dict[str, Any]]:
     """{name: {option: default}} for every block of a kind (`inspect.Parameter.empty` = required)."""
     return {name: _options(cls) for name, cls in _load(kind).items()}

@@ -23,9 +23,8 @@ class PreprocessConfig:
 
     sfreq_hz: float = 30.0  # frames a second after resampling
     frames: int = 0  # bring every clip to so many frames, whatever it lasts; 0 = real time
-    despike: float = (
-        1.0  # a joint is lost where it jumps farther from its running median than so many torsos; 0 = never
-    )
+    # a joint is lost where it jumps farther from its running median than so many torsos; 0 = never
+    despike: float = 1.0
     gap_s: float = 0.3  # gaps up to this long are bridged by straight lines
     centre: Literal["start", "frame", "none"] = "start"  # origin: the root at the start, in every frame, or as recorded
     face_forward: bool = True  # turn the clip so that the first person faces +z
