@@ -79,7 +79,7 @@ def _rebuild(cls, what, source, field, got, expected, fix):
 
 
 def _short(value: object, limit: int = 120) -> str:
-    text = value if isinstance(value, str) else repr(value)
+    text = str(value) if isinstance(value, str | Exception) else repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -92,6 +92,27 @@ def wrong_layout(root: Path, name: str, got: str, expected: str) -> InputError:
     return InputError(f"wrong layout for data set {name}", source=root, got=got, expected=expected)
 
 
+def damaged(path: Path, got: object) -> CorruptFileError:
+    """The error for a file that this package wrote and cannot read back."""
+    return CorruptFileError(
+        "cannot be read", source=path, got=str(got), fix="it is damaged or cut short: copy it again, or repeat the run"
+    )
+
+
+def not_utf8(path: Path, error: UnicodeDecodeError) -> CorruptFileError:
+    """The error for a text file in another encoding; names the line where that shows. Spreadsheets write such."""
+    line = ""
+    try:
+        if path.suffix != ".gz":
+            path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as found:
+        line = f":{found.object[: found.start].count(10) + 1}"
+    return CorruptFileError(
+        "cannot be read as text", source=f"{path}{line}", got=error.reason, expected="UTF-8",
+        fix="save it as UTF-8 CSV",
+    )  # fmt: skip
+
+
 def first_line(error: BaseException) -> str:
     """Kind and first line of a foreign exception: libraries that load models raise whole pages."""
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
@@ -102,5 +123,6 @@ def nearest(name: str, known) -> str:
     import difflib
 
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"known names: {', '.join(known)}"
+    plain = {each.lower(): each for each in known}  # a name in capitals is as near as can be
+    close = difflib.get_close_matches(name.lower(), plain, n=1, cutoff=0.5)
+    return f"did you mean {plain[close[0]]!r}?" if close else f"known names: {', '.join(known)}"

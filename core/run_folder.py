@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import Recipe
-from .errors import InputError
+from .errors import CorruptFileError, InputError
 from .settings import to_plain, to_yaml
 from .settings_yaml import read_yaml
 
@@ -56,6 +56,8 @@ def run_folder(recipe: Recipe, out: str | None, *, resume: bool, overwrite: bool
     from .distributed import is_main_process
     from .train.lock import folder_lock
 
+    if resume and overwrite:
+        raise InputError("--resume goes on with a run and --overwrite deletes it", fix="give one of them")
     handed = os.environ.get(_HANDED_DOWN)
     if not is_main_process() and handed:
         yield Path(handed)
@@ -193,6 +195,12 @@ def _refuse_other_run(folder: Path, recipe: Recipe) -> None:
             then = before.get(key) if key is not None and isinstance(before, dict) else before
             if now != then and key not in _FREE_KEYS.get(section, ()):
                 name = section if key is None else f"{section}.{key}"
+                kept = before if isinstance(before, dict) else {}
+                if section not in old or (key is not None and key not in kept):
+                    raise CorruptFileError(
+                        "a part of the recipe is missing", source=folder / "config.yaml", field=name,
+                        fix="the file is cut short, or of another version: start again with --overwrite",
+                    )  # fmt: skip
                 raise InputError(
                     "--resume continues the same run only", source=folder, field=name, got=now, expected=then,
                     fix="undo the change or choose another --out",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import CorruptFileError, InputError
+from .errors import InputError, damaged
 from .settings import NAMED_SECTIONS, Settings, build_modality, parse_overrides
 
 if TYPE_CHECKING:
@@ -155,4 +155,4 @@ def _splits(source: Path) -> tuple[dict[str, Any], ...] | None:
         entries = tuple(json.loads(path.read_text(encoding="utf-8"))["folds"])
         return entries if fold is None else (entries[fold],)
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise CorruptFileError("cannot be read", source=path, got=str(error)) from error
+        raise damaged(path, error) from error

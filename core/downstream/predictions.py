@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CorruptFileError, InputError
+from ..errors import InputError, damaged
 from ..train.atomic import replacing
 from .rows import MODELS, RANKING, Evaluation, Prediction, Row
 from .segments import Boundaries
@@ -73,7 +73,7 @@ class Predictions:
             with np.load(path, allow_pickle=False) as stored:
                 return cls._read(json.loads(str(stored["facts"])), {name: stored[name] for name in stored.files})
         except Exception as error:  # zip, JSON, dtype and missing keys all mean the same
-            raise CorruptFileError("cannot be read", source=path, got=str(error)) from error
+            raise damaged(path, error) from error
 
     @classmethod
     def _read(cls, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Predictions:

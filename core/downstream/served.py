@@ -17,7 +17,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from ..blocks.encoder import Encoder
-from ..errors import CorruptFileError, InputError
+from ..errors import InputError, damaged
 from ..ranking import Ranker
 from ..run_folder import write_json
 from .rows import Evaluation
@@ -69,7 +69,8 @@ class ServedBlend:
                 raise ValueError(f"a weight of {found.weight}, variant {found.variant} of {found.variants}")
             return found
         except (OSError, ValueError, TypeError) as error:
-            raise CorruptFileError("cannot be read", source=path, got=str(error)) from error
+            got = "other fields" if isinstance(error, TypeError) else error
+            raise damaged(path, got) from error
 
     def fitted_ranker(self, rankers: Any) -> Ranker:
         """The variant among the field's. Raises InputError where another version of it has others."""

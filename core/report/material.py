@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import CorruptFileError
+from ..errors import damaged
 from . import words
 from .window import window_arrays
 
@@ -48,7 +48,7 @@ class Material:
                 arrays = {name: stored[name] for name in stored.files if name != "facts"}
                 return cls(json.loads(str(stored["facts"])), arrays)
         except Exception as error:  # zip, JSON and dtype faults all mean the same
-            raise CorruptFileError("cannot be read", source=path, got=str(error)) from error
+            raise damaged(path, error) from error
 
 
 def collect(

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ..errors import CorruptFileError, OmnipatchError
+from ..errors import OmnipatchError, damaged
 from ..seeing import Seeing
 from . import words
 from .material import Material
@@ -59,4 +59,4 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CorruptFileError("cannot be read", source=path, got=str(error)) from error
+        raise damaged(path, error) from error

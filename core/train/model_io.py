@@ -32,7 +32,7 @@ from ..blocks.encoder import Encoder
 from ..blocks.id_table import tell_known
 from ..blocks.registry import build, describe
 from ..config import Recipe
-from ..errors import CorruptFileError, InputError
+from ..errors import CorruptFileError, InputError, damaged
 from ..known import KnownIds
 from ..modality import Modality
 from ..sequence import SequenceSpec
@@ -130,7 +130,8 @@ def load_model(folder: Path | str) -> Model:
 def _read_tensors(path: Path, config: Mapping[str, Any], digest: str, load: Callable[[Path], Any]) -> Any:
     try:
         if file_sha256(path) != config.get(digest):
-            raise CorruptFileError("the weights do not match their checksum", source=path, field=digest)
+            fix = "they are damaged or cut short: copy the folder again, or repeat the run"
+            raise CorruptFileError("the weights do not match their checksum", source=path, field=digest, fix=fix)
         return load(path)
     except (OSError, SafetensorError) as error:
         raise CorruptFileError("the weights cannot be read", source=path, got=str(error)) from error
@@ -182,7 +183,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise CorruptFileError("cannot be read", source=path, got=str(error)) from error
+        raise damaged(path, error) from error
     if not isinstance(content, dict):
         raise CorruptFileError("expected a JSON object", source=path, got=type(content).__name__)
     return content
