@@ -217,7 +217,12 @@ PLAIN, WITH_SPLIT = "path,subject,label", "path,subject,label,split"
         ("path;subject;label", ["files/m0.npz;p;x"], "separate columns with commas, not ';'"),
         ("path,subject,label,spilt", ["files/m0.npz,p,x,train"], "unknown column 'spilt'; did you mean 'split'"),
         ("path,subject,label,label", ["files/m0.npz,p,x,x"], "column 'label' appears twice"),
+        ("Path,Subject,Label", ["files/m0.npz,p,x"], "write 'path' instead of 'Path'"),
+        ("", [], "the manifest is empty"),
         (PLAIN, [], "lists no recordings"),
+        (PLAIN, ['"files/m0.npz,p,x'], "close every double quote"),
+        (PLAIN, ["files\\m0.npz,p,x"], "separate folders by /"),
+        ("path,subject,label,start_s", ['files/m0.npz,p,x,"0,5"'], "got 0,5.*write the decimal point as a point"),
         (PLAIN, ["files/m0.npz,p"], "list.csv:2: row and header differ.*got 2 cells, expected 3 cells"),
         (PLAIN, ["files/m0.npz,p,x,y"], "got 4 cells, expected 3 cells"),
         (PLAIN, ["files/m9.npz,p,x"], "list.csv:2: the file does not exist, field path, got files/m9.npz"),
@@ -247,8 +252,11 @@ def test_manifest_that_is_no_text(folder):
     with pytest.raises(InputError, match="no such manifest"):
         read_manifest(folder / "missing.csv")
     (folder / "binary.csv").write_bytes(bytes(range(256)))
-    with pytest.raises(InputError, match="cannot be read as CSV"):
+    with pytest.raises(InputError, match="cannot be read as text"):
         read_manifest(folder / "binary.csv")
+    (folder / "latin.csv").write_bytes("path,subject,label\na,Müller,x\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"latin.csv:2: cannot be read as text.*save it as UTF-8 CSV"):
+        read_manifest(folder / "latin.csv")
 
 
 @settings(deadline=None, max_examples=200)

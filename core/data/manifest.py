@@ -17,7 +17,7 @@ from collections import Counter, defaultdict
 from pathlib import Path, PurePath
 from typing import Any
 
-from ..errors import InputError, SplitError
+from ..errors import InputError, SplitError, not_utf8
 from ..modality import Source
 
 REQUIRED = ("path", "subject", "label")
@@ -59,6 +59,10 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             columns = [name.strip() for name in reader.fieldnames or ()]
+            if not any(columns):
+                raise InputError(
+                    "the manifest is empty", source=path, expected=",".join(REQUIRED), fix="list your files"
+                )
             _check_header(path, columns)
             reader.fieldnames = columns
             rows = []
@@ -74,8 +78,11 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
                     rows.append((reader.line_num, cells))
     except FileNotFoundError:
         raise InputError("there is no such manifest", source=path, fix="check --data.manifest") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError("cannot be read as CSV", source=path, got=error, fix="save it as UTF-8 CSV") from error
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, error) from error
+    except (OSError, csv.Error) as error:
+        fix = "close every double quote, and save it as UTF-8 CSV" if isinstance(error, csv.Error) else "check the path"
+        raise InputError("cannot be read as CSV", source=path, got=str(error), fix=fix) from error
     if not rows:
         raise InputError("the manifest lists no recordings", source=path, expected="one row a recording")
     return rows
@@ -85,10 +92,12 @@ def _check_header(path: Path, columns: list[str]) -> None:
     missing = [name for name in REQUIRED if name not in columns]
     if missing:
         separator = next((mark for mark in ";\t" if len(columns) == 1 and mark in columns[0]), None)
+        alike = next((name for name in columns if name.lower() == missing[0]), None)
+        fix = f"write {missing[0]!r} instead of {alike!r}" if alike else "add the column, or rename the one that is it"
         raise InputError(
             f"column {missing[0]!r} is missing", source=f"{path}:1", got=",".join(columns),
             expected=",".join((*REQUIRED, *(f"[{name}]" for name in OPTIONAL))),
-            fix=f"separate columns with commas, not {separator!r}" if separator else "add the column",
+            fix=f"separate columns with commas, not {separator!r}" if separator else fix,
         )  # fmt: skip
     repeated = [name for name, count in Counter(columns).items() if count > 1]
     if repeated:
@@ -106,10 +115,11 @@ def _source(manifest: Path, line: int, row: dict[str, str]) -> Source:
     file = manifest.parent / Path(row["path"]).expanduser()
     # a record may be named without its suffix, as WFDB does
     if not file.exists() and not any(file.parent.glob(f"{_escape(file.name)}.*")):
+        slash = ", separate folders by /, not by \\" if "\\" in row["path"] else ""
         raise InputError(
             "the file does not exist", source=where, field="path", got=row["path"],
             expected=f"a file under {manifest.parent.resolve()}",
-            fix="correct the path (relative paths start beside the CSV)",
+            fix=f"correct the path (relative paths start beside the CSV){slash}",
         )  # fmt: skip
     side = row.get("split", "")
     if side and side not in SIDES:
@@ -141,9 +151,8 @@ def _number(where: str, row: dict[str, str], name: str) -> float | None:
     except ValueError:
         value = float("nan")
     if not 0 <= value < float("inf"):
-        raise InputError(
-            "bad number", source=where, field=name, got=text, expected="a number >= 0", fix="correct the cell"
-        )
+        fix = "write the decimal point as a point" if "," in text else "correct the cell"
+        raise InputError("bad number", source=where, field=name, got=text, expected="a number >= 0", fix=fix)
     return value
 
 
