@@ -118,7 +118,15 @@ class TestTables:
             ("user,item,time\n1,2,3\n1,3,\n", "row 2 has no proper time.*got nan"),
             ("user,item,time\n1,2,nan\n", "row 1 has no proper time"),
             ("user,item,time\n1,2,2020-01-01\n1,3,soon\n", "row 2 has no proper time"),
-            ("user,item,rating\n1,2,good\n", "cannot be read as a table.*good"),
+            ("user,item,rating\n1,2,good\n", "row 1 has no proper rating.*got good"),
+            (
+                'user,item,rating\n1,2,3\n1,3,"4,5"\n',
+                "row 2 has no proper rating.*got 4,5, expected a number with a decimal p",
+            ),
+            ("user,item,time\n1,2,01.02.2024\n", "row 1 has no proper time.*got 01.02.2024.*such as 2026-01-31"),
+            ("user,item\n1,2\n1.5,2\n", "row 2 has no proper user.*got 1.5"),
+            ("user,item\na,x,y\nb,x\n", "more cells than the header"),
+            ("user,item\nb,x\na,x,y\n", "Expected 2 fields in line 3, saw 3"),
             ("user,item,rating\n1,2,inf\n", "row 1 has no proper rating"),
             ("user,item\n1,2\n-5,3\n", "row 2 has no proper user.*got -5"),
             ("user,item\n1,2\n4,\n", "row 2 has no proper item.*got nothing"),
@@ -132,7 +140,7 @@ class TestTables:
 
     def test_no_text(self, tmp_path):
         (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00\x01" * 9)
-        with pytest.raises(InputError, match="cannot be read as text"):
+        with pytest.raises(InputError, match=r"a.csv:1: cannot be read as text.*save it as UTF-8"):
             read_table(tmp_path / "a.csv")
         with pytest.raises(InputError, match="no such file"):
             read_table(tmp_path / "b.csv")

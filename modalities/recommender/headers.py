@@ -32,11 +32,12 @@ _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d+)?")
 @dataclass(frozen=True)
 class Header:
     """columns: role -> position in the row. delimiter: one character. present: False when the table begins with its
-    first interaction."""
+    first interaction. width: how many cells a row has."""
 
     columns: Mapping[str, int]
     delimiter: str
     present: bool
+    width: int
 
 
 def find_header(first: str, path: Path, given: Mapping[str, str] | None = None) -> Header:
@@ -47,11 +48,13 @@ def find_header(first: str, path: Path, given: Mapping[str, str] | None = None) 
     delimiter = _delimiter(first)
     # `1::1193::5::978300760`: every other cell is empty
     step = 2 if delimiter == ":" else 1
-    cells = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter))][::step]
+    row = next(csv.reader([first], delimiter=delimiter))
+    cells = [cell.strip() for cell in row][::step]
     if not given and all(_NUMBER.fullmatch(cell) for cell in cells):
-        return _without_header(cells, delimiter, step, path)
+        roles = _without_header(cells, delimiter, path)
+        return Header({role: step * at for role, at in roles.items()}, delimiter, False, len(row))
     roles = match_roles(cells, path, given)
-    return Header({role: step * at for role, at in roles.items()}, delimiter, True)
+    return Header({role: step * at for role, at in roles.items()}, delimiter, True, len(row))
 
 
 def match_roles(names: Sequence[str], path: Path, given: Mapping[str, str] | None = None) -> dict[str, int]:
@@ -89,13 +92,14 @@ def match_roles(names: Sequence[str], path: Path, given: Mapping[str, str] | Non
     return {role: at[0] for role, at in found.items() if at}
 
 
-def _without_header(cells: list[str], delimiter: str, step: int, path: Path) -> Header:
+def _without_header(cells: list[str], delimiter: str, path: Path) -> dict[str, int]:
+    """Role -> position."""
     if len(cells) not in (2, 4):
         raise InputError(
             "the table has no header", source=path, got=delimiter.join(cells), expected="user,item[,rating][,time]",
             fix="add a first line with the names of the columns",
         )  # fmt: skip
-    return Header({role: step * at for at, role in enumerate(ROLES[: len(cells)])}, delimiter, False)
+    return {role: at for at, role in enumerate(ROLES[: len(cells)])}
 
 
 def _plain(name: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.errors import CorruptFileError, InputError
+from ...core.errors import CorruptFileError, InputError, not_utf8
 from .columns import Columns, assemble
 from .headers import Header, find_header, match_roles
 from .interactions import Interactions
@@ -56,7 +56,9 @@ def first_line(path: Path) -> str:
             line = next((line for line in file if line.strip()), "")
     except FileNotFoundError:
         raise InputError("there is no such file", source=path) from None
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, error) from error
+    except (OSError, EOFError) as error:
         raise CorruptFileError("cannot be read as text", source=path, got=error) from error
     if not line:
         raise CorruptFileError("the file is empty", source=path, expected="user,item[,rating][,time]")
@@ -73,6 +75,8 @@ def _pieces(path: Path, columns: Mapping[str, str] | None, rows: int) -> Iterato
             piece = next(source, None)
         except InputError:
             raise
+        except UnicodeDecodeError as error:
+            raise not_utf8(path, error) from error
         except (ValueError, OSError, EOFError, ArithmeticError, NotImplementedError, KeyError) as error:
             # all that pandas and pyarrow raise
             raise CorruptFileError(
@@ -94,10 +98,43 @@ def _csv_pieces(path: Path, columns: Mapping[str, str] | None, rows: int) -> Ite
     for role in ("rating", "time"):
         if role in header.columns:
             dtype[header.columns[role]] = "str" if role == "time" and dates else np.float64
-    options: Any = _csv_options(header) | {"usecols": places, "dtype": dtype, "chunksize": rows}
-    for piece in pandas.read_csv(path, **options):
-        piece.columns = roles
-        yield piece
+    # all columns are read, for pandas would drop what stands beyond those it is asked for without a word
+    unread = dict.fromkeys(range(header.width), "str") if header.delimiter != " " else {}
+    options: Any = _csv_options(header) | {"dtype": unread | dtype, "chunksize": rows}
+    if not unread:
+        options["usecols"] = places
+    try:
+        for piece in pandas.read_csv(path, **options):
+            if not isinstance(piece.index, pandas.RangeIndex):  # of cells for which the header has no name
+                raise InputError(
+                    "the rows have more cells than the header", source=path, expected=f"{header.width} cells",
+                    fix="give each interaction a row of its own, and double quotes to cells that hold the delimiter",
+                )  # fmt: skip
+            kept = piece.iloc[:, places] if unread else piece
+            kept.columns = roles
+            yield kept
+    except InputError:
+        raise
+    except ValueError as error:
+        numbers = {role: column for role, column in header.columns.items() if dtype[column] is np.float64}
+        raise _first_word(pandas, path, header, numbers) or error from error
+
+
+def _first_word(pandas: Any, path: Path, header: Header, columns: Mapping[str, int]) -> InputError | None:
+    """The error for the first cell of these columns (role -> place) that is text, None where all are numbers."""
+    options: Any = _csv_options(header) | {"usecols": sorted(columns.values()), "dtype": "str"}
+    try:
+        table = pandas.read_csv(path, **options)
+    except ValueError:
+        return None
+    for role, place in columns.items():
+        cells = table.iloc[:, sorted(columns.values()).index(place)]
+        found = np.flatnonzero(cells.notna() & pandas.to_numeric(cells, errors="coerce").isna())
+        if found.size:
+            text = str(cells.iloc[found[0]])
+            expected = "a number" + (" with a decimal point" if "," in text else "")
+            return _bad(path, 1 + int(found[0]), role, text, expected)
+    return None
 
 
 def _csv_options(header: Header) -> dict[str, Any]:
@@ -140,7 +177,7 @@ def _piece(path: Path, first_row: int, piece: Any, users: Coder, items: Coder) -
     if "rating" in piece:
         found["rating"] = _finite(path, first_row, piece["rating"].to_numpy(np.float64), "rating").astype(np.float32)
     if "time" in piece:
-        found["time"] = _finite(path, first_row, _seconds(piece["time"]), "time")
+        found["time"] = _finite(path, first_row, _seconds(piece["time"]), "time", piece["time"])
     return found
 
 
@@ -151,7 +188,9 @@ def _ids(path: Path, first_row: int, column: Any, what: str, coder: Coder) -> np
     if (codes < 0).any():
         raise _bad(path, first_row + int(np.flatnonzero(codes < 0)[0]), what, "nothing", "an id")
     if names.dtype.kind == "f":
-        raise InputError(f"{what} ids are not whole numbers", source=path, field=what, got=str(names.dtype))
+        code = next((code for code, name in enumerate(names) if not float(name).is_integer()), 0)
+        row = first_row + int(np.flatnonzero(codes == code)[0])
+        raise _bad(path, row, what, f"{names[code]:g}", "a name or a whole number >= 0")
     plain = [str(name).strip() for name in names]
     for code, name in enumerate(plain):
         if not name or (name[0] == "-" and name[1:].isdigit()):
@@ -173,11 +212,14 @@ def _ticks(unit: str) -> float:
     return {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[unit]
 
 
-def _finite(path: Path, first_row: int, values: np.ndarray, what: str) -> np.ndarray:
+def _finite(path: Path, first_row: int, values: np.ndarray, what: str, cells: Any = None) -> np.ndarray:
+    """cells: what is written, where that is not the values themselves."""
     bad = ~np.isfinite(values)
     if bad.any():
         at = int(np.flatnonzero(bad)[0])
-        raise _bad(path, first_row + at, what, f"{values[at]:g}", f"a {'time' if what == 'time' else 'number'}")
+        got = f"{values[at]:g}" if cells is None else str(cells.iloc[at])
+        expected = "a time (a number, or a date such as 2026-01-31)" if what == "time" else "a number"
+        raise _bad(path, first_row + at, what, got, expected)
     return values
 
 
