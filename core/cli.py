@@ -12,6 +12,7 @@ the recipe (`--encoder.width 384`).
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import signal
 import sys
@@ -121,18 +122,34 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     name = arguments[0]
     if name not in VERBS:
-        raise InputError(f"unknown verb {name!r}", fix=nearest(name, VERBS))
+        known, what = (["--help", "--version"], "option") if name.startswith("-") else (VERBS, "verb")
+        raise InputError(f"unknown {what} {name!r}", fix=nearest(name, known))
     own, overrides = split_overrides(arguments[1:], verbs[name])
     verb: Verb = VERBS[name]
-    if overrides and not verb.overrides:
-        known = [flag for flag in verbs[name]._option_string_actions if flag.startswith("--")]
-        raise InputError(f"unknown option {overrides[0]} of {name}", fix=nearest(overrides[0], known))
+    _refuse_typos(name, overrides, verbs[name], may_override=verb.overrides)
     try:
         given = verbs[name].parse_args(own)
     except SystemExit as stop:  # --help
         return int(stop.code or 0)
     action: Callable[[argparse.Namespace, list[str]], int | None] = verb.load()
     return action(given, overrides) or 0
+
+
+def _refuse_typos(verb: str, overrides: Sequence[str], parser: argparse.ArgumentParser, *, may_override: bool) -> None:
+    """An option that no recipe has, but for a slip this verb has: `--dry-rn`. Other unknown keys the recipe names."""
+    known = [flag for flag in parser._option_string_actions if flag.startswith("--")]
+    for option in (text.partition("=")[0] for text in overrides if text.startswith("--")):
+        near = "." not in option and difflib.get_close_matches(option, known, n=1, cutoff=0.75)
+        if not may_override or (near and option.removeprefix("--") not in _recipe_keys()):
+            raise InputError(f"unknown option {option} of {verb}", fix=nearest(option, known))
+
+
+def _recipe_keys() -> set[str]:
+    from dataclasses import fields
+
+    from .config import Recipe
+
+    return {field.name for field in fields(Recipe)}
 
 
 def _fail(error: BaseException, code: int, debug: bool, sentence: str | None = None) -> int:

@@ -125,7 +125,7 @@ VERBS: dict[str, Verb] = {
     ),
     "data": Verb(
         "list, download, check or prepare data",
-        "omnipatch data check my.csv --data.name manifest",
+        "omnipatch data check my.csv --modality ecg",
         ".verbs_data:data",
         (
             _argument("action", choices=("list", "fetch", "check", "prepare"), help="what to do"),

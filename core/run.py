@@ -113,9 +113,14 @@ class _Pipeline:
 
     def refuse_unlabelled(self) -> None:
         """Before hours of pretraining, not after."""
-        if self.prepared.store.task is None:
+        task, source = self.prepared.store.task, self.prepared.sources.name
+        if task is None:
             fix = "label them in a manifest, or use `omnipatch pretrain`"
-            raise InputError("there are no labels to evaluate on", source=self.prepared.sources.name, fix=fix)
+            raise InputError("there are no labels to evaluate on", source=source, fix=fix)
+        if len(task.classes) == 1:  # none where a number or an order is asked for
+            fix = "label two kinds or more, or use `omnipatch pretrain`"
+            raise InputError("all labels are the same, so there is nothing to tell apart", source=source,
+                             field="label", got=task.classes[0], fix=fix)  # fmt: skip
         self.prepared.store.items()
 
     def finish_pretraining(self) -> None:

@@ -63,6 +63,9 @@ def find_recipe(name: str) -> Located:
     if path.suffix in (".yaml", ".yml") or path.exists():
         if path.is_dir():
             path = path / "config.yaml"
+        elif path.suffix.lower() in (".csv", ".tsv", ".txt"):
+            fix = "name a recipe, and your files by --data.manifest FILE or --data.root FILE"
+            raise InputError("this is a table and no recipe", source=path, expected="RECIPE", fix=fix)
         return read_yaml(path)
     raise InputError(f"unknown recipe {name!r}", fix=f"{nearest(name, shipped)} (or give the path of a YAML file)")
 
@@ -80,7 +83,10 @@ def parse_overrides(arguments: Sequence[str]) -> Located:
             raise InputError(f"unexpected argument {option!r}", fix="overrides are written --section.key value")
         key, given, text = option[2:].partition("=")
         if not given:
-            text = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+            bare = not rest or rest[0].startswith("--")
+            text = "true" if bare else rest.pop(0)
+            if bare:
+                located.bare |= {key.replace("-", "_")}
         _put(located, key.replace("-", "_"), parse_value(text), f"--{key}")
     return located
 
@@ -121,7 +127,7 @@ def merge_settings(base: Located, over: Located) -> Located:
             data[key] = {**old, **value}
         else:
             data[key] = value
-    return Located(data, {**base.places, **over.places})
+    return Located(data, {**base.places, **over.places}, over.bare)
 
 
 def _renames(old: Any, new: Mapping[str, Any]) -> bool:

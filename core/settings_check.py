@@ -107,8 +107,9 @@ def check_value(value: Any, hint: Any, path: str, located: Located) -> Any:
     try:
         value = _convert(value, hint)
     except Exception as error:  # jsonargparse reports a wrong type with several exception classes
+        got = "no value" if path in located.bare else value
         raise InputError(
-            "wrong type or value", source=located.where(path), field=path, got=value, expected=spell(hint)
+            "wrong type or value", source=located.where(path), field=path, got=got, expected=spell(hint)
         ) from error
     words, holds = _RANGES.get(path, ("", lambda _: True))
     for entry in value if isinstance(value, list | tuple) else [value]:

@@ -56,10 +56,14 @@ _Dumper.add_representer(str, _text)
 
 @dataclass
 class Located:
-    """Plain data and where each dotted key of it was written ("recipe.yaml:12" or "--encoder.width")."""
+    """Plain data and where each dotted key of it was written ("recipe.yaml:12" or "--encoder.width").
+
+    bare: keys of options without a value, which mean true.
+    """
 
     data: dict[str, Any] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    bare: frozenset[str] = frozenset()
 
     def where(self, key: str) -> str | None:
         """Place of a dotted key, else of something inside it, else of the nearest enclosing one that was written."""

@@ -67,7 +67,7 @@ def _embed_target(given: argparse.Namespace, overrides: list[str]) -> Path:
         return output_file(given.out, overwrite=given.overwrite, what="vectors of ids", forms=FORMS)
     if Path(given.out).suffix != ".npz":
         raise InputError("the vectors are written as .npz", field="--out", got=given.out)
-    return output_file(given.out, overwrite=given.overwrite)
+    return output_file(given.out, overwrite=given.overwrite, inputs=given.files)
 
 
 def _embed_file(model: Model, path: Path) -> tuple[dict[str, Any], list[str]]:

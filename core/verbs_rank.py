@@ -32,7 +32,10 @@ def recommend(given: argparse.Namespace, overrides: list[str]) -> None:
 
     if given.k < 1:
         raise InputError("nothing is asked for", field="--k", got=given.k, expected="1 or more")
-    target = None if given.out is None else output_file(given.out, overwrite=given.overwrite)
+    target = None
+    if given.out is not None:
+        forms, inputs = (".csv",), [given.history]
+        target = output_file(given.out, overwrite=given.overwrite, what="rankings", forms=forms, inputs=inputs)
     model = load_model(given.source)
     if not model.encoder.spec.vocabulary:
         raise InputError("this model knows no ids, so there is nothing to rank", source=given.source)

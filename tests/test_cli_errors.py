@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,12 +35,26 @@ def trained(recipe, tmp_path_factory):
     [
         (["nope"], "unknown verb 'nope'"),
         (["pretain"], "unknown verb 'pretain'; did you mean 'pretrain'?"),
+        (["--verison"], "unknown option '--verison'; did you mean '--version'?"),
         (["run"], "arguments are required: RECIPE; see omnipatch run --help"),
+        (["run", "ECG-JEPA"], "did you mean 'ecg-jepa'?"),
+        (["run", "RECIPE", "--dry-rn"], "unknown option --dry-rn of run; did you mean '--dry-run'?"),
+        (["run", "RECIPE", "--encoder.WIDTH", "8"], "did you mean 'width'?"),
+        (["run", "RECIPE", "--trainer.max_steps"], "got no value, expected a whole number"),
+        (["run", "RECIPE", "--resume", "--overwrite"], "give one of them"),
+        (["run", "mine.csv"], "mine.csv: this is a table and no recipe"),
+        (["recommend", "--from", "/nope", "--history", "h.csv", "--alon"], "did you mean '--alone'?"),
+        (
+            ["recommend", "--from", "/nope", "--history", "mine.csv", "--out", "mine.csv", "--overwrite"],
+            "this file is read",
+        ),
+        (["recommend", "--from", "/nope", "--history", "mine.csv", "--out", "top.xlsx"], "expected .csv"),
+        (["compare", "a", "b", "--out", "folder.csv", "--overwrite"], "folder.csv: this is a folder"),
         (["run", "ecg-japa"], "unknown recipe 'ecg-japa'; did you mean 'ecg-jepa'?"),
         (["run", "missing.yaml"], "missing.yaml: recipe file not found"),
         (["run", "RECIPE", "--encoder.widht", "8"], "did you mean 'width'?"),
         (["run", "RECIPE", "--trainr.max_steps", "8"], "unknown key trainr; did you mean 'trainer'?"),
-        (["run", "RECIPE", "--overwritee"], "unknown key overwritee"),
+        (["run", "RECIPE", "--overwritee"], "unknown option --overwritee of run; did you mean '--overwrite'?"),
         (["run", "RECIPE", "--data.name", "alhpa"], "did you mean 'alpha'?"),
         (["run", "RECIPE", "--data.name", "alpha"], "give --data.root DIR, or set OMNIPATCH_DATA"),
         (["run", "RECIPE", "--data.name", "alpha", "--data.root", "/nope"], "/nope: there is no such file or folder"),
@@ -69,6 +84,8 @@ def trained(recipe, tmp_path_factory):
 def test_bad_input_is_one_sentence_and_exit_2(recipe, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OMNIPATCH_DATA", raising=False)
+    (tmp_path / "mine.csv").write_text("user,item\na,b\n")
+    (tmp_path / "folder.csv").mkdir()
     done = omni(*[recipe if a == "RECIPE" else a for a in arguments])
     assert done.code == 2, done
     assert words in done.complaint
@@ -153,7 +170,19 @@ def test_damaged_result_files(recipe, tmp_path):
         done = omni("report", tmp_path / "r")
         assert done.code == 2
         assert f"{name}: cannot be read" in done.complaint
+        assert "copy it again, or repeat the run" in done.complaint
         path.write_bytes(whole)
+
+
+def test_a_recipe_cut_short_is_not_taken_for_a_change(recipe, trained, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    text = (folder / "config.yaml").read_text()
+    for cut in (text[: text.index("  max_steps")], ""):
+        (folder / "config.yaml").write_text(cut)
+        done = omni("pretrain", recipe, "--out", folder, "--resume")
+        assert done.code == 2
+        assert "config.yaml: a part of the recipe is missing" in done.complaint
 
 
 def test_another_modality_than_the_encoders(trained):
@@ -179,6 +208,17 @@ def test_data_without_labels_is_refused_before_pretraining(recipe, tmp_path):
     done = omni("run", recipe, "--data.manifest", tmp_path / "mine.csv", "--out", tmp_path / "o")
     assert done.code == 2
     assert "there are no labels to evaluate on" in done.complaint
+    assert not (tmp_path / "o").exists()
+
+
+def test_labels_that_are_all_the_same_are_refused_before_pretraining(recipe, tmp_path):
+    sources = write_corpus(tmp_path / "d")
+    rows = [f"d/{source.path.name},p{i},healthy" for i, source in enumerate(sources)]
+    (tmp_path / "mine.csv").write_text("\n".join(["path,subject,label", *rows]) + "\n")
+    done = omni("run", recipe, "--data.manifest", tmp_path / "mine.csv", "--out", tmp_path / "o")
+    assert done.code == 2
+    assert "all labels are the same" in done.complaint
+    assert "got healthy" in done.complaint
     assert not (tmp_path / "o").exists()
 
 
