@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omnipatch.core.errors import InputError
 from omnipatch.modalities.skeleton.body import resolve_body
-from omnipatch.modalities.skeleton.frame_of_reference import TORSO_M, body_size, facing
+from omnipatch.modalities.skeleton.frame_of_reference import TORSO_M, body_size, facing, root_path
 from omnipatch.modalities.skeleton.gaps import at_frames, bridged, frames_at, without_jumps
 from omnipatch.modalities.skeleton.preprocess import PreprocessConfig, preprocess
 from skeleton_tokens_kit import JOINTS, moving, recording, standing, turn_about
@@ -137,7 +137,8 @@ class TestFrameOfReference:
 
     @pytest.mark.parametrize(("gone", "near"), [
         (("pelvis",), (0.0, -0.03, 0.0)),  # middle of the hips
-        (("pelvis", "left_hip"), (0.0, 0.42, 0.0)),  # middle of spine, chest and neck
+        (("pelvis", "left_hip"), (0.0, 0.0, 0.0)),  # the standard person's, laid on the trunk
+        (("pelvis", "left_hip", "right_hip", "spine"), (0.0, 0.505, 0.0)),  # middle of chest and neck: all on one line
         (("pelvis", "spine", "chest", "neck", "left_hip", "right_hip"), None),
     ])  # fmt: skip
     @pytest.mark.parametrize("how", ["absent", "lost"])
@@ -154,6 +155,25 @@ class TestFrameOfReference:
         if near is not None:
             head = at("head", sensors)
             np.testing.assert_allclose(found[head, :, 0], np.subtract((0, 0.66, 0.02), near), atol=0.01)
+
+    @given(angles=st.tuples(*[st.floats(-3.1, 3.1)] * 3), size=st.floats(0.5, 2.0), seed=st.integers(0, 99))
+    @settings(max_examples=25, deadline=None)
+    def test_without_hips_the_root_is_where_the_trunk_says_however_somebody_lies(self, angles, size, seed):
+        place = np.random.default_rng(seed).uniform(-3, 3, (3, 1)).astype(np.float32)
+        turned = [turn_about(axis, angle) for axis, angle in enumerate(angles)]
+        x = size * np.einsum("ab,jbf->jaf", turned[0] @ turned[1] @ turned[2], standing()) + place
+        gone = x.copy()
+        gone[[at(joint) for joint in ("pelvis", "left_hip", "right_hip")]] = np.nan
+        path = root_path(gone.astype(np.float32), resolve_body(JOINTS))
+        np.testing.assert_allclose(path, np.repeat(place, path.shape[1], axis=1), atol=2e-3)
+
+    def test_where_the_root_is_guessed_from_the_trunk_others_hardly_move(self):
+        x = moving()
+        whole = prepared(recording(x))
+        x[[at(joint) for joint in ("pelvis", "left_hip", "right_hip")]] = np.nan
+        found = prepared(recording(x))
+        seen = np.isfinite(found)
+        assert np.abs(found[seen] - whole[seen]).max() < 0.35  # of a torso; the middle of the trunk lies 0.86 above
 
     def test_a_root_lost_for_a_while_does_not_shake_the_others(self):
         x = moving(frames=60)

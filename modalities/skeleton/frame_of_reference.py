@@ -2,7 +2,8 @@
 
 The first person decides for all, so that where the others are, how they face and how much taller they are stays to be
 seen. What a clip does not show is not guessed
-- origin: the pelvis; without it the middle of the hips, the trunk, or of all that is seen of the person;
+- origin: the pelvis; without it the middle of the hips, or where a standard person's pelvis lies whose trunk is laid on
+  what is seen of the trunk, or the middle of the trunk, or of all that is seen of the person;
 - facing: from hips and shoulders, which lie across the body; of a flat pose nothing is known about it;
 - size: lengths of bones over those of a standard person, the middle of all ratios. One lost or badly tracked bone does
   not matter then, nor which joints a camera happens to have. Bones of a flat pose are only ever shortened by the view,
@@ -20,6 +21,8 @@ from .vocabulary import PARTS, VOCABULARY
 _STEADY = 5  # frames whose middle is the place at the start: one frame may be a bad one
 _LONG_M = 0.15  # shorter bones of the standard person are mostly noise of the camera
 _ACROSS = ("hip", "shoulder")
+_STIFF = tuple(f"{side}_{name}" for name in _ACROSS for side in ("left", "right"))  # hold to the trunk, more or less
+_LEAST_FLAT = 0.2  # second extent of the trunk's joints over the first, both squared; less: near a line, free to turn
 _LEAST_ACROSS = 0.3  # share of a line across the body that is horizontal; less: lying, or bent to the side
 _LEAST_AGREED = 0.2  # of directions over a clip: less is somebody who turns all the way round
 _STRETCHED = 0.95  # share of the frames in which a foreshortened length is shorter than the one that is taken
@@ -43,13 +46,37 @@ def root_path(x: np.ndarray, body: Body) -> np.ndarray:
     pelvis = index_of(body, "pelvis", person)
     candidates = [x[[pelvis]]] if pelvis >= 0 else []
     candidates += [x[hips]] if min(hips) >= 0 else []
-    candidates += [x[own & (body.part == PARTS.index("trunk"))], x[own], x]
+    trunk = own & (body.part == PARTS.index("trunk"))
+    stiff = trunk | (own & np.isin(body.joint, _STIFF))
+    paths = [_middle(joints) for joints in candidates]
+    paths += [_laid_on(x[stiff], body.place[stiff]), *(_middle(x[some]) for some in (trunk, own)), _middle(x)]
     wanted = np.isfinite(x[own, 0]).any(axis=0).sum() / 2  # of the frames in which anything of the person is seen
-    for joints in candidates:
-        path = _middle(joints)
-        if np.isfinite(path[0]).sum() >= max(wanted, 1):
-            break
+    path = next((path for path in paths if np.isfinite(path[0]).sum() >= max(wanted, 1)), paths[-1])
     return fill_gaps(path)[0]
+
+
+def _laid_on(x: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """[3, frame] where the pelvis of a standard person lies that is moved, turned and scaled onto the joints
+    [joint, 3, frame] (Umeyama 1991, doi:10.1109/34.88573); NaN where they are fewer than three or on one line.
+
+    place: [joint, 3] metres from the standard person's pelvis. One scale a clip, as nobody grows in it.
+    """
+    seen = np.asarray(np.isfinite(x).all(axis=1))
+    weight = seen / np.maximum(seen.sum(axis=0), 1)
+    middle = np.einsum("jf,jaf->af", weight, np.where(seen[:, None], x, 0.0))
+    own_middle = place.T @ weight
+    there = np.where(seen[:, None], x - middle, 0.0)
+    own = place[:, :, None] - own_middle
+    left, spread, right = np.linalg.svd(np.einsum("jf,jaf,jbf->fab", weight, there, own))
+    hand = np.sign(np.linalg.det(left @ right))  # no mirror images
+    left[:, :, 2] *= hand[:, None]
+    good = np.asarray((seen.sum(axis=0) >= 3) & (spread[:, 1] > _LEAST_FLAT * spread[:, 0]))
+    if not good.any():
+        return np.full(x.shape[1:], np.nan)
+    size = np.einsum("jf,jaf,jaf->f", weight, own, own)
+    scale = np.median(((spread[:, 0] + spread[:, 1] + hand * spread[:, 2])[good]) / size[good])
+    path = middle - scale * np.einsum("fab,bf->af", left @ right, own_middle)
+    return np.where(good, path, np.nan)
 
 
 def _middle(joints: np.ndarray) -> np.ndarray:
