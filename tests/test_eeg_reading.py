@@ -207,6 +207,17 @@ def test_nothing_is_printed(tmp_path, capfd, recwarn):
     assert not recwarn.list
 
 
+@pytest.mark.parametrize("suffix", [".edf", ".bdf"])
+def test_half_a_file_is_refused(tmp_path, suffix):
+    path = write_edf(tmp_path / f"r{suffix}", head(duration_s=40.0))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CorruptFileError, match=r"the file ends early, got 19 s, expected 40 s; copy the file again"):
+        read_eeg(path)
+    path.write_bytes(whole[:236] + b"-1      " + whole[244 : len(whole) // 2])  # the recorder counted none
+    assert read_eeg(path).signals.shape[1] == 19 * SFREQ_HZ
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [

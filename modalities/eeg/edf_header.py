@@ -7,6 +7,8 @@ Source: Kemp & Olivan 2003 (EDF+, doi:10.1016/S1388-2457(03)00123-8), https://ww
   most of them share.
 - A header that cannot be true (fields that are no numbers, more signals than the file has room for) is refused here,
   before anything is allocated by what it claims.
+- MNE reads the first half of a recording that was copied by half as if it were all. Where the header counts more data
+  records than the file holds, it is refused; a recorder that was switched off may leave its last record unfinished.
 """
 
 from __future__ import annotations
@@ -74,6 +76,7 @@ def _read_signals(path: Path, sample_bytes: int, notes: list[str]) -> list[Signa
             raise CorruptFileError("record duration is not a length", source=path, got=seconds)
         if fixed[192:197] in (b"EDF+D", b"BDF+D"):
             notes.append("the recording has interruptions (EDF+D); its parts are joined")
+        claimed = _whole(path, "number of data records", fixed[236:244])
         table = file.read(count * _SIGNAL_BYTES)
     names, samples = _column(table, count, _LABEL), _column(table, count, _SAMPLES)
     signals = [
@@ -86,7 +89,17 @@ def _read_signals(path: Path, sample_bytes: int, notes: list[str]) -> list[Signa
             "no whole data record", source=path, field="samples", got=f"{record_bytes} bytes a record",
             expected=f"at most {size - header_bytes} bytes, what follows the header",
         )  # fmt: skip
+    held = (size - header_bytes) // record_bytes
+    if claimed - held > 1:  # -1 = the recorder did not know
+        raise CorruptFileError(
+            "the file ends early", source=path, got=_length(held, seconds), expected=_length(claimed, seconds),
+            fix="copy the file again from where it came from",
+        )  # fmt: skip
     return signals
+
+
+def _length(records: int, seconds: float) -> str:
+    return f"{records * seconds:g} s" if seconds else f"{records} data records"
 
 
 def _column(table: bytes, count: int, field: int) -> list[bytes]:
