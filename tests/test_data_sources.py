@@ -229,6 +229,7 @@ PLAIN, WITH_SPLIT = "path,subject,label", "path,subject,label,split"
         (PLAIN, [",p,x"], "list.csv:2: empty cell, field path"),
         (PLAIN, ["files/m9.npz,p,x", ",p,x"], "and 1 more bad rows"),
         (PLAIN, ["files/m0.npz,p,x"] * 2, r"list.csv:3: the recording is listed twice \(first in line 2\)"),
+        (PLAIN, ["files/m0.npz,p,x", "files/m1.npz,,x"], "list.csv:3: the subject is empty here but.*; fill it in, or"),
         (WITH_SPLIT, ["files/m0.npz,p,x,dev"], "unknown side, field split, got dev, expected train | validation"),
         (WITH_SPLIT, ["files/m0.npz,p,x,train", "files/m1.npz,q,x,"], "list.csv:3: the side is empty here"),
         ("path,subject,label,start_s", ["files/m0.npz,p,x,soon"], "bad number, field start_s, got soon"),

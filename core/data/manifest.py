@@ -3,8 +3,8 @@
 Design decisions
 - Everything is checked before any recording is opened, and the error names the first bad line and counts the rest:
   a typo in row 900 must not surface after an hour of reading.
-- The three required columns must exist; cells of `subject` and `label` may be empty (an empty label = unlabelled;
-  a split by subject then refuses records without subjects).
+- The three required columns must exist. A cell of `label` may be empty (unlabelled). `subject` is filled in every row
+  or in none: a file without one could become a person of its own, on another side than the same person's other files.
 - A column whose name is nearly a known one is an error (`spilt`); other extra columns are ignored.
 - Rows that cut different stretches out of one file are different records.
 """
@@ -166,7 +166,7 @@ def _escape(name: str) -> str:
 
 
 def _check_together(path: Path, lines: list[int], sources: list[Source]) -> None:
-    """Rules over several rows: no record twice, no half-filled `split`, no subject on two sides."""
+    """Rules over several rows: no record twice, no half-filled `subject` or `split`, no subject on two sides."""
     seen: dict[str, int] = {}
     sides: dict[str, set[str]] = defaultdict(set)
     for line, source in zip(lines, sources, strict=True):
@@ -179,6 +179,14 @@ def _check_together(path: Path, lines: list[int], sources: list[Source]) -> None
         seen[source.record] = line
         if source.subject:
             sides[source.subject].add(source.split)
+    nameless = [line for line, source in zip(lines, sources, strict=True) if not source.subject]
+    if 0 < len(nameless) < len(sources):
+        more = f" (and in {len(nameless) - 1} more rows)" if len(nameless) > 1 else ""
+        raise InputError(
+            f"the subject is empty here{more} but given in other rows", source=f"{path}:{nameless[0]}",
+            field="subject", expected="who was recorded, one name for all files of a person",
+            fix="fill it in, or leave it empty in every row: each file is then taken by itself",
+        )  # fmt: skip
     filled = {bool(source.split) for source in sources}
     if len(filled) > 1:
         line = next(line for line, source in zip(lines, sources, strict=True) if not source.split)
