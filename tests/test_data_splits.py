@@ -183,6 +183,7 @@ def test_official_split_with_a_subject_on_both_sides_is_refused():
     ("subjects", "config", "words"),
     [
         ([0, 1], SplitConfig(kind="holdout"), "too few groups for a holdout"),
+        ([0, 1], SplitConfig(), "too few groups for a holdout split"),
         ([0, 1, 2], SplitConfig(kind="kfold", folds=5), "too few groups for a kfold.*3 subjects"),
         ([0, 1, 2], SplitConfig(kind="official"), "no official split"),
         ([0, 1, 2], SplitConfig(kind="holdout", test_fraction=1.5), "between 0 and 1"),

@@ -113,11 +113,11 @@ def make_splits(store: WindowStore, config: SplitConfig, usual: int = 0) -> list
     if kind == "official":
         parts = [_official(store, config, names, code)]
     elif kind == "holdout":
-        _refuse_few(config, len(groups), 3)
+        _refuse_few(kind, config.group, len(groups), 3)
         test = draw_groups(balance, config.test_fraction, config.seed)
         parts = [(groups[~test], groups[:0], groups[test])]
     else:
-        _refuse_few(config, len(groups), max(config.folds, 3))
+        _refuse_few(kind, config.group, len(groups), max(config.folds, 3))
         tests = fixed or fold_groups(store, config, code, groups)
         parts = [(np.setdiff1d(groups, test), groups[:0], test) for test in tests]
 
@@ -164,11 +164,12 @@ def _refuse_unknown(store: WindowStore, config: SplitConfig, code: np.ndarray, u
         )  # fmt: skip
 
 
-def _refuse_few(config: SplitConfig, count: int, least: int) -> None:
+def _refuse_few(kind: str, group: str, count: int, least: int) -> None:
     if count < least:
         raise SplitError(
-            f"too few groups for a {config.kind} split", field="split.group", got=f"{count} {config.group}s",
-            expected=f"at least {least}", fix="add recordings of other people, or choose fewer folds",
+            f"too few groups for a {kind} split", field="split.group", got=f"{count} {group}s",
+            expected=f"at least {least}",
+            fix="add recordings of other people" + (", or choose fewer folds" if kind == "kfold" else ""),
         )  # fmt: skip
 
 
