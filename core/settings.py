@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from .config import Recipe, TrainerConfig
 from .errors import InputError, nearest
-from .settings_check import build_section, check_value, unknown_key
+from .settings_check import build_section, check_value, refuse_without_effect, unknown_key
 from .settings_yaml import Located, dump_yaml, parse_value, parse_yaml, read_yaml
 
 if TYPE_CHECKING:
@@ -154,7 +154,9 @@ def load(name: str, overrides: Sequence[str] = ()) -> Settings:
         and not (data.get("manifest") or data.get("root"))
     ):
         base = merge_settings(base, for_demo)
-    return build(merge_settings(base, over), name)
+    settings = build(merge_settings(base, over), name)
+    refuse_without_effect(over, settings.recipe)
+    return settings
 
 
 def _take_demo(base: Located) -> Located:

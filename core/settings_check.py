@@ -10,10 +10,13 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from .errors import InputError, nearest
 from .settings_yaml import Located
+
+if TYPE_CHECKING:
+    from .config import Recipe
 
 _SHARE = ("at least 0 and at most 1", lambda x: 0 <= x <= 1)
 _OPEN_SHARE = ("above 0 and below 1", lambda x: 0 < x < 1)
@@ -116,6 +119,29 @@ def check_value(value: Any, hint: Any, path: str, located: Located) -> Any:
         if isinstance(entry, int | float) and not isinstance(entry, bool) and not holds(entry):
             raise InputError("out of range", source=located.where(path), field=path, got=entry, expected=words)
     return value
+
+
+def refuse_without_effect(over: Located, recipe: Recipe) -> None:
+    """Raise InputError for an override that the merged recipe has no use for; a recipe may say what it does not use."""
+
+    def said(section: str, key: str) -> Any:
+        values = over.data.get(section)
+        return values.get(key) if isinstance(values, Mapping) else None
+
+    folds, kind = said("split", "folds"), recipe.split.kind
+    if folds is not None and kind != "kfold":
+        raise InputError(
+            "the number of folds has no effect", source=over.where("split.folds"), field="split.folds",
+            got=f"{folds} with split.kind {kind}", expected="split.kind kfold", fix="add --split.kind kfold",
+        )  # fmt: skip
+    name, manifest = said("data", "name"), recipe.data.manifest
+    if manifest is not None and name not in (None, "manifest"):
+        theirs = said("data", "manifest") is None  # it stands in the recipe's file
+        raise InputError(
+            "a manifest and a data set are both given", source=over.where("data.name"), field="data.name",
+            got=f"--data.name {name} and --data.manifest {manifest}", expected="one of them",
+            fix="add --data.manifest null, or leave out --data.name" if theirs else "leave one of them out",
+        )  # fmt: skip
 
 
 def spell(hint: Any) -> str:

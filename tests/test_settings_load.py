@@ -111,6 +111,13 @@ def test_a_manifest_implies_its_name(toy):
     assert load(toy, ["--data.manifest", "my.csv"]).recipe.data.name == "manifest"
 
 
+def test_what_a_recipe_says_beside_an_override_is_no_conflict(tmp_path, toy):
+    named = tmp_path / "named.yaml"
+    named.write_text(TOY + "split: {folds: 7}\ndata: {name: demo}\n")
+    assert load(str(named), ["--data.manifest", "my.csv"]).recipe.data.manifest == "my.csv"
+    assert load(str(named), ["--split.kind", "kfold", "--split.folds", "3"]).recipe.split.folds == 3
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
@@ -130,6 +137,9 @@ def test_a_manifest_implies_its_name(toy):
         ),
         (["--objective.terms.latent.loss", "l3"], r"--objective\.terms\.latent\.loss: unknown loss 'l3'"),
         (["--split.test_fraction", "1.5"], r"expected above 0 and below 1"),
+        (["--split.folds", "50"], r"--split\.folds: .*no effect.*got 50 with split\.kind auto.*add --split"),
+        (["--split", "{kind: holdout, folds: 3}"], r"--split: .*got 3 with split\.kind holdout"),
+        (["--data.manifest", "my.csv", "--data.name", "demo"], r"got --data\.name demo and --data\.manifest my\.csv"),
         (["--data", "mitdb"], r"--data: expected a section of keys"),
         (["--objective", "5"], r"objective is a name or a section"),
         (["--encoder.width.more", "3"], r"--encoder"),
