@@ -171,6 +171,8 @@ class _Pipeline:
 
     def results(self, rows: list[dict[str, Any]], summary: list[dict[str, Any]]) -> dict[str, Any]:
         """Content of `results.json` (its format is fixed)."""
+        from .report.words import TWO_STEPS
+
         splits, recipe = self.prepared.splits, self.recipe
         return {
             "recipe": recipe.name,
@@ -182,6 +184,7 @@ class _Pipeline:
             "summary": summary,
             "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
             "versions": versions(),
+            **({"notes": [TWO_STEPS]} if self.options.fast_dev_run else {}),
             **({"leaks": [leaks.to_json() for leaks in self.prepared.leaks]} if self.prepared.leaks else {}),
         }
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from cli_kit import omni, write_recipe
 from data_kit import write_corpus
+from omnipatch.core.report.words import TWO_STEPS
 
 pytestmark = pytest.mark.usefixtures("toy_registered_throughout")
 
@@ -208,8 +209,13 @@ def test_fast_dev_run_goes_through_everything(home, tmp_path):
     done = omni("run", home / "toy-jepa.yaml", "--fast-dev-run", "--out", tmp_path / "fast")
     assert done.code == 0, done.err
     assert len((tmp_path / "fast/metrics.csv").read_text().splitlines()) == 3
-    rows = json.loads((tmp_path / "fast/results.json").read_text())["rows"]
-    assert {row["seed"] for row in rows} == {0}
+    results = json.loads((tmp_path / "fast/results.json").read_text())
+    assert {row["seed"] for row in results["rows"]} == {0}
+    assert results["notes"] == [TWO_STEPS]
+    page = (tmp_path / "fast/report.html").read_text()
+    for told in (done.out, page):
+        assert "these figures mean nothing" in told
+        assert "Pretraining" not in told.partition("<nav>")[0]
 
 
 def test_folds_pretrain_once_each_and_never_on_their_test_subjects(home, tmp_path):

@@ -4,6 +4,7 @@ Decisions
 - The verdict compares like with like only: the pretrained encoder against the same network untrained under the same
   frozen protocol, and against the same schedule from scratch. Intervals are of paired differences over subjects.
 - "Helped" needs an interval above zero; an interval that holds zero is "no clear difference", whatever the mean says.
+- A run of two steps (`--fast-dev-run`) gets no verdict, only the note that says so.
 - Which protocol speaks is fixed in advance (`_ORDER`), never chosen by its test score.
 """
 
@@ -34,6 +35,7 @@ PROTOCOL_LABELS = {
     "layers": "layer-weighted probe", "knn": "nearest neighbours", "semi": "semi-supervised", "ranking": "ranking",
 }  # fmt: skip
 _RANKING_LABELS = {"hand-features": "best without training", "prior": "simplest ranking"}
+TWO_STEPS = "two steps of everything: these figures mean nothing, the run only shows that it works"
 _CONTROL_LABELS = {"random-init": "the same network without pretraining", "scratch": "training from scratch"}
 
 Line = tuple[str, str, float]
@@ -146,6 +148,8 @@ def featured(results: dict[str, Any]) -> list[Line]:
 def headline(results: dict[str, Any], differences: Sequence[dict[str, Any]]) -> Headline:
     """The verdict over one frozen and one trained comparison at the largest label fraction."""
     metric = primary_metric(results)
+    if TWO_STEPS in results.get("notes", ()):
+        return Headline("none", "A trial run, no result.", (f"{TWO_STEPS[0].upper()}{TWO_STEPS[1:]}.",))
     if not results["rows"]:
         return Headline("none", "Pretrained, not evaluated yet.", ("`omnipatch evaluate` computes the result table.",))
     told = _told(differences, metric)
