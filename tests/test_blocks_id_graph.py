@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ids_kit import train
 from omnipatch import InputError, PatchSequence, SequenceSpec
 from omnipatch.core.blocks.id_table import tell_known
+from omnipatch.core.blocks.ids import IdBpr, IdTarget
 from omnipatch.core.blocks.propagation import Propagation, normalised
 from omnipatch.core.blocks.registry import build
 from omnipatch.core.blocks.views import IndexSet
@@ -50,6 +51,22 @@ def lightgcn(matrix, rows, ids, layers, without=()):
         powers.append(whole @ powers[-1])
     mean = torch.stack(powers).mean(dim=0)
     return mean[:n], mean[n:]
+
+
+def test_the_papers_penalty_is_on_the_vectors_that_are_spread():
+    model = encoder()
+    target = IdTarget(torch.tensor([[3]]), torch.tensor([[True]]), torch.tensor([[-1]]))
+    values = []
+    for decay in (0.0, 0.1):
+        torch.manual_seed(0)
+        loss = IdBpr(model, negatives=200, decay=decay)
+        values.append(float(loss(torch.randn(1, WIDTH), target, torch.zeros(1))[0]))
+    torch.manual_seed(0)
+    torch.randn(1, WIDTH)
+    drawn = torch.randint(ITEMS, (1, 200))
+    rows, ids = (table.weight.square().sum(dim=1) for table in (model.people, model.embed.tables[0]))
+    expected = rows.mean() + ids[3] + ids[drawn[drawn != 3]].mean()
+    assert values[1] - values[0] == pytest.approx(0.05 * float(expected), rel=1e-3)
 
 
 class TestPropagation:

@@ -102,6 +102,11 @@ class Encoder(nn.Module):
             raise InputError("these patches carry values, there are no ids to score", field="encoder")
         return self.embed.tables[0].weight  # type: ignore[union-attr, return-value]
 
+    def unspread(self) -> tuple[Tensor | None, Tensor] | None:
+        """Learned vectors before anything spreads them over a graph: [row, width] of known rows, None where rows have
+        none, and [id, width] of ids. None where nothing is spread, and `id_table` is what was learned."""
+        return None
+
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Parameters from the input to the last layer, for layer-wise learning rates."""
         return [list(self.parameters())]

@@ -93,6 +93,11 @@ class IdGraphEncoder(Encoder):
         """[id, width] propagated vectors. Those of the last encoding are reused while nothing has changed."""
         return self._propagated().ids
 
+    def unspread(self) -> tuple[Tensor | None, Tensor]:
+        own = self.embed.vectors(0) if self._known else self.embed.tables[0].weight
+        assert isinstance(own, Tensor)
+        return (None if self.people is None else self.people.weight), own
+
     def forward(
         self,
         batch: PatchSequence,
@@ -144,9 +149,7 @@ class IdGraphEncoder(Encoder):
             )  # fmt: skip
         key = (torch.is_grad_enabled(), *((p.device, p._version) for p in self.parameters()))
         if self._found is None or self._found[0] != key:
-            own = self.embed.vectors(0) if self._known else self.embed.tables[0].weight
-            assert isinstance(own, Tensor)
-            self._found = (key, self._graph(None if self.people is None else self.people.weight, own, without))
+            self._found = (key, self._graph(*self.unspread(), without))
         return self._found[1]
 
     def __deepcopy__(self, memo: dict[int, object]) -> IdGraphEncoder:

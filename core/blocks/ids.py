@@ -205,7 +205,8 @@ class IdBpr(IdLoss):
 
     negatives: ids drawn uniformly for each id that is asked for; those that the row shows or is asked for do not count.
     decay: weight of half the squared length of the vectors that are compared (LightGCN's lambda). Without it lengths
-        grow for as long as the training lasts.
+        grow for as long as the training lasts. Where vectors are spread over a graph, of those that are spread: what
+        hardly passes the graph then costs most and says least, which keeps neighbours alike.
     """
 
     def __init__(self, encoder: Encoder, *, negatives: int = 1, decay: float = 0.0, row_weight: float = 1.0) -> None:
@@ -226,10 +227,18 @@ class IdBpr(IdLoss):
         counts = ~_among(row, drawn, own, len(table))
         found = F.softplus(-gap)
         if self.decay:
-            length = ours.square().sum(dim=1) + right.square().sum(dim=1)
-            found = found + 0.5 * self.decay * (length.unsqueeze(1) + others.square().sum(dim=2))
+            row_length, id_length = self._lengths(ours, table)
+            length = row_length + id_length[target.values[row, place]]
+            found = found + 0.5 * self.decay * (length.unsqueeze(1) + id_length[drawn])
         found = (found * counts).sum(dim=1) / counts.sum(dim=1).clamp(min=1)
         return found.new_zeros(target.values.shape).index_put((row, place), found)
+
+    def _lengths(self, ours: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared lengths: [pair] of rows, or one for all, and [id]. Of known rows their mean: all are drawn alike."""
+        spread = self._encoder[0].unspread()
+        rows, ids = (None, table) if spread is None else spread
+        lengths = ours.square().sum(dim=1) if rows is None else rows.float().square().sum(dim=1).mean()
+        return lengths, ids.float().square().sum(dim=1)
 
 
 def _among(row: Tensor, ids: Tensor, own: Tensor, vocabulary: int) -> Tensor:
