@@ -34,6 +34,12 @@ RECIPE is a shipped name (see `omnipatch recipes`) or a YAML file. Any key of it
 `omnipatch VERB --help` explains a verb."""
 
 
+_KEYS = """
+
+Every key of a recipe is an option as well, --section.key VALUE (--data.name, --trainer.max_steps, ...):
+docs/options.md lists them, --print-config shows what they are."""
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(message, fix=f"see {self.prog} --help")
@@ -56,7 +62,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
             name,
             help=verb.help,
             description=verb.help[0].upper() + verb.help[1:] + ".",
-            epilog=f"example:\n  {verb.example}",
+            epilog=f"example:\n  {verb.example}" + (_KEYS if verb.takes_recipe else ""),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )

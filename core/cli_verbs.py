@@ -23,6 +23,11 @@ class Verb:
     arguments: tuple[Argument, ...] = ()
     overrides: bool = False
 
+    @property
+    def takes_recipe(self) -> bool:
+        """Whether all keys of a recipe are options, not those of its modality alone."""
+        return self.overrides and _RECIPE in self.arguments
+
     def load(self) -> Callable[..., int | None]:
         """Import the function."""
         module, _, function = self.target.partition(":")

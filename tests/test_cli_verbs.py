@@ -42,6 +42,11 @@ def test_run_says_the_table_the_answer_and_where_the_report_is(home):
     assert "windows of 12 subjects" in done.err
 
 
+@pytest.mark.parametrize(("verb", "takes"), [("run", True), ("evaluate", True), ("embed", False), ("compare", False)])
+def test_help_says_whether_keys_of_a_recipe_are_options(verb, takes):
+    assert ("--section.key VALUE" in omni(verb, "--help").out) == takes
+
+
 def test_quiet_leaves_results_only(home):
     done = omni("evaluate", home / "toy-jepa.yaml", "--from", home / "run", "--out", home / "quiet", "-q",
                 "--evaluate.protocols", "knn")  # fmt: skip
