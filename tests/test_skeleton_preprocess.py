@@ -167,6 +167,19 @@ class TestFrameOfReference:
         path = root_path(gone.astype(np.float32), resolve_body(JOINTS))
         np.testing.assert_allclose(path, np.repeat(place, path.shape[1], axis=1), atol=2e-3)
 
+    @pytest.mark.parametrize("gone", [
+        ("right_hip", "right_shoulder"),  # told from the trunk
+        ("right_hip", "right_shoulder", "spine", "chest", "neck", "pelvis"),  # from knees, elbows, ankles, wrists
+    ])  # fmt: skip
+    @given(angle=st.floats(-3.1, 3.1))
+    @settings(max_examples=10, deadline=None)
+    def test_who_faces_where_is_told_without_a_side_of_hips_and_shoulders(self, gone, angle):
+        x = np.einsum("ab,jbf->jaf", turn_about(1, angle), moving(frames=20)).astype(np.float32)
+        whole = facing(x, resolve_body(JOINTS))
+        x[[at(joint) for joint in gone]] = np.nan
+        apart = facing(x, resolve_body(JOINTS)) - whole
+        assert abs(np.angle(np.exp(1j * apart))) < 0.35
+
     def test_where_the_root_is_guessed_from_the_trunk_others_hardly_move(self):
         x = moving()
         whole = prepared(recording(x))

@@ -4,7 +4,8 @@ The first person decides for all, so that where the others are, how they face an
 seen. What a clip does not show is not guessed
 - origin: the pelvis; without it the middle of the hips, or where a standard person's pelvis lies whose trunk is laid on
   what is seen of the trunk, or the middle of the trunk, or of all that is seen of the person;
-- facing: from hips and shoulders, which lie across the body; of a flat pose nothing is known about it;
+- facing: from hips and shoulders, which lie across the body; where a side of both is lost, from that trunk, or from
+  knees, elbows, ankles and wrists; of a flat pose nothing is known about it;
 - size: lengths of bones over those of a standard person, the middle of all ratios. One lost or badly tracked bone does
   not matter then, nor which joints a camera happens to have. Bones of a flat pose are only ever shortened by the view,
   so there the longest count.
@@ -21,6 +22,7 @@ from .vocabulary import PARTS, VOCABULARY
 _STEADY = 5  # frames whose middle is the place at the start: one frame may be a bad one
 _LONG_M = 0.15  # shorter bones of the standard person are mostly noise of the camera
 _ACROSS = ("hip", "shoulder")
+_FAR_ACROSS = ("knee", "elbow", "ankle", "wrist")  # they move, but seldom change sides
 _STIFF = tuple(f"{side}_{name}" for name in _ACROSS for side in ("left", "right"))  # hold to the trunk, more or less
 _LEAST_FLAT = 0.2  # second extent of the trunk's joints over the first, both squared; less: near a line, free to turn
 _LEAST_ACROSS = 0.3  # share of a line across the body that is horizontal; less: lying, or bent to the side
@@ -47,20 +49,22 @@ def root_path(x: np.ndarray, body: Body) -> np.ndarray:
     candidates = [x[[pelvis]]] if pelvis >= 0 else []
     candidates += [x[hips]] if min(hips) >= 0 else []
     trunk = own & (body.part == PARTS.index("trunk"))
-    stiff = trunk | (own & np.isin(body.joint, _STIFF))
     paths = [_middle(joints) for joints in candidates]
-    paths += [_laid_on(x[stiff], body.place[stiff]), *(_middle(x[some]) for some in (trunk, own)), _middle(x)]
+    paths += [_standard_trunk(x, body)[0], *(_middle(x[some]) for some in (trunk, own)), _middle(x)]
     wanted = np.isfinite(x[own, 0]).any(axis=0).sum() / 2  # of the frames in which anything of the person is seen
     path = next((path for path in paths if np.isfinite(path[0]).sum() >= max(wanted, 1)), paths[-1])
     return fill_gaps(path)[0]
 
 
-def _laid_on(x: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """[3, frame] where the pelvis of a standard person lies that is moved, turned and scaled onto the joints
-    [joint, 3, frame] (Umeyama 1991, doi:10.1109/34.88573); NaN where they are fewer than three or on one line.
+def _standard_trunk(x: np.ndarray, body: Body) -> tuple[np.ndarray, np.ndarray]:
+    """[3, frame] where the pelvis of a standard person lies, and [3, frame] the direction to their left, when they are
+    moved, turned and scaled onto the trunk of the first person (Umeyama 1991, doi:10.1109/34.88573).
 
-    place: [joint, 3] metres from the standard person's pelvis. One scale a clip, as nobody grows in it.
+    NaN where fewer than three of its joints are seen, or all near one line. One scale a clip, as nobody grows in it.
     """
+    stiff = (body.part == PARTS.index("trunk")) | np.isin(body.joint, _STIFF)
+    stiff &= body.person == first_person(body)
+    x, place = x[stiff], body.place[stiff]
     seen = np.asarray(np.isfinite(x).all(axis=1))
     weight = seen / np.maximum(seen.sum(axis=0), 1)
     middle = np.einsum("jf,jaf->af", weight, np.where(seen[:, None], x, 0.0))
@@ -72,11 +76,12 @@ def _laid_on(x: np.ndarray, place: np.ndarray) -> np.ndarray:
     left[:, :, 2] *= hand[:, None]
     good = np.asarray((seen.sum(axis=0) >= 3) & (spread[:, 1] > _LEAST_FLAT * spread[:, 0]))
     if not good.any():
-        return np.full(x.shape[1:], np.nan)
+        return np.full(x.shape[1:], np.nan), np.full(x.shape[1:], np.nan)
     size = np.einsum("jf,jaf,jaf->f", weight, own, own)
     scale = np.median(((spread[:, 0] + spread[:, 1] + hand * spread[:, 2])[good]) / size[good])
-    path = middle - scale * np.einsum("fab,bf->af", left @ right, own_middle)
-    return np.where(good, path, np.nan)
+    turn = left @ right
+    path = middle - scale * np.einsum("fab,bf->af", turn, own_middle)
+    return np.where(good, path, np.nan), np.where(good, turn[:, :, 0].T, np.nan)
 
 
 def _middle(joints: np.ndarray) -> np.ndarray:
@@ -98,21 +103,29 @@ def facing(x: np.ndarray, body: Body) -> float:
 
     One angle a clip: the mean direction of the lines from right to left hips and shoulders.
     """
-    person, directions = first_person(body), []
-    for name in _ACROSS:
-        left, right = (index_of(body, f"{side}_{name}", person) for side in ("left", "right"))
-        if min(left, right) < 0:
-            continue
-        across = x[left] - x[right]
-        level, length = np.hypot(across[0], across[2]), np.sqrt(np.square(across).sum(axis=0))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            good = level > _LEAST_ACROSS * length
-            directions.append((across[[0, 2]] / level)[:, good])
-    every = np.concatenate(directions, axis=1) if directions else np.empty((2, 0))
+    every = _level([_across(x, body, name) for name in _ACROSS])
+    if not every.shape[1]:
+        every = _level([_standard_trunk(x, body)[1]])
+    if not every.shape[1]:
+        every = _level([_across(x, body, name) for name in _FAR_ACROSS])
     if not every.shape[1]:
         return 0.0
     x_mean, z_mean = every.mean(axis=1)
     return float(np.arctan2(z_mean, x_mean)) if np.hypot(x_mean, z_mean) > _LEAST_AGREED else 0.0
+
+
+def _across(x: np.ndarray, body: Body, name: str) -> np.ndarray:
+    """[3, frame] from the first person's right to the left joint of a name, NaN where one is not seen."""
+    left, right = (index_of(body, f"{side}_{name}", first_person(body)) for side in ("left", "right"))
+    return x[left] - x[right] if min(left, right) >= 0 else np.full(x.shape[1:], np.nan)
+
+
+def _level(lines: list[np.ndarray]) -> np.ndarray:
+    """[2, line] unit x and z of those of the lines [3, frame] that are level enough to tell a direction."""
+    every = np.concatenate(lines, axis=1)
+    level, length = np.hypot(every[0], every[2]), np.sqrt(np.square(every).sum(axis=0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (every[[0, 2]] / level)[:, level > _LEAST_ACROSS * length]
 
 
 def turned(x: np.ndarray, angle: float) -> np.ndarray:
