@@ -1,6 +1,6 @@
 """Several folds at once, each in a process of its own with its share of the threads.
 
-The models here are small: two processes with a thread each do almost twice as much as one with two. A worker is a fresh
+The models here are small, and a second thread helps one process little; a second process has a fold of its own. A worker is a fresh
 interpreter (never a fork, which threads do not survive). It gets the prepared data by pickle, of which the windows are
 the cache's memory maps, writes into the folders of its folds alone, and tells the run about everything else.
 
