@@ -1,8 +1,9 @@
 """Several folds at once, each in a process of its own with its share of the threads.
 
-The models here are small, and a second thread helps one process little; a second process has a fold of its own. A worker
-is a fresh interpreter (never a fork, which threads do not survive). It gets the prepared data by pickle, of which the
-windows are the cache's memory maps, writes into the folders of its folds alone, and tells the run about everything else.
+The models here are small, and a second thread helps one process little; a second process has a fold of its own.
+A worker is a fresh interpreter (never a fork, which threads do not survive). It gets the prepared data by pickle, of
+which the windows are the cache's memory maps, writes into the folders of its folds alone, and tells the run about
+everything else.
 
 Signals are the run's: in workers SIGINT and SIGTERM are blocked, so that one that reaches the whole group does not
 count twice, and the run passes the first on. When the run ends, however that comes about, so does the connection to
