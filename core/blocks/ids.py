@@ -35,6 +35,11 @@ class IdTarget(Target):
 
     shown: Tensor
 
+    @property
+    def own(self) -> Tensor:
+        """[row, m + k] int64 ids that the row shows or is asked for, -1 = none."""
+        return torch.cat([self.shown, self.values.masked_fill(~self.valid, -1)], dim=1)
+
 
 @register("target", "ids")
 class HiddenIds(TargetProvider):
@@ -125,32 +130,22 @@ class IdSoftmax(IdLoss):
     def compare(self, vectors: Tensor, table: Tensor, target: IdTarget) -> Tensor:
         row, place, vectors, asked = _pairs(vectors, target)
         ids = target.values[row, place]
+        shown = target.shown if asked is row else target.shown[row]  # of each vector
         if self.proposal is not None:
-            found = self._sampled(vectors, table, target.shown, row, ids, asked, self.proposal)
+            found = self._sampled(vectors, table, shown, ids, asked, self.proposal)
         else:
-            shown = target.shown if asked is row else target.shown[row]
             vector, at = (shown >= 0).nonzero(as_tuple=True)
             found = id_likelihood(vectors, table, asked, ids, vector, shown[vector, at])
         return found.new_zeros(target.values.shape).index_put((row, place), found)
 
     def _sampled(
-        self,
-        vectors: Tensor,
-        table: Tensor,
-        shown: Tensor,
-        row: Tensor,
-        ids: Tensor,
-        asked: Tensor,
-        proposal: IdProposal,
+        self, vectors: Tensor, table: Tensor, shown: Tensor, ids: Tensor, asked: Tensor, proposal: IdProposal
     ) -> Tensor:
         """[pair] the same, with ids that were drawn in place of all others."""
         drawn, log_expected = proposal.draw(self.sampled)
-        others = (vectors @ table[drawn].T - log_expected.float())[asked]
-        seen = torch.zeros(len(shown), len(drawn), dtype=torch.bool, device=shown.device)
-        seen[_drawn_of(shown, drawn)] = True
-        seen = seen[row]
+        others = _without(vectors @ table[drawn].T - log_expected.float(), shown, drawn, -torch.inf)[asked]
         # the right id counts once, drawn or not
-        others = others.masked_fill(seen | (ids.unsqueeze(1) == drawn), -torch.inf)
+        others = others.masked_fill(ids.unsqueeze(1) == drawn, -torch.inf)
         right = (F.embedding(asked, vectors) * F.embedding(ids, table)).sum(dim=1)
         return torch.logaddexp(right, others.logsumexp(dim=1)) - right
 
@@ -190,9 +185,8 @@ class IdCosine(IdLoss):
         vectors = F.normalize(vectors, dim=1)
         drawn, _ = self.proposal.draw(self.sampled)
         others = vectors @ F.normalize(table[drawn], dim=1).T / self.temperature
-        own = torch.cat([target.shown, target.values.masked_fill(~target.valid, -1)], dim=1)
-        own = own if asked is row else own[row]
-        others = others.index_put(_drawn_of(own, drawn), others.new_tensor(_FAR)).logsumexp(dim=1)
+        own = target.own if asked is row else target.own[row]  # of each vector
+        others = _without(others, own, drawn, _FAR).logsumexp(dim=1)
         right = F.normalize(F.embedding(target.values[row, place], table), dim=1)
         right = (F.embedding(asked, vectors) * right).sum(dim=1) / self.temperature
         found = F.softplus(others[asked] - right)
@@ -223,8 +217,7 @@ class IdBpr(IdLoss):
         ours, right = F.embedding(asked, vectors), F.embedding(target.values[row, place], table)
         others = F.embedding(drawn, table)
         gap = (ours.unsqueeze(1) * (right.unsqueeze(1) - others)).sum(dim=2)
-        own = torch.cat([target.shown, target.values.masked_fill(~target.valid, -1)], dim=1)
-        counts = ~_among(row, drawn, own, len(table))
+        counts = ~_among(row, drawn, target.own, len(table))
         found = F.softplus(-gap)
         if self.decay:
             row_length, id_length = self._lengths(ours, table)
@@ -251,9 +244,11 @@ def _among(row: Tensor, ids: Tensor, own: Tensor, vocabulary: int) -> Tensor:
     return keys[torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)] == wanted
 
 
-def _drawn_of(own: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
-    """Where ids that were drawn are a row's own: [hit] rows, and [hit] places in `drawn`. own: [row, m] ids, -1 = none;
-    drawn: [k] ids, perhaps more than once."""
+def _without(scores: Tensor, own: Tensor, drawn: Tensor, score: float) -> Tensor:
+    """[vector, k] scores of ids that were drawn, `score` where they are among the vector's own.
+
+    own: [vector, m] ids, -1 = none; drawn: [k] ids, perhaps more than once.
+    """
     order = drawn.argsort()
     ordered = drawn[order]
     owner, at = (own >= 0).nonzero(as_tuple=True)
@@ -262,7 +257,8 @@ def _drawn_of(own: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
     count = torch.searchsorted(ordered, ids, right=True) - first
     # the places of an id lie side by side in `ordered`
     start = torch.repeat_interleave(first - (count.cumsum(0) - count), count)
-    return torch.repeat_interleave(owner, count), order[start + torch.arange(len(start), device=own.device)]
+    place = order[start + torch.arange(len(start), device=own.device)]
+    return scores.index_put((torch.repeat_interleave(owner, count), place), scores.new_tensor(score))
 
 
 def _pairs(vectors: Tensor, target: IdTarget) -> tuple[Tensor, Tensor, Tensor, Tensor]:
