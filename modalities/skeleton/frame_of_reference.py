@@ -13,6 +13,8 @@ seen. What a clip does not show is not guessed
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ...core.signals import fill_gaps, mean_of_present
@@ -42,18 +44,28 @@ def first_person(body: Body) -> int:
 
 def root_path(x: np.ndarray, body: Body) -> np.ndarray:
     """[3, frame] where the first person's root goes in [sensor, 3, frame], gaps bridged; zero along a lost axis."""
+    own = body.person == first_person(body)
+    wanted = np.isfinite(x[own, 0]).any(axis=0).sum() / 2  # of the frames in which anything of the person is seen
+    path = np.full(x.shape[1:], np.nan)
+    for path in _root_paths(x, body):
+        if np.isfinite(path[0]).sum() >= max(wanted, 1):
+            break
+    return fill_gaps(path)[0]
+
+
+def _root_paths(x: np.ndarray, body: Body) -> Iterator[np.ndarray]:
+    """[3, frame] each: where the root may be, the surest first. Most clips need no second one."""
     person = first_person(body)
-    own = body.person == person
+    own, trunk = body.person == person, body.part == PARTS.index("trunk")
     hips = [index_of(body, f"{side}_hip", person) for side in ("left", "right")]
     pelvis = index_of(body, "pelvis", person)
-    candidates = [x[[pelvis]]] if pelvis >= 0 else []
-    candidates += [x[hips]] if min(hips) >= 0 else []
-    trunk = own & (body.part == PARTS.index("trunk"))
-    paths = [_middle(joints) for joints in candidates]
-    paths += [_standard_trunk(x, body)[0], *(_middle(x[some]) for some in (trunk, own)), _middle(x)]
-    wanted = np.isfinite(x[own, 0]).any(axis=0).sum() / 2  # of the frames in which anything of the person is seen
-    path = next((path for path in paths if np.isfinite(path[0]).sum() >= max(wanted, 1)), paths[-1])
-    return fill_gaps(path)[0]
+    if pelvis >= 0:
+        yield x[pelvis]
+    if min(hips) >= 0:
+        yield _middle(x[hips])
+    yield _standard_trunk(x, body)[0]
+    for joints in (own & trunk, own, np.full(len(x), True)):
+        yield _middle(x[joints])
 
 
 def _standard_trunk(x: np.ndarray, body: Body) -> tuple[np.ndarray, np.ndarray]:
@@ -103,15 +115,19 @@ def facing(x: np.ndarray, body: Body) -> float:
 
     One angle a clip: the mean direction of the lines from right to left hips and shoulders.
     """
-    every = _level([_across(x, body, name) for name in _ACROSS])
-    if not every.shape[1]:
-        every = _level([_standard_trunk(x, body)[1]])
-    if not every.shape[1]:
-        every = _level([_across(x, body, name) for name in _FAR_ACROSS])
-    if not every.shape[1]:
-        return 0.0
-    x_mean, z_mean = every.mean(axis=1)
-    return float(np.arctan2(z_mean, x_mean)) if np.hypot(x_mean, z_mean) > _LEAST_AGREED else 0.0
+    for lines in _lines_across(x, body):
+        every = _level(lines)
+        if every.shape[1]:
+            x_mean, z_mean = every.mean(axis=1)
+            return float(np.arctan2(z_mean, x_mean)) if np.hypot(x_mean, z_mean) > _LEAST_AGREED else 0.0
+    return 0.0
+
+
+def _lines_across(x: np.ndarray, body: Body) -> Iterator[list[np.ndarray]]:
+    """Lines [3, frame] from right to left, the surest first. Most clips need no second group."""
+    yield [_across(x, body, name) for name in _ACROSS]
+    yield [_standard_trunk(x, body)[1]]
+    yield [_across(x, body, name) for name in _FAR_ACROSS]
 
 
 def _across(x: np.ndarray, body: Body, name: str) -> np.ndarray:
