@@ -18,10 +18,10 @@ from .blocks.schedules import Schedule
 from .blocks.targets import Request, Target
 from .blocks.text import TextEncoder
 from .blocks.text_tokens import TextTokens
-from .blocks.views import Augment, IndexSet, View, ViewSampler, gather, patch_uniform
+from .blocks.views import Augment, IndexSet, View, ViewSampler, patch_uniform
 from .errors import InputError
 from .rng import RowRandom
-from .sequence import PatchSequence
+from .sequence import PatchSequence, gather
 
 
 class Parts(Protocol):

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omnipatch.core.blocks.encoder import masked_mean
 from omnipatch.core.blocks.registry import build
-from omnipatch.core.blocks.views import IndexSet, gather
+from omnipatch.core.blocks.views import IndexSet
 from omnipatch.core.errors import InputError
-from omnipatch.core.sequence import PatchSequence, SequenceSpec, gather_patches
+from omnipatch.core.sequence import PatchSequence, SequenceSpec, gather
 
 KINDS = {
     "fourier": {},
@@ -39,12 +39,12 @@ def test_permuting_patches_permutes_tokens(kind, data):
     with torch.no_grad():
         plain = ENCODERS[kind](made, keep_layers=2)
         mixed = ENCODERS[kind](reorder(made, order), keep_layers=2)
-    moved = gather_patches(plain.tokens, order)
-    seen = gather_patches(made.valid, order)
+    moved = gather(plain.tokens, None, order)
+    seen = gather(made.valid, None, order)
     torch.testing.assert_close(mixed.tokens[seen], moved[seen], atol=2e-5, rtol=1e-4)
     torch.testing.assert_close(mixed.pooled, plain.pooled, atol=2e-5, rtol=1e-4)
     for a, b in zip(mixed.layers, plain.layers, strict=True):
-        torch.testing.assert_close(a[seen], gather_patches(b, order)[seen], atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(a[seen], gather(b, None, order)[seen], atol=2e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -22,7 +22,7 @@ from omnipatch.core.blocks.views import IndexSet
 from omnipatch.core.errors import InputError
 from omnipatch.core.rng import RowRandom
 from omnipatch.core.scope import Scope
-from omnipatch.core.sequence import PatchSequence, gather_patches
+from omnipatch.core.sequence import PatchSequence, gather
 
 quick = settings(max_examples=15, deadline=None)
 FINE = [(layer, hidden) for layer in LAYERS for hidden in ("token", "dropped")]
@@ -211,7 +211,7 @@ def test_the_decoder_is_blind_to_the_order_of_patches(layer, hidden):
 def _decode(built, made, seen, asked):
     all_valid = torch.ones_like(asked, dtype=torch.bool)
     encoded = built.encoder(made, None, IndexSet(seen, torch.ones_like(seen, dtype=torch.bool)))
-    coords = gather_patches(made.coords, asked)
+    coords = gather(made.coords, None, asked)
     query = Query(coords, torch.zeros_like(asked), all_valid, asked, graph_of(made))
     return built.heads["decoder"](encoded, query)
 

@@ -14,7 +14,7 @@ from omnipatch.core.blocks.targets import Request
 from omnipatch.core.blocks.views import IndexSet, View
 from omnipatch.core.errors import InputError
 from omnipatch.core.rng import RowRandom
-from omnipatch.core.sequence import PatchSequence, SequenceSpec, gather_patches
+from omnipatch.core.sequence import PatchSequence, SequenceSpec, gather
 
 SHAPES = ((2, 3), (4, 4), (5,))
 SPEC = SequenceSpec(
@@ -73,7 +73,7 @@ def test_permuting_patches_of_all_kinds_permutes_tokens(data):
     order = torch.tensor([data.draw(st.permutations(range(9))) for _ in range(3)])
     with torch.no_grad():
         plain, turned = model(made), model(made.patches(order))
-    torch.testing.assert_close(turned.tokens, gather_patches(plain.tokens, order), atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(turned.tokens, gather(plain.tokens, None, order), atol=2e-5, rtol=1e-4)
 
 
 @quick

@@ -20,12 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..sequence import PatchSequence, SequenceSpec
+from ..sequence import PatchSequence, SequenceSpec, gather
 from .edges import seen_places
 from .encoder import Encoded, TransformerEncoder, whole_rows
 from .heads import Query, QueryHead
 from .registry import register
-from .views import IndexSet, gather, select
+from .views import IndexSet, select
 
 
 @register("encoder", "cloze")

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..sequence import PatchSequence, SequenceSpec
+from ..sequence import PatchSequence, SequenceSpec, gather
 from .attention import Block, init_weights, key_bias
 from .embed import PatchEmbedding
 from .positions import build_positions
 from .registry import register
-from .views import IndexSet, gather, select
+from .views import IndexSet, select
 
 
 @dataclass(frozen=True)

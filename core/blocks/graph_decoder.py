@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..sequence import SequenceSpec
+from ..sequence import SequenceSpec, gather
 from .attention import init_weights
 from .edges import flat_places, seen_places
 from .encoder import Encoded
@@ -20,7 +20,7 @@ from .graph import graph_positions
 from .heads import Query, QueryHead
 from .message_passing import graph_blocks, through
 from .registry import register
-from .views import IndexSet, gather
+from .views import IndexSet
 
 
 @register("head", "graph_decoder")

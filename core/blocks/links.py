@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..sequence import SequenceSpec
+from ..sequence import SequenceSpec, gather
 from .edges import graph_of, induced
 from .losses import Loss
 from .registry import register
 from .targets import Request, Target, TargetProvider
-from .views import IndexSet, gather
+from .views import IndexSet
 
 
 @register("target", "links")

@@ -156,6 +156,10 @@ class RandomMask(MaskSampler):
     def cells(self, batch: PatchSequence, rng: RowRandom) -> Tensor:
         return (batch.valid.cumsum(dim=1) - 1).clamp(min=0)
 
+    def _order(self, batch: PatchSequence, rng: RowRandom) -> Tensor:
+        # cells of one patch need no order inside: one sort in place of two, half of the time of masking long histories
+        return self.priority(batch, rng).masked_fill(~batch.valid, 2.0).argsort(dim=1, stable=True)
+
 
 @register("mask", "group")
 class GroupMask(MaskSampler):

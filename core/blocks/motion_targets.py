@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..sequence import SequenceSpec
+from ..sequence import SequenceSpec, gather
 from .registry import register
 from .standardize import NORMALIZE, standardize_patches, standardize_window
 from .targets import Request, Target, TargetProvider
 from .tracks import at_neighbour, neighbours
-from .views import gather
 
 ENDS = ("missing", "zero")
 

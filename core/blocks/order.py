@@ -18,11 +18,10 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..sequence import SequenceSpec
+from ..sequence import SequenceSpec, gather
 from .losses import Loss
 from .registry import register
 from .targets import Request, Target, TargetProvider
-from .views import gather
 
 
 @register("target", "order")

@@ -6,9 +6,9 @@ With R [row, id] what occurred together and R~ = D_row^-1/2 R D_id^-1/2,
 
     rows_(k+1) = R~ ids_k,   ids_(k+1) = R~' rows_k,   result = mean of layers 0 ... `layers`.
 
-The graph is kept as two CSR matrices, R~ and its transpose: a layer is two small products instead of one with both
-halves in one matrix, and the backward pass is a product with the other one. torch's own backward would transpose anew
-in every step.
+The graph is kept as two lists of neighbours, those of R~ and of its transpose: a layer is two small sums instead of one
+product with both halves in one matrix, and the backward pass is a sum over the other one's. Each sum is a bag of
+weighted vectors, which torch adds up four to eight times as fast on a CPU as it multiplies by a CSR matrix.
 
 A few edges can be left out of one pass without making the graph anew: what they carry is taken off again, which costs
 as much as these edges alone. Degrees stay those of the whole graph.
@@ -16,14 +16,14 @@ as much as these edges alone. Degrees stay those of the whole graph.
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def normalised(matrix: sparse.csr_matrix, raised: bool = False) -> sparse.csr_matrix:
@@ -63,7 +63,7 @@ class Propagation:
         operator.sort_indices()
         self.layers = layers
         self._keys: Tensor | None = None  # [edge] int64 row * ids + id, ascending
-        self._to_rows, self._to_ids = _csr(operator), _csr(sparse.csr_matrix(operator.T))
+        self._to_rows, self._to_ids = _Neighbours.of(operator), _Neighbours.of(sparse.csr_matrix(operator.T))
 
     def __call__(self, rows: Tensor | None, ids: Tensor, without: Tensor | None = None) -> Propagated:
         """rows: [row, width], or None where rows begin with nothing, which saves half of the work; ids: [id, width].
@@ -72,7 +72,7 @@ class Propagation:
         out = None if without is None else self._edges(without)
         row, own = rows, ids
         all_rows, all_ids, told = rows, ids, torch.zeros_like(ids)
-        with torch.autocast(ids.device.type, enabled=False):  # sparse products know float32 alone
+        with torch.autocast(ids.device.type, enabled=False):  # these sums are of float32
             for layer in range(1, self.layers + 1):
                 told = all_ids
                 last = rows is None and layer == self.layers  # nobody asks for the rows then
@@ -87,21 +87,45 @@ class Propagation:
 
     def _edges(self, pairs: Tensor) -> _Edges:
         """Those of the pairs that the graph has, each once."""
+        own, ids = self._to_rows, self._to_rows.size
         if self._keys is None:
-            starts, ids = self._to_rows.crow_indices(), self._to_rows.col_indices()
-            row = torch.repeat_interleave(torch.arange(len(starts) - 1, device=ids.device), starts.diff())
-            self._keys = row * self._to_rows.shape[1] + ids
-        asked = torch.unique(pairs[0] * self._to_rows.shape[1] + pairs[1])
+            row = torch.repeat_interleave(torch.arange(len(own.start) - 1, device=own.node.device), own.start.diff())
+            self._keys = row * ids + own.node
+        asked = torch.unique(pairs[0] * ids + pairs[1])
         at = torch.searchsorted(self._keys, asked).clamp(max=len(self._keys) - 1)
         at = at[self._keys[at] == asked]
         key = self._keys[at]
-        row, i = key.div(self._to_rows.shape[1], rounding_mode="floor"), key % self._to_rows.shape[1]
-        return _Edges(i, row, self._to_rows.values()[at])
+        return _Edges(key % ids, key.div(ids, rounding_mode="floor"), own.weight[at])
 
     def _move(self, device: torch.device) -> None:
-        if self._to_rows.device != device:
+        if self._to_rows.node.device != device:
             self._to_rows, self._to_ids = self._to_rows.to(device), self._to_ids.to(device)
             self._keys = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Neighbours:
+    """A sparse matrix by its rows. node, weight: [edge] columns and values, row after row; start: [row + 1] where each
+    row begins and the last ends; size: of columns."""
+
+    node: Tensor
+    weight: Tensor
+    start: Tensor
+    size: int
+
+    @classmethod
+    def of(cls, matrix: sparse.csr_matrix) -> _Neighbours:
+        node, start = (torch.from_numpy(a.astype(np.int64)) for a in (matrix.indices, matrix.indptr))
+        return cls(node, torch.from_numpy(matrix.data), start, matrix.get_shape()[1])
+
+    def to(self, device: torch.device) -> _Neighbours:
+        return replace(self, node=self.node.to(device), weight=self.weight.to(device), start=self.start.to(device))
+
+    def sums(self, x: Tensor) -> Tensor:
+        """[row, width] of the weighted vectors of each row's columns. x: [column, width]."""
+        return F.embedding_bag(
+            self.node, x, self.start, mode="sum", per_sample_weights=self.weight, include_last_offset=True
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +147,7 @@ def _less(made: Tensor | None, x: Tensor | None, out: _Edges | None) -> Tensor |
     return made.index_add(0, out.stop, -out.weight.unsqueeze(1) * x[out.start])
 
 
-def _product(matrix: Tensor, transposed: Tensor, x: Tensor | None) -> Tensor | None:
+def _product(matrix: _Neighbours, transposed: _Neighbours, x: Tensor | None) -> Tensor | None:
     return None if x is None else _Product.apply(matrix, transposed, x)
 
 
@@ -131,17 +155,10 @@ class _Product(torch.autograd.Function):
     """matrix @ x, with the transposed matrix at hand for the gradient."""
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, transposed: Tensor, x: Tensor) -> Tensor:
+    def forward(ctx: Any, matrix: _Neighbours, transposed: _Neighbours, x: Tensor) -> Tensor:
         ctx.transposed = transposed
-        return matrix @ x
+        return matrix.sums(x)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:
-        return None, None, ctx.transposed @ gradients[0].contiguous()
-
-
-def _csr(matrix: sparse.csr_matrix) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        parts = (torch.from_numpy(a) for a in (matrix.indptr, matrix.indices, matrix.data))
-        return torch.sparse_csr_tensor(*parts, size=matrix.shape, check_invariants=False)
+        return None, None, ctx.transposed.sums(gradients[0].contiguous())

@@ -17,13 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..sequence import PatchSequence, SequenceSpec
+from ..sequence import PatchSequence, SequenceSpec, gather
 from .encoder import Encoded
 from .heads import Query, QueryHead
 from .registry import register
 from .targets import Request, Target, TargetProvider
 from .tracks import at_neighbour, neighbours, track_codes
-from .views import gather
 
 STATISTICS = ("lowest", "highest", "mean", "spread", "mean step", "largest step")
 _LARGEST = 5.0  # standard deviations that a target reaches: one jump of a tracker must not be all there is to learn

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from ..rng import RowRandom
-from ..sequence import PatchSequence
+from ..sequence import PatchSequence, gather
 from .encoder import Encoded, Encoder
 from .text_tokens import TextTokens
-from .views import IndexSet, View, gather, select
+from .views import IndexSet, View, select
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..sequence import SequenceSpec
+from ..sequence import SequenceSpec, gather
 from .encoder import Encoder, masked_mean
 from .registry import register
 from .targets import Request, Target, TargetProvider
 from .text import TextEncoder
 from .text_tokens import TextTokens
-from .views import gather
 
 LEVELS = ("record", "sentence", "word")
 

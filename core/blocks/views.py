@@ -17,7 +17,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..known import KnownIds
 from ..rng import RowRandom
-from ..sequence import PatchSequence
+from ..sequence import PatchSequence, gather
 from .registry import build
 
 
@@ -114,14 +114,6 @@ def repeat_rows(batch: PatchSequence, repeats: int) -> Tensor | None:
     if repeats == 1:
         return None
     return torch.arange(len(batch), device=batch.device).repeat(repeats)
-
-
-def gather(field: Tensor, rows: Tensor | None, index: Tensor) -> Tensor:
-    """Patches `index` [row, k] of the batch rows `rows` (None = one to one) of `field` [batch, patch, ...]."""
-    owner = torch.arange(len(field), device=field.device) if rows is None else rows
-    flat = (owner.unsqueeze(1) * field.shape[1] + index).flatten()
-    # one flat index: the backward of index_select is several times faster than that of two-index gathering
-    return field.flatten(0, 1).index_select(0, flat).view(*index.shape, *field.shape[2:])
 
 
 def select(batch: PatchSequence, rows: Tensor | None, chosen: IndexSet) -> PatchSequence:

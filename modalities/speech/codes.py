@@ -24,9 +24,8 @@ from torch import Tensor
 from ...core.blocks.corpus import Corpus
 from ...core.blocks.registry import build, register
 from ...core.blocks.targets import Request, Target, TargetProvider
-from ...core.blocks.views import gather
 from ...core.errors import InputError
-from ...core.sequence import PatchSequence, SequenceSpec
+from ...core.sequence import PatchSequence, SequenceSpec, gather
 from .mvq import Quantizer, Usage, train_quantizer, usage
 from .teachers import Teacher
 from .teachers.states import TokenStates
