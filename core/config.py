@@ -62,6 +62,7 @@ class TrainerConfig:
     max_passes: float = 0.0  # most passes over the training windows, where fewer steps than max_steps; 0 = no cap
     batch_size: int = 64  # windows a step, over all devices
     length_buckets: int = 8  # windows of a batch have lengths of one of these ranges; 1 = of all, with more padding
+    most_patches: int = 0  # of windows of ids: a random part of what is longer, anew in each step; 0 = windows whole
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"  # auto: bf16-mixed where that is fast
     accelerator: str = "auto"  # cpu, gpu, mps, ...
     devices: int | str = 1  # how many on each machine

@@ -198,32 +198,42 @@ class IdBpr(IdLoss):
     """Bayesian personalised ranking (Rendle et al. 2009, https://arxiv.org/abs/1205.2618): a hidden id above others.
 
     negatives: ids drawn uniformly for each id that is asked for; those that the row shows or is asked for do not count.
+    shared: ids drawn for each vector instead, with which all that is asked of it are compared, 0 = none: of long
+        histories many more pairs for the same number of vectors, so that the gradient is steadier.
     decay: weight of half the squared length of the vectors that are compared (LightGCN's lambda). Without it lengths
         grow for as long as the training lasts. Where vectors are spread over a graph, of those that are spread: what
         hardly passes the graph then costs most and says least, which keeps neighbours alike.
     """
 
-    def __init__(self, encoder: Encoder, *, negatives: int = 1, decay: float = 0.0, row_weight: float = 1.0) -> None:
+    def __init__(
+        self, encoder: Encoder, *, negatives: int = 1, shared: int = 0, decay: float = 0.0, row_weight: float = 1.0
+    ) -> None:
         super().__init__(encoder, row_weight=row_weight)
         if negatives < 1:
             raise ValueError(f"negatives must be positive, got {negatives}")
+        if shared < 0:
+            raise ValueError(f"shared is a number of ids, or 0, got {shared}")
         if decay < 0:
             raise ValueError(f"decay cannot be negative, got {decay}")
-        self.negatives, self.decay = negatives, decay
+        self.negatives, self.shared, self.decay = negatives, shared, decay
 
     def compare(self, vectors: Tensor, table: Tensor, target: IdTarget) -> Tensor:
         row, place, vectors, asked = _pairs(vectors, target)
-        drawn = torch.randint(len(table), (len(row), self.negatives), device=table.device)
-        ours, right = F.embedding(asked, vectors), F.embedding(target.values[row, place], table)
-        others = F.embedding(drawn, table)
-        gap = (ours.unsqueeze(1) * (right.unsqueeze(1) - others)).sum(dim=2)
-        counts = ~_among(row, drawn, target.own, len(table))
-        found = F.softplus(-gap)
+        right, ours = target.values[row, place], F.embedding(asked, vectors)
+        scores = (ours * F.embedding(right, table)).sum(dim=1)
+        if self.shared:
+            of, whose, owner = asked, vectors, torch.arange(len(vectors), device=row.device) if asked is row else row
+        else:
+            of, whose, owner = torch.arange(len(row), device=row.device), ours, row
+        drawn = torch.randint(len(table), (len(whose), self.shared or self.negatives), device=row.device)
+        others = torch.bmm(F.embedding(drawn, table), whose.unsqueeze(2)).squeeze(2)
+        counts = (~_among(owner, drawn, target.own, len(table))).to(others.dtype)
+        share = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
+        found = (F.softplus(F.embedding(of, others) - scores.unsqueeze(1)) * share[of]).sum(dim=1)
         if self.decay:
             row_length, id_length = self._lengths(ours, table)
-            length = row_length + id_length[target.values[row, place]]
-            found = found + 0.5 * self.decay * (length.unsqueeze(1) + id_length[drawn])
-        found = (found * counts).sum(dim=1) / counts.sum(dim=1).clamp(min=1)
+            drawn_length = (id_length[drawn] * share).sum(dim=1)
+            found = found + 0.5 * self.decay * (row_length + id_length[right] + drawn_length[of])
         return found.new_zeros(target.values.shape).index_put((row, place), found)
 
     def _lengths(self, ours: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,8 @@ Design decisions
 - With fewer windows than the batch size the batch is smaller (all windows, a multiple of the ranks). Windows are
   never repeated inside a batch: a contrastive loss would take the copy for a negative.
 - Ranks take contiguous chunks of one global batch: any number of ranks sees exactly the same windows at a step.
-- Partners (`pairing`) are drawn from a stream of their own: with or without them, a step holds the same windows.
+- Parts of windows (`partial`) and partners (`pairing`) are drawn from streams of their own: with or without
+  them, a step holds the same windows.
 - A thread reads ahead. Reading is block copies, which release the interpreter lock; processes would cost more in
   handing the batch over than they save.
 """
@@ -27,6 +28,7 @@ from ..batching import bucket_lengths
 from ..errors import InputError
 from ..sequence import PatchSequence
 from .pairing import NearWindows
+from .partial import PartialWindows
 from .store import WindowStore
 
 _PARTNERS = 1  # number of the stream that draws them
@@ -41,6 +43,7 @@ class StepLoader:
     rank, world_size: which chunk of each global batch is ours. prefetch: batches read ahead, 0 = no thread.
     pair_within_s: bring another window of each row's record, at most so far away, as `PatchSequence.partner`.
     length_buckets: 8 waste a few per cent of padding on lengths spread evenly over a factor of two; 1 = batches of all.
+    most_patches: read a random part of what is longer (`PartialWindows`), 0 = windows whole.
 
     Raises InputError when there are no windows or the ranks cannot share a batch evenly.
     """
@@ -57,6 +60,7 @@ class StepLoader:
         prefetch: int = 2,
         pair_within_s: float | None = None,
         length_buckets: int = 8,
+        most_patches: int = 0,
     ) -> None:
         self.store, self.windows = store, np.asarray(windows, np.int64)
         self.seed, self.start_step, self.prefetch = seed, start_step, prefetch
@@ -73,7 +77,8 @@ class StepLoader:
                 fix="use longer or more recordings",
             )  # fmt: skip
         self.steps_per_epoch = len(self.windows) // self.batch_size
-        lengths = store.lengths[self.windows]
+        self._part = PartialWindows(store, most_patches, seed) if most_patches else None
+        lengths = (store.lengths if self._part is None else self._part.lengths())[self.windows]
         self._bucket = np.searchsorted(bucket_lengths(lengths.tolist(), length_buckets), lengths)
         self._near = None if pair_within_s is None else NearWindows(store, self.windows, pair_within_s)
         self._plan = (-1, np.empty((0, 0), np.int64))  # (epoch, its batches), the one last asked for
@@ -89,14 +94,25 @@ class StepLoader:
         draws = np.random.default_rng([self.seed, step, _PARTNERS]).random(self.batch_size)
         return self._near.partners(self._positions(step), np.split(draws, self.world_size)[self.rank])
 
+    def _patches(self, step: int) -> np.ndarray | None:
+        """[batch / ranks, k] positions of the patches to read of each window; None for all."""
+        if self._part is None:
+            return None
+        drawn = self._part.positions(self.windows[self._global(step)], step)
+        return np.split(drawn, self.world_size)[self.rank]
+
     def _positions(self, step: int) -> np.ndarray:
         """[batch / ranks] places in `windows`."""
+        return np.split(self._global(step), self.world_size)[self.rank]
+
+    def _global(self, step: int) -> np.ndarray:
+        """[batch] places in `windows`, of all ranks."""
         epoch, position = divmod(step, self.steps_per_epoch)
         planned, batches = self._plan
         if planned != epoch:
             batches = self._make_plan(epoch)
             self._plan = (epoch, batches)
-        return np.split(batches[position], self.world_size)[self.rank]
+        return batches[position]
 
     def _make_plan(self, epoch: int) -> np.ndarray:
         """[step, batch] places in `windows` of an epoch."""
@@ -115,7 +131,8 @@ class StepLoader:
             step += 1
 
     def _batch(self, step: int) -> PatchSequence:
-        batch, partners = self.store.batch(self.indices(step)), self.partners(step)
+        partners = self.partners(step)
+        batch = self.store.batch(self.indices(step), self._patches(step))
         return batch if partners is None else batch.replace(partner=self.store.batch(partners))
 
     def _ahead(self) -> Iterator[PatchSequence]:

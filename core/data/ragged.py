@@ -25,11 +25,14 @@ class Ragged:
 
     def padded(self, owners: np.ndarray, longest: int) -> dict[str, np.ndarray]:
         """Each array as [owner, longest, ...], 0 (False) beyond an owner's own entries."""
-        counts = self.counts[owners]
         position = np.arange(longest)
-        inside = position < counts[:, None]
+        return self.picked(owners, np.where(position < self.counts[owners][:, None], position, -1))
+
+    def picked(self, owners: np.ndarray, positions: np.ndarray) -> dict[str, np.ndarray]:
+        """Each array as [owner, k, ...]: entries `positions` [owner, k] of each owner, 0 (False) where it is -1."""
+        inside = positions >= 0
         # the last entry of all is a legal place to read from for whatever lies outside
-        index = np.minimum(self.starts[owners][:, None] + position, self.starts[-1] - 1)
+        index = np.where(inside, self.starts[owners][:, None] + positions, self.starts[-1] - 1)
         out = {name: array.take(index, axis=0) for name, array in self._arrays.items()}
         if not inside.all():
             for array in out.values():

@@ -121,11 +121,28 @@ class WindowStore:
     def __reduce__(self) -> tuple[type[WindowStore], tuple[Path]]:
         return type(self), (self.folder,)  # workers map the files again instead of copying them
 
-    def batch(self, indices: Sequence[int] | np.ndarray | torch.Tensor) -> PatchSequence:
-        """Windows `indices` as one batch, padded to the longest of them, with provenance, labels and events."""
+    @property
+    def has_more_than_patches(self) -> bool:
+        """Whether edges or events tell of patches by their positions in a window."""
+        return self._edges is not None or self.events is not None
+
+    def kinds(self) -> np.ndarray:
+        """[patch] kinds of all patches, window after window."""
+        return self._patches.flat(np.arange(len(self)))["kind"]
+
+    def batch(
+        self, indices: Sequence[int] | np.ndarray | torch.Tensor, positions: np.ndarray | None = None
+    ) -> PatchSequence:
+        """Windows `indices` as one batch, padded to the longest of them, with provenance, labels and events.
+
+        positions: [row, k] of patches to read of each window, -1 = none; of windows of ids alone (`PartialWindows`).
+        """
         rows = np.asarray(indices, dtype=np.int64).reshape(-1)
-        longest = int(self.lengths[rows].max(initial=1))
-        fields = {name: torch.from_numpy(array) for name, array in self._patches.padded(rows, longest).items()}
+        if positions is None:
+            place = np.arange(int(self.lengths[rows].max(initial=1)))
+            positions = np.where(place < self.lengths[rows][:, None], place, -1)
+        longest = positions.shape[1]
+        fields = {name: torch.from_numpy(array) for name, array in self._patches.picked(rows, positions).items()}
         return PatchSequence(
             spec=self.spec,
             valid=fields["valid"],
@@ -133,7 +150,7 @@ class WindowStore:
             kind=fields["kind"].long(),
             group=fields["group"].long(),
             values=None if self._values is None else torch.from_numpy(self._values.padded(rows, longest)),
-            ids=None if self._ids is None else torch.from_numpy(self._ids.padded(rows, longest)["ids"]),
+            ids=None if self._ids is None else torch.from_numpy(self._ids.picked(rows, positions)["ids"]),
             edges=None if self._edges is None else torch.from_numpy(self._edge_index(self._edges, rows, longest)),
             window=torch.from_numpy(self.window_ids[rows]),
             record=torch.from_numpy(self.record_code[rows]),

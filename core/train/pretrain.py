@@ -106,6 +106,7 @@ def pretrain(
                 world,
                 pair_within_s=pair_within_s(objective.views),
                 length_buckets=recipe.trainer.length_buckets,
+                most_patches=recipe.trainer.most_patches,
             ),
             monitor=Monitor(recipe.trainer.monitor_every, _probe(store, monitor_windows), precision),
             records=store.records,
@@ -187,6 +188,7 @@ def _fingerprint(recipe: Recipe, window_ids: np.ndarray, texts: Sequence[str]) -
         "seed": str(recipe.seed),
         "trainer.batch_size": str(recipe.trainer.batch_size),
         "trainer.length_buckets": str(recipe.trainer.length_buckets),
+        "trainer.most_patches": str(recipe.trainer.most_patches),
         "trainer.accumulate_grad_batches": str(recipe.trainer.accumulate_grad_batches),
         "data": f"{len(window_ids)} windows, {data}",
     }
