@@ -159,6 +159,29 @@ class TestBpr:
         assert values[0] > 100  # its ids lie far below all others, its own ones do not count
         assert 0 <= values[1] < 10  # the other row meets them as negatives, and they lie below
 
+    @pytest.mark.parametrize("places", [False, True])
+    def test_shared_negatives_are_those_of_the_row(self, places):
+        """Slow reference: each asked id against every id drawn for its vector, the row's own left out."""
+        torch.manual_seed(0)
+        model, vectors = encoder(), torch.randn(2, 2, 8) if places else torch.randn(2, 8)
+        asked, known = torch.tensor([[3, 4], [5, 0]]), torch.tensor([[True, True], [True, False]])
+        target = IdTarget(asked, known, torch.tensor([[7, 8], [9, -1]]))
+        torch.manual_seed(1)
+        values, _ = IdBpr(model, shared=40)(vectors, target, torch.zeros(2))
+        torch.manual_seed(1)
+        drawn = torch.randint(30, (3 if places else 2, 40))
+        table, expected, place = model.id_table(), torch.zeros(2, 2), 0
+        for row, (ids, own) in enumerate([([3, 4], {3, 4, 7, 8}), ([5], {5, 9})]):
+            for k, wanted in enumerate(ids):
+                z = vectors[row, k] if places else vectors[row]
+                others = [i for i in drawn[place if places else row].tolist() if i not in own]
+                gaps = [float((table[wanted] - table[i]) @ z) for i in others]
+                expected[row, k] = float(np.mean(np.log1p(np.exp(-np.array(gaps)))))
+                place += 1
+        if not places:
+            expected = expected.sum(dim=1) / known.sum(dim=1)
+        torch.testing.assert_close(values.detach(), expected, atol=1e-4, rtol=1e-4)
+
 
 def test_options_are_checked():
     model = encoder()
@@ -166,6 +189,8 @@ def test_options_are_checked():
         IdBpr(model, decay=-1.0)
     with pytest.raises(ValueError, match="negatives"):
         IdBpr(model, negatives=0)
+    with pytest.raises(ValueError, match="shared"):
+        IdBpr(model, shared=-1)
     with pytest.raises(ValueError, match="sampled"):
         IdSoftmax(model, sampled=-1)
     with pytest.raises(ValueError, match="sampled"):

@@ -94,13 +94,6 @@ class StepLoader:
         draws = np.random.default_rng([self.seed, step, _PARTNERS]).random(self.batch_size)
         return self._near.partners(self._positions(step), np.split(draws, self.world_size)[self.rank])
 
-    def _patches(self, step: int) -> np.ndarray | None:
-        """[batch / ranks, k] positions of the patches to read of each window; None for all."""
-        if self._part is None:
-            return None
-        drawn = self._part.positions(self.windows[self._global(step)], step)
-        return np.split(drawn, self.world_size)[self.rank]
-
     def _positions(self, step: int) -> np.ndarray:
         """[batch / ranks] places in `windows`."""
         return np.split(self._global(step), self.world_size)[self.rank]
@@ -131,8 +124,12 @@ class StepLoader:
             step += 1
 
     def _batch(self, step: int) -> PatchSequence:
-        partners = self.partners(step)
-        batch = self.store.batch(self.indices(step), self._patches(step))
+        indices, partners = self.indices(step), self.partners(step)
+        if self._part is None:
+            batch = self.store.batch(indices)
+        else:
+            drawn = self._part.positions(self.windows[self._global(step)], step)
+            batch = self.store.batch(indices, np.split(drawn, self.world_size)[self.rank])
         return batch if partners is None else batch.replace(partner=self.store.batch(partners))
 
     def _ahead(self) -> Iterator[PatchSequence]:
