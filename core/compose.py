@@ -34,6 +34,11 @@ def _shipped() -> dict[str, str]:
     return {f.name.removesuffix(".yaml"): f.read_text() for f in folder.iterdir() if f.name.endswith(".yaml")}
 
 
+def shipped_compositions() -> list[str]:
+    """Names of all shipped compositions."""
+    return sorted(_shipped())
+
+
 def shipped_objectives() -> list[str]:
     """Names of the shipped compositions that need nothing but signals."""
     return sorted(name for name in _shipped() if TEXT not in composition(name) and not _asks_for_ids(name))

@@ -279,11 +279,35 @@ def _check_objective(options: Mapping[str, Any], located: Located) -> None:
     try:
         resolve_objective(options)
     except InputError as error:
-        raise _placed(error, located, "objective.name", "objective") from error
+        raise _of_another(
+            _placed(error, located, "objective.name", "objective"), str(options["name"]), located
+        ) from error
     except (AttributeError, TypeError, KeyError) as error:  # a number or list where a section belongs
         raise InputError(
             "a section of the objective has the wrong form", source=located.where("objective"), got=str(error)
         ) from error
+
+
+def _of_another(error: InputError, name: str, located: Located) -> InputError:
+    """The same error, where an option asks for an objective that the recipe's own words do not fit: what to do then."""
+    from .compose import shipped_compositions
+
+    asked = any(located.places.get(key, "").startswith("--") for key in ("objective", "objective.name"))
+    if not asked or str(error.source or "").startswith("--"):
+        return error
+    known = shipped_compositions()
+    if name not in known:
+        return InputError(f"unknown objective {name!r}", source=located.where("objective"), fix=nearest(name, known))
+    modality, fitting = _as_section(located.data.get("modality", ""))["name"], []
+    for recipe, text in shipped_recipes().items():
+        data = parse_yaml(text, recipe).data
+        if [_as_section(data[key])["name"] for key in ("modality", "objective")] == [modality, name]:
+            fitting.append(recipe)
+    key = next(iter(re.findall(r"objective\.\w+\.\w+", error.what)), "objective.SECTION.ENTRY")
+    return InputError(
+        f"what the recipe says of its own objective does not fit {name}: {error.what}", source=error.source,
+        fix=f"{'run ' + ' or '.join(fitting) if fitting else 'use a recipe made for it'}, or take it out: --{key} null",
+    )  # fmt: skip
 
 
 def _placed(error: InputError, located: Located, *fallback: str) -> InputError:

@@ -153,6 +153,23 @@ def test_errors_name_key_place_and_nearest(toy, override, words):
         load(toy, override)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "objective", "words"),
+    [
+        ("ecg-jepa", "mae", r"ecg-jepa\.yaml:\d+: what the recipe says .* does not fit mae.*run .*ecg-mae.*, or take"),
+        (
+            "ecg-jepa",
+            "masked-ids",
+            r"does not fit masked-ids.*; use a recipe made for it, or take it out: --objective\.",
+        ),
+        ("eeg-jepa", "jepaa", r"--objective: unknown objective 'jepaa'; did you mean 'jepa'"),
+    ],
+)
+def test_another_objective_that_the_recipe_does_not_fit(recipe, objective, words):
+    with pytest.raises(InputError, match=words):
+        load(recipe, ["--objective", objective])
+
+
 def test_an_error_of_the_file_names_its_line(tmp_path, toy_registered):
     path = tmp_path / "r.yaml"
     path.write_text(TOY.replace("max_steps", "max_step"))
