@@ -100,6 +100,12 @@ def _put(located: Located, key: str, value: Any, place: str) -> None:
         at = at.setdefault(name, {})
         if not isinstance(at, dict):
             at = _named(at, ".".join(names[: i + 1]), located)
+    old = at.get(names[-1])
+    if isinstance(old, dict):  # keys of it were given before: neither order loses any
+        from .compose import merge
+
+        value = _as_section(value) if key in NAMED_SECTIONS else value
+        value = merge(old, value) if isinstance(value, Mapping) else value
     at[names[-1]] = value
     located.places[key] = place
 

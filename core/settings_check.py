@@ -135,6 +135,13 @@ def refuse_without_effect(over: Located, recipe: Recipe) -> None:
             "the number of folds has no effect", source=over.where("split.folds"), field="split.folds",
             got=f"{folds} with split.kind {kind}", expected="split.kind kfold", fix="add --split.kind kfold",
         )  # fmt: skip
+    share = said("split", "test_fraction")
+    if share is not None and kind in ("kfold", "official"):
+        raise InputError(
+            "the share of who is tested has no effect", source=over.where("split.test_fraction"),
+            field="split.test_fraction", got=f"{share} with split.kind {kind}", expected="split.kind holdout",
+            fix="say --split.folds" if kind == "kfold" else "add --split.kind holdout",
+        )  # fmt: skip
     name, manifest = said("data", "name"), recipe.data.manifest
     if manifest is not None and name not in (None, "manifest"):
         theirs = said("data", "manifest") is None  # it stands in the recipe's file

@@ -70,6 +70,12 @@ def test_another_encoder_drops_the_options_of_the_recipes_own():
     assert (same["width"], same["hidden"]) == (32, load("rec-masked").recipe.encoder["hidden"])
 
 
+def test_the_order_of_a_name_and_of_its_keys_does_not_matter(toy):
+    keys = ["--objective.views.context.mask.ratio", "0.5"]
+    first, last = (load(toy, over).recipe for over in (["--objective", "mae", *keys], [*keys, "--objective", "mae"]))
+    assert first == last
+
+
 def test_another_objective_keeps_what_the_recipe_says_of_views():
     own, other = (load("eeg-jepa", over).recipe.objective for over in ([], ["--objective", "jepa-sigreg"]))
     assert other["name"] == "jepa-sigreg"
@@ -139,6 +145,9 @@ def test_what_a_recipe_says_beside_an_override_is_no_conflict(tmp_path, toy):
         (["--split.test_fraction", "1.5"], r"expected above 0 and below 1"),
         (["--split.folds", "50"], r"--split\.folds: .*no effect.*got 50 with split\.kind auto.*add --split"),
         (["--split", "{kind: holdout, folds: 3}"], r"--split: .*got 3 with split\.kind holdout"),
+        (["--split.kind", "holdout", "--split", "{folds: 3}"], r"--split: .*got 3 with split\.kind holdout"),
+        (["--split", "{kind: kfold, test_fraction: 0.3}"], r"--split: .*got 0\.3 with split\.kind kfold.*split\.folds"),
+        (["--split.kind", "official", "--split.test_fraction", "0.3"], r"got 0\.3 with split\.kind official"),
         (["--data.manifest", "my.csv", "--data.name", "demo"], r"got --data\.name demo and --data\.manifest my\.csv"),
         (["--data", "mitdb"], r"--data: expected a section of keys"),
         (["--objective", "5"], r"objective is a name or a section"),
