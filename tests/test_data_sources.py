@@ -146,6 +146,12 @@ def test_manifest_end_to_end(folder):
     np.testing.assert_array_equal(store.labels[first], [[1, 0], [1, 1], [0, 1], [np.nan, np.nan]])
 
 
+@pytest.mark.parametrize(("subjects", "said"), [(("", ""), True), (("p1", "p2"), False)])
+def test_a_manifest_that_names_nobody_says_so(folder, subjects, said):
+    path = manifest(folder, *(f"files/m{number}.npz,{who},x" for number, who in enumerate(subjects)))
+    assert ("no row of the manifest says who" in resolve_sources(Toy(), DataConfig(manifest=str(path))).note) == said
+
+
 def test_manifest_labels_of_a_known_task(folder):
     path = manifest(folder, "files/m0.npz,p0,x|y", "files/m1.npz,p1,z")
     assert resolve_sources(Toy(), DataConfig(manifest=str(path))).task.name == "findings"

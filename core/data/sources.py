@@ -52,6 +52,12 @@ class SourceList:
         return len(self.sources)
 
 
+NAMELESS = (
+    "no row of the manifest says who was recorded: where the file does not either, each counts as a person of its own, "
+    "and files of one person may lie on both sides"
+)
+
+
 def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
     """Sources, task, licence and notes of `data`.
 
@@ -66,6 +72,8 @@ def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
         sources, name, licence = read_manifest(data.manifest), "manifest", ""
         covariates = COVARIATES
         task = modality.task(data.task) if data.task else label_task(sources, modality, data.scale)
+        if len(sources) > 1 and not any(source.subject for source in sources) and not modality.spec.vocabulary:
+            notes.append(NAMELESS)
     elif data.name == "demo":
         sources, name, licence = list(modality.demo(data.demo_seed)), "demo", "generated"
         notes.append("synthetic demo data: scores say that the pipeline works, nothing about patients")
