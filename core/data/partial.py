@@ -25,7 +25,7 @@ class PartialWindows:
     """
 
     def __init__(self, store: WindowStore, most: int, seed: int) -> None:
-        if store.spec.vocabulary == () or store.has_more_than_patches:
+        if not store.spec.vocabulary or store.has_more_than_patches:
             raise InputError(
                 "these windows are read whole", field="trainer.most_patches", got=most, expected="0",
                 fix="only windows of ids without edges and events can be read in part",
@@ -55,8 +55,6 @@ class PartialWindows:
         turned = (drawn + (rng.random((len(windows), 1)) * count).astype(np.int64)) % np.maximum(count, 1)
         taken = np.sort(np.where(place < wanted, turned, np.iinfo(np.int64).max), axis=1)
         beyond = np.arange(int(others.max(initial=0)))
-        rank = np.concatenate(
-            [np.where(place < wanted, taken, -1), np.where(beyond < others, count + beyond, -1)], axis=1
-        )
+        rank = np.concatenate([np.where(place < wanted, taken, -1), np.where(beyond < others, count + beyond, -1)], 1)
         at = self._ordered[np.where(rank < 0, 0, self._starts[windows, None] + rank)]
         return np.where(rank < 0, -1, at)
