@@ -23,7 +23,8 @@ def serve(
 ) -> None:
     """Worker loop: warm up, then time `steps` steps for each line on stdin; answers go to stdout.
 
-    clock: `time.process_time` counts processor time, which other work on the machine changes less.
+    clock: `time.process_time` counts processor time, which other work on the machine changes less. Wall time is told
+        beside it.
     """
     for _ in range(warmup):
         step()
@@ -31,11 +32,11 @@ def serve(
     for line in sys.stdin:
         if line.strip() != "round":
             break
-        start = clock()
+        began, start = time.perf_counter(), clock()
         for _ in range(steps):
             step()
-        seconds = (clock() - start) / steps
-        print(f"{seconds} {peak_mib()}", flush=True)
+        seconds, wall_s = (clock() - start) / steps, (time.perf_counter() - began) / steps
+        print(f"{seconds} {wall_s} {peak_mib()}", flush=True)
 
 
 def pretraining_step(
@@ -70,7 +71,7 @@ class Contestant:
     """A worker process: `script` is run with the arguments that make it call `serve`."""
 
     def __init__(self, name: str, arguments: list[str]) -> None:
-        self.name, self.seconds, self.peak_mib = name, [], 0.0
+        self.name, self.seconds, self.wall, self.peak_mib = name, [], [], 0.0
         self._process = subprocess.Popen(
             [sys.executable, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -80,8 +81,9 @@ class Contestant:
         assert self._process.stdin is not None
         self._process.stdin.write("round\n")
         self._process.stdin.flush()
-        seconds, peak = self._expect().split()
+        seconds, wall_s, peak = self._expect().split()
         self.seconds.append(float(seconds))
+        self.wall.append(float(wall_s))
         self.peak_mib = float(peak)
 
     def close(self) -> None:
@@ -119,3 +121,8 @@ def table(contestants: list[Contestant], reference: str, batch: float, unit: str
         ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         lines.append(f"{c.name:34s} {median * 1e3:9.1f} {batch / median:10.1f} {ratio:>28s} {c.peak_mib:9.0f}")
     return "\n".join(lines)
+
+
+def wall(contestants: list[Contestant]) -> str:
+    """As text: median seconds of wall time a step, of what is clocked by processor time."""
+    return "wall: " + ", ".join(f"{c.name} {statistics.median(c.wall):.3f} s" for c in contestants)

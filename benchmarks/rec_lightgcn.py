@@ -1,4 +1,4 @@
-"""LightGCN-PyTorch against the graph parts of omnipatch, piece by piece, in processor seconds on one thread.
+"""LightGCN-PyTorch against the graph parts of omnipatch, piece by piece, in processor and wall seconds on one thread.
 
     OMP_NUM_THREADS=1 python benchmarks/rec_lightgcn.py PATH --data DIR [--part evaluation] [--users 3000] [--rounds 3]
 
@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench import Contestant, alternate, pretraining_step, serve, table
+from bench import Contestant, alternate, pretraining_step, serve, table, wall
 from omnipatch.core.blocks.propagation import Propagation
 from omnipatch.core.console import Voice
 from omnipatch.core.objective import Objective
@@ -337,7 +337,8 @@ def main() -> None:
         contestants = [Contestant(side, [*base, f"--worker={side}"]) for side in (PEER, OWN)]
         alternate(contestants, args.rounds)
         print(f"\n{part}, {args.rounds} rounds, one thread")
-        print(table(contestants, PEER, 1, "rounds"), flush=True)
+        print(table(contestants, PEER, 1, "rounds"))
+        print(wall(contestants), flush=True)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "trainer.batch_size": ("at least 2", lambda x: x >= 2),
     "trainer.folds_at_once": _NOT_NEGATIVE,
     "trainer.length_buckets": _POSITIVE,
-    "trainer.most_patches": _NOT_NEGATIVE,
+    "trainer.most_patches": ("0, or at least 2", lambda x: x == 0 or x >= 2),  # one patch alone hides nothing
     "trainer.accumulate_grad_batches": _POSITIVE,
     "trainer.checkpoint_every": _POSITIVE,
     "trainer.keep_checkpoints": _POSITIVE,

@@ -131,6 +131,7 @@ def test_what_a_recipe_says_beside_an_override_is_no_conflict(tmp_path, toy):
         (["--encoder.width", "wide"], r"--encoder\.width: .*got wide, expected a whole number"),
         (["--trainer.max_stepz", "4"], r"--trainer\.max_stepz: unknown key.*did you mean 'max_steps'"),
         (["--trainer.max_steps", "0"], r"--trainer\.max_steps: out of range.*expected above 0"),
+        (["--trainer.most_patches", "1"], r"--trainer\.most_patches: out of range.*expected 0, or at least 2"),
         (["--trainer.max_steps", "true"], r"expected a whole number"),
         (["--optimizer.schedule", "cos"], r"expected one of cosine, infinite, constant"),
         (["--optimzer.lr", "1"], r"unknown key optimzer; did you mean 'optimizer'"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import InputError
+from .ragged import Ragged, places
 from .store import WindowStore
 
 _STREAM = 2  # number of the stream that draws them
@@ -33,13 +34,13 @@ class PartialWindows:
         self.most, self.seed = most, seed
         kinds = store.kinds()
         content = kinds == 0 if store.spec.kind_columns else np.ones(len(kinds), bool)
-        self._starts = np.concatenate([[0], np.cumsum(store.lengths)])
         owner = np.repeat(np.arange(len(store.lengths)), store.lengths)
         self._content = np.bincount(owner[content], minlength=len(store.lengths))
         self._others = store.lengths - self._content
         # positions in each window, what tells of the row itself first
         order = np.lexsort((~content, owner))
-        self._ordered = (order - self._starts[owner]).astype(np.int64)
+        first = np.repeat(np.cumsum(store.lengths) - store.lengths, store.lengths)
+        self._ordered = Ragged(store.lengths, {"position": order - first})
 
     def lengths(self) -> np.ndarray:
         """[window] patches that a step reads."""
@@ -54,7 +55,6 @@ class PartialWindows:
         drawn = low + (rng.random((len(windows), self.most)) * (high - low)).astype(np.int64)
         turned = (drawn + (rng.random((len(windows), 1)) * count).astype(np.int64)) % np.maximum(count, 1)
         taken = np.sort(np.where(place < wanted, turned, np.iinfo(np.int64).max), axis=1)
-        beyond = np.arange(int(others.max(initial=0)))
-        rank = np.concatenate([np.where(place < wanted, taken, -1), np.where(beyond < others, count + beyond, -1)], 1)
-        at = self._ordered[np.where(rank < 0, 0, self._starts[windows, None] + rank)]
-        return np.where(rank < 0, -1, at)
+        beyond = places(self._others[windows], int(others.max(initial=0)))
+        rank = np.concatenate([np.where(place < wanted, taken, -1), np.where(beyond < 0, -1, count + beyond)], axis=1)
+        return np.where(rank < 0, -1, self._ordered.picked(windows, rank)["position"])

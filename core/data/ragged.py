@@ -25,8 +25,7 @@ class Ragged:
 
     def padded(self, owners: np.ndarray, longest: int) -> dict[str, np.ndarray]:
         """Each array as [owner, longest, ...], 0 (False) beyond an owner's own entries."""
-        position = np.arange(longest)
-        return self.picked(owners, np.where(position < self.counts[owners][:, None], position, -1))
+        return self.picked(owners, places(self.counts[owners], longest))
 
     def picked(self, owners: np.ndarray, positions: np.ndarray) -> dict[str, np.ndarray]:
         """Each array as [owner, k, ...]: entries `positions` [owner, k] of each owner, 0 (False) where it is -1."""
@@ -45,6 +44,12 @@ class Ragged:
         ends = np.cumsum(counts)
         index = np.arange(int(counts.sum())) + np.repeat(self.starts[owners] - (ends - counts), counts)
         return {name: array.take(index, axis=0) for name, array in self._arrays.items()}
+
+
+def places(counts: np.ndarray, longest: int) -> np.ndarray:
+    """[owner, longest] int64: 0, 1, ... of each owner's entries, -1 beyond them."""
+    place = np.arange(longest)
+    return np.where(place < counts[:, None], place, -1)
 
 
 class ValueReader:

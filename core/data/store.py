@@ -26,7 +26,7 @@ from .cache import cache_folder, obtain
 from .fingerprint import store_key
 from .manifest import SIDES
 from .prepare import Progress, build_store
-from .ragged import Ragged, value_reader
+from .ragged import Ragged, places, value_reader
 from .shard import Skipped
 
 if TYPE_CHECKING:
@@ -139,8 +139,7 @@ class WindowStore:
         """
         rows = np.asarray(indices, dtype=np.int64).reshape(-1)
         if positions is None:
-            place = np.arange(int(self.lengths[rows].max(initial=1)))
-            positions = np.where(place < self.lengths[rows][:, None], place, -1)
+            positions = places(self.lengths[rows], int(self.lengths[rows].max(initial=1)))
         longest = positions.shape[1]
         fields = {name: torch.from_numpy(array) for name, array in self._patches.picked(rows, positions).items()}
         return PatchSequence(
