@@ -118,6 +118,7 @@ class FinetuneConfig:
     label_smoothing: float = 0.0
     weight_average: float = 0.99  # EMA of the weights used for prediction, 0 = off
     eval_every: int = 100  # steps between validation checks; 0 = no check, validation subjects train too
+    test_views: int = 1  # decide by the mean over so many views of a window, the first as it is
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "finetune.dropout": ("at least 0 and below 1", lambda x: 0 <= x < 1),
     "finetune.weight_average": ("at least 0 and below 1", lambda x: 0 <= x < 1),
     "finetune.eval_every": _NOT_NEGATIVE,
+    "finetune.test_views": _POSITIVE,
     "evaluate.label_fractions": ("above 0 and at most 1", lambda x: 0 < x <= 1),
     "evaluate.labels_per_class": _POSITIVE,
     "evaluate.label_draws": _POSITIVE,

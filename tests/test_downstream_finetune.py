@@ -16,6 +16,7 @@ from omnipatch.core.downstream.layout import ItemLayout
 from omnipatch.core.downstream.readout import Readout
 from omnipatch.core.downstream.scaling import Standardizer
 from omnipatch.core.downstream.trial import Trial, hide_labels
+from omnipatch.core.rng import RowRandom
 
 STORE = FakeStore(subjects=10, windows=8)
 SHORT = FinetuneConfig(steps=6, batch_size=8, eval_every=3)
@@ -119,3 +120,28 @@ def test_multilabel_tasks_get_a_probability_a_class():
     trained = train_classifier(trial, FakeModality(), store, FakeEncoder(), replace(SHORT, steps=120, lr=3e-3))
     assert (trained.probability[:, 0] > 0.5).all()
     assert ((trained.probability > 0.5) == (label[trial.test] > 0)).mean() > 0.9
+
+
+def test_a_decision_is_the_mean_over_views_of_a_window():
+    trial, _ = make_trial()
+    plain, seen = run(trial=trial), run(replace(SHORT, test_views=4), trial)
+    assert _same(plain.model, seen.model)  # views are of what is decided, not of what is learned
+    asked = ItemLayout(trial.items, trial.test)
+
+    def view(number):
+        return lambda batch: FakeModality().augment(batch, RowRandom(0, number, batch.window, "test views"))
+
+    each = [
+        predict(plain.model, STORE, asked, trial.test, multilabel=False, batch_size=64, views=chosen)
+        for chosen in ([], *([view(number)] for number in (1, 2, 3)))
+    ]
+    np.testing.assert_allclose(each[0], plain.probability, rtol=1e-6)
+    # [plain, view] is their mean, so that twice it less the plain one is the view alone
+    alone = [2 * both - each[0] for both in each[1:]]
+    assert all(np.abs(seen_alone - each[0]).max() > 1e-4 for seen_alone in alone)
+    np.testing.assert_allclose(seen.probability, np.mean([each[0], *alone], axis=0), atol=1e-6)
+
+
+def test_views_do_not_depend_on_the_batch_a_window_is_in():
+    config = replace(SHORT, test_views=3)
+    np.testing.assert_allclose(run(config, batch_size=64).probability, run(config, batch_size=5).probability, atol=1e-6)

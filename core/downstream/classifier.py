@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 # side features are measured, so training shakes them: noise in their standard deviations, and a share of them missing
 SIDE_NOISE = 0.1
 SIDE_DROP = 0.1
+
+
+View = Callable[[PatchSequence], PatchSequence]
 
 
 class ItemClassifier(nn.Module):
@@ -73,17 +77,21 @@ def predict(
     multilabel: bool,
     batch_size: int,
     precision: str = "auto",
+    views: Sequence[View] = (),
 ) -> np.ndarray:
-    """[item of `asked`, class] probabilities. `layout` holds exactly the asked items."""
+    """[item of `asked`, class] probabilities. `layout` holds exactly the asked items.
+
+    views: of a batch, beside the batch as it is: what is returned is the mean over all.
+    """
     device = next(model.parameters()).device
     model.eval()
     items, scores = [], []
     for laid in layout.batches(store, batch_size):
+        batch, known = laid.batch.to(device), laid.item >= 0
         with autocast(device.type, precision):
-            logits = model(laid.batch.to(device))
-        known = laid.item >= 0
+            logits = [model(batch), *(model(view(batch)) for view in views)]
         items.append(laid.item[known])
-        scores.append(probabilities(logits.cpu()[known], multilabel))
+        scores.append(torch.stack([probabilities(seen.cpu()[known], multilabel) for seen in logits]).mean(dim=0))
     item = torch.cat(items).numpy()
     order = np.argsort(item)
     return torch.cat(scores).numpy()[order][np.searchsorted(item[order], asked)]

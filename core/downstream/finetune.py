@@ -6,13 +6,14 @@
   move less. A fresh encoder moves at one rate.
 - Predictions come from an exponential moving average of the weights; its best step is chosen on validation subjects.
   With `eval_every: 0` nothing is chosen: validation subjects join the training subjects and the last step is used.
+- A decision may be the mean over several views of a window (`test_views`), drawn as the views of training.
 - Every draw is a function of (seed, step, window), so a run is repeatable.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from ..rng import RowRandom
 from ..train.optimizer import decay_groups
 from ..train.precision import autocast
 from ..train.seeding import own_random_state
-from .classifier import ItemClassifier, predict
+from .classifier import ItemClassifier, View, predict
 from .dense_head import DenseHead
 from .head_start import start_head
 from .heads import ItemHead, neighbourhood
@@ -118,9 +119,10 @@ def train_classifier(
                     best, kept, state = score, step + 1, copy.deepcopy(run.average.state_dict())
         if state is not None:
             run.average.load_state_dict(state)
-    probability = _scores(run.average, trial, store, trial.test, batch_size, precision)
+    views = [_view(modality, trial.seed, number) for number in range(1, config.test_views)]
+    probability = _scores(run.average, trial, store, trial.test, batch_size, precision, views)
     if balance:
-        held_out = _scores(run.average, trial, store, trial.validation, batch_size, precision)
+        held_out = _scores(run.average, trial, store, trial.validation, batch_size, precision, views)
         probability = _balanced(trial, held_out, probability)
     return Trained(run.average, probability, kept, history)
 
@@ -225,7 +227,18 @@ def _new_head(
 
 
 def _scores(
-    model: ItemClassifier, trial: Trial, store: WindowStore, asked: np.ndarray, batch_size: int, precision: str
+    model: ItemClassifier,
+    trial: Trial,
+    store: WindowStore,
+    asked: np.ndarray,
+    batch_size: int,
+    precision: str,
+    views: Sequence[View] = (),
 ) -> np.ndarray:
-    layout = ItemLayout(trial.items, asked)
-    return predict(model, store, layout, asked, multilabel=trial.multilabel, batch_size=batch_size, precision=precision)
+    options: dict[str, Any] = {"multilabel": trial.multilabel, "batch_size": batch_size, "precision": precision}
+    return predict(model, store, ItemLayout(trial.items, asked), asked, views=views, **options)
+
+
+def _view(modality: Modality, seed: int, number: int) -> View:
+    """The same view of a window whatever batch it is in; a stream apart from what training draws."""
+    return lambda batch: modality.augment(batch, RowRandom(seed, number, batch.window, "test views"))
