@@ -5,9 +5,10 @@
 A recipe is a shipped name or a YAML path. Overrides are dotted keys; their values are read as YAML. `modality`,
 `encoder` and `objective` may be given as a bare name (`--objective mae`). A modality or encoder that changes its name
 drops the options of the old one; an objective keeps what the recipe says of views, heads and terms, which is about the
-data, so that a variant is one flag. A recipe's section `demo` holds what differs on the embedded demo data (shorter
-training). `--data.root` alone means the user's own files, where a modality has a form for them. Every error names
-key, place ("recipe.yaml:12" or the option) and the nearest known key.
+data, so that a variant is one flag. A recipe's section `tasks` holds what differs for a task of the modality, by its
+name (which of many actions is another question than how well one was done), and `demo` what differs on the embedded
+demo data (shorter training). `--data.root` alone means the user's own files, where a modality has a form for them.
+Every error names key, place ("recipe.yaml:12" or the option) and the nearest known key.
 """
 
 from __future__ import annotations
@@ -152,26 +153,39 @@ def load(name: str, overrides: Sequence[str] = ()) -> Settings:
     base, over = find_recipe(name), parse_overrides(overrides)
     if "name" not in base.data:
         base.data["name"] = Path(name).stem
-    for_demo = _take_demo(base)
-    data = merge_settings(base, over).data.get("data", {})
-    if (
-        isinstance(data, Mapping)
-        and data.get("name", "demo") == "demo"
-        and not (data.get("manifest") or data.get("root"))
-    ):
-        base = merge_settings(base, for_demo)
+    for_tasks, for_demo = _take_section(base, "tasks"), _take_section(base, "demo")
+    merged = merge_settings(base, over).data
+    data, modality = merged.get("data", {}), _as_section(merged.get("modality", {}))
+    if isinstance(data, Mapping):
+        if for_tasks.data and isinstance(modality, Mapping):
+            base = merge_settings(base, _for_task(for_tasks, modality, data))
+        if data.get("name", "demo") == "demo" and not (data.get("manifest") or data.get("root")):
+            base = merge_settings(base, for_demo)
     settings = build(merge_settings(base, over), name)
     refuse_without_effect(over, settings.recipe)
     return settings
 
 
-def _take_demo(base: Located) -> Located:
-    """Take the section `demo` out of a recipe: values that hold on the small embedded data only."""
-    section = base.data.pop("demo", None) or {}
+def _take_section(base: Located, name: str) -> Located:
+    """Take a section of recipe keys out of a recipe or section: values that hold under a condition."""
+    section = base.data.pop(name, None) or {}
     if not isinstance(section, Mapping):
-        raise InputError("demo is a section of recipe keys", source=base.where("demo"), got=section)
-    places = {key.removeprefix("demo."): place for key, place in base.places.items() if key.startswith("demo.")}
-    return Located(dict(section), places)
+        raise InputError(f"{name} is a section of recipe keys", source=base.where(name), got=section)
+    start = f"{name}."
+    return Located(dict(section), {k.removeprefix(start): at for k, at in base.places.items() if k.startswith(start)})
+
+
+def _for_task(for_tasks: Located, modality: Mapping[str, Any], data: Mapping[str, Any]) -> Located:
+    """What a recipe says for the task that is asked for: by name, or as the first that a named data set has."""
+    known = build_modality({"name": modality.get("name", Recipe().modality["name"])})
+    for name in for_tasks.data:
+        if name not in known.tasks():
+            place = for_tasks.where(name)
+            raise InputError(f"unknown task {name} in tasks", source=place, fix=nearest(name, known.tasks()))
+    name, task = data.get("name"), data.get("task")
+    if task is None and isinstance(name, str) and name in known.datasets():
+        task = next(iter(known.datasets()[name].tasks), None)
+    return _take_section(for_tasks, task) if isinstance(task, str) and task in for_tasks.data else Located()
 
 
 def load_plain(data: Mapping[str, Any], source: str) -> Settings:

@@ -109,6 +109,49 @@ def test_null_takes_the_choice_of_a_recipe_back(toy):
     assert len(leads) == 12
 
 
+TASKS = """\
+modality: {name: skeleton, patch_frames: 8}
+finetune: {steps: 120, lr: 1.0e-3}
+tasks:
+  action: {modality: {patch_frames: 4}, finetune: {steps: 400}}
+demo: {finetune: {steps: 60}}
+"""
+
+
+def test_a_recipe_says_what_differs_for_a_task(tmp_path):
+    path = tmp_path / "tasks.yaml"
+    path.write_text(TASKS)
+
+    def asked(*over):
+        recipe = load(str(path), over).recipe
+        assert recipe.finetune.lr == 1.0e-3
+        return recipe.modality["patch_frames"], recipe.finetune.steps
+
+    assert asked() == (8, 60)  # the demo's own task is another
+    assert asked("--data.name", "ui-prmd") == (8, 120)
+    assert asked("--data.name", "msr-action3d") == (4, 400)  # the first task of the set
+    assert asked("--data.manifest", "my.csv", "--data.task", "action") == (4, 400)
+    assert asked("--data.name", "msr-action3d", "--finetune.steps", "7") == (4, 7)
+    assert asked("--data.task", "action") == (4, 60)  # what is embedded is small, whatever is asked of it
+
+
+@pytest.mark.parametrize(
+    ("tasks", "words"),
+    [
+        ("{actoin: {}}", r"tasks\.yaml:4: unknown task actoin in tasks.*did you mean 'action'"),
+        ("{action: 3}", r"tasks\.yaml:4: action is a section of recipe keys, got 3"),
+        ("{action: {finetune: {stepz: 4}}}", r"tasks\.yaml:4: unknown key finetune\.stepz"),
+        ("{action: {tasks: {}}}", r"unknown key tasks"),
+        ("[action]", r"tasks is a section of recipe keys"),
+    ],
+)
+def test_what_is_wrong_in_a_task_section_is_named(tmp_path, tasks, words):
+    path = tmp_path / "tasks.yaml"
+    path.write_text(f"modality: skeleton\ndata: {{name: msr-action3d}}\n\ntasks: {tasks}\n")
+    with pytest.raises(InputError, match=words):
+        load(str(path))
+
+
 def test_lightnings_own_keys_go_through(toy):
     assert load(toy, ["--trainer.detect_anomaly", "true"]).recipe.trainer.extra == {"detect_anomaly": True}
 
