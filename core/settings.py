@@ -157,7 +157,8 @@ def load(name: str, overrides: Sequence[str] = ()) -> Settings:
     merged = merge_settings(base, over).data
     data, modality = merged.get("data", {}), _as_section(merged.get("modality", {}))
     if isinstance(data, Mapping):
-        if for_tasks.data and isinstance(modality, Mapping):
+        own = _as_section(base.data.get("modality", {}))
+        if for_tasks.data and isinstance(modality, Mapping) and not _renames(own, modality):
             base = merge_settings(base, _for_task(for_tasks, modality, data))
         if data.get("name", "demo") == "demo" and not (data.get("manifest") or data.get("root")):
             base = merge_settings(base, for_demo)
@@ -176,7 +177,7 @@ def _take_section(base: Located, name: str) -> Located:
 
 
 def _for_task(for_tasks: Located, modality: Mapping[str, Any], data: Mapping[str, Any]) -> Located:
-    """What a recipe says for the task that is asked for: by name, or as the first that a named data set has."""
+    """What a recipe says for the task of its modality that is asked for: by name, or as the first of a named set."""
     known = build_modality({"name": modality.get("name", Recipe().modality["name"])})
     for name in for_tasks.data:
         if name not in known.tasks():

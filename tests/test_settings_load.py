@@ -133,6 +133,7 @@ def test_a_recipe_says_what_differs_for_a_task(tmp_path):
     assert asked("--data.manifest", "my.csv", "--data.task", "action") == (4, 400)
     assert asked("--data.name", "msr-action3d", "--finetune.steps", "7") == (4, 7)
     assert asked("--data.task", "action") == (4, 60)  # what is embedded is small, whatever is asked of it
+    assert load(str(path), ["--modality", "speech", "--data.name", "als"]).recipe.finetune.steps == 120  # no task of it
 
 
 @pytest.mark.parametrize(
