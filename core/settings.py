@@ -154,12 +154,13 @@ def load(name: str, overrides: Sequence[str] = ()) -> Settings:
     if "name" not in base.data:
         base.data["name"] = Path(name).stem
     for_tasks, for_demo = _take_section(base, "tasks"), _take_section(base, "demo")
-    merged = merge_settings(base, over).data
-    data, modality = merged.get("data", {}), _as_section(merged.get("modality", {}))
+    asked = merge_settings(base, over)
+    data, modality = asked.data.get("data", {}), _as_section(asked.data.get("modality", {}))
     if isinstance(data, Mapping):
         own = _as_section(base.data.get("modality", {}))
         if for_tasks.data and isinstance(modality, Mapping) and not _renames(own, modality):
-            base = merge_settings(base, _for_task(for_tasks, modality, data))
+            known = build_modality({"name": modality.get("name", Recipe().modality["name"])}, asked)
+            base = merge_settings(base, _for_task(for_tasks, known, data))
         if data.get("name", "demo") == "demo" and not (data.get("manifest") or data.get("root")):
             base = merge_settings(base, for_demo)
     settings = build(merge_settings(base, over), name)
@@ -176,16 +177,15 @@ def _take_section(base: Located, name: str) -> Located:
     return Located(dict(section), {k.removeprefix(start): at for k, at in base.places.items() if k.startswith(start)})
 
 
-def _for_task(for_tasks: Located, modality: Mapping[str, Any], data: Mapping[str, Any]) -> Located:
+def _for_task(for_tasks: Located, modality: Modality, data: Mapping[str, Any]) -> Located:
     """What a recipe says for the task of its modality that is asked for: by name, or as the first of a named set."""
-    known = build_modality({"name": modality.get("name", Recipe().modality["name"])})
+    known, datasets = modality.tasks(), modality.datasets()
     for name in for_tasks.data:
-        if name not in known.tasks():
-            place = for_tasks.where(name)
-            raise InputError(f"unknown task {name} in tasks", source=place, fix=nearest(name, known.tasks()))
+        if name not in known:
+            raise InputError(f"unknown task {name} in tasks", source=for_tasks.where(name), fix=nearest(name, known))
     name, task = data.get("name"), data.get("task")
-    if task is None and isinstance(name, str) and name in known.datasets():
-        task = next(iter(known.datasets()[name].tasks), None)
+    if task is None and isinstance(name, str) and name in datasets:
+        task = next(iter(datasets[name].tasks), None)
     return _take_section(for_tasks, task) if isinstance(task, str) and task in for_tasks.data else Located()
 
 

@@ -153,6 +153,13 @@ def test_what_is_wrong_in_a_task_section_is_named(tmp_path, tasks, words):
         load(str(path))
 
 
+def test_a_misspelt_modality_beside_a_task_section_is_named_with_its_place(tmp_path):
+    path = tmp_path / "tasks.yaml"
+    path.write_text("modality: skeletn\ntasks: {action: {}}\n")
+    with pytest.raises(InputError, match=r"tasks\.yaml:1: .*skeletn.*did you mean 'skeleton'"):
+        load(str(path))
+
+
 def test_lightnings_own_keys_go_through(toy):
     assert load(toy, ["--trainer.detect_anomaly", "true"]).recipe.trainer.extra == {"detect_anomaly": True}
 
