@@ -128,7 +128,7 @@ class EvaluateConfig:
     # covariates: a row where the data set declares some (age, sex), nothing elsewhere
     models: tuple[str, ...] = ("pretrained", "random-init", "scratch", "hand-features", "covariates", "prior")
     protocols: tuple[str, ...] = ("knn", "linear", "attentive", "finetune")  # also layers; ranking, where a task ranks
-    label_fractions: tuple[float, ...] = (1.0,)  # shares of the labelled subjects to learn from, e.g. 0.1,1
+    label_fractions: tuple[float, ...] = (1.0,)  # shares of the labelled subjects (at least one of them), e.g. 0.1,1
     labels_per_class: tuple[int, ...] = ()  # also learn from so many labelled items of each class alone, e.g. 1,5
     label_draws: int = 5  # random choices of these items, for each of these numbers
     seeds: int = 3  # of whatever is trained on labels; of pretraining itself where a task ranks

@@ -61,6 +61,12 @@ def test_the_learner_that_validation_did_not_choose_is_kept_apart(evaluation):
     assert chosen | others == {"logistic regression", "gradient boosting"}
 
 
+def test_a_share_of_the_labels_is_told_in_people(evaluation):
+    people = {int(p) for row in evaluation.rows for p in np.unique(evaluation.predictions[row.key].subject)}
+    learners = len(FakeStore(windows=6).subjects) - len(people)
+    assert f"50% of the labels: those of {int(learners / 2 + 0.5)} of {learners} people" in evaluation.notes
+
+
 def test_summary_and_differences_cover_all_lines(evaluation):
     lines, differ = summarise_all(evaluation, 50)
     assert len({(e["model"], e["protocol"], e["label_fraction"]) for e in lines}) == 20

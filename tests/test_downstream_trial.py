@@ -12,27 +12,48 @@ from hypothesis import strategies as st
 from omnipatch.core.downstream.layout import ItemLayout
 from omnipatch.core.downstream.records import per_decision
 from omnipatch.core.downstream.targets import class_counts, class_weights
-from omnipatch.core.downstream.trial import hide_labels, label_subset, thin
+from omnipatch.core.downstream.trial import hide_labels, label_subset, subjects_kept, thin
 
 STORE = FakeStore(subjects=20, windows=4)
 ITEMS = STORE.items()
 EVERY = np.arange(len(ITEMS))
 
 
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10_000), small=st.floats(0.01, 1.0), large=st.floats(0.01, 1.0))
-def test_label_subsets_are_whole_subjects_and_nested(seed, small, large):
+def people(items, chosen):
+    return set(np.unique(items.subject[chosen]).tolist())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    small=st.floats(0.01, 1.0),
+    large=st.floats(0.01, 1.0),
+    judges=st.integers(0, 19),
+)
+def test_label_subsets_are_whole_subjects_and_nested(seed, small, large, judges):
     small, large = sorted((small, large))
-    few, many = (label_subset(ITEMS, EVERY, f, seed) for f in (small, large))
-    assert set(few) <= set(many)
-    for subset, fraction in ((few, small), (many, large)):
-        subjects = np.unique(ITEMS.subject[subset])
-        assert len(subjects) == max(1, int(fraction * 20 + 0.5))
-        assert len(subset) == np.isin(ITEMS.subject, subjects).sum()
+    train, validation = (EVERY[ITEMS.subject >= judges], EVERY[ITEMS.subject < judges])
+    few, many = (label_subset(ITEMS, train, validation, f, seed) for f in (small, large))
+    for (learned, judged), fraction in ((few, small), (many, large)):
+        assert set(learned) <= set(train)
+        assert set(judged) <= set(validation)
+        kept = people(ITEMS, learned) | people(ITEMS, judged)
+        assert len(kept) == subjects_kept(20, fraction) == max(1, int(fraction * 20 + 0.5))
+        assert len(learned)
+        assert len(learned) + len(judged) == np.isin(ITEMS.subject, list(kept)).sum()
+    assert set(few[0]) <= set(many[0])
+    assert set(few[1]) <= set(many[1])
+
+
+def test_a_tenth_of_five_people_is_one_of_them_though_one_is_for_validation():
+    side = ITEMS.subject < 4
+    train, validation = label_subset(ITEMS, EVERY[side], EVERY[ITEMS.subject == 4], 0.1, seed=0)
+    assert len(people(ITEMS, train)) == 1
+    assert not len(validation)
 
 
 def test_different_seeds_pick_different_subjects():
-    picks = {tuple(np.unique(ITEMS.subject[label_subset(ITEMS, EVERY, 0.2, seed)])) for seed in range(5)}
+    picks = {tuple(people(ITEMS, label_subset(ITEMS, EVERY, EVERY[:0], 0.2, seed)[0])) for seed in range(5)}
     assert len(picks) > 1
 
 
@@ -42,8 +63,8 @@ def test_few_subjects_hold_as_many_classes_as_possible():
     label[np.flatnonzero(ITEMS.subject == 11)[0]] = 2
     rare = replace(ITEMS, label=label)
     for seed in range(5):
-        chosen = label_subset(rare, EVERY, 0.1, seed)
-        assert {7, 11} == set(rare.subject[chosen])
+        chosen, _ = label_subset(rare, EVERY, EVERY[:0], 0.1, seed)
+        assert {7, 11} == people(rare, chosen)
 
 
 def test_hidden_labels_are_gone_in_the_copy_only():

@@ -11,7 +11,7 @@ import numpy as np
 from ..config import Recipe
 from .few_labels import draw_labels, label_words
 from .rows import Evaluation
-from .trial import Trial, hide_labels, label_subset
+from .trial import Trial, hide_labels, label_subset, subjects_kept
 
 if TYPE_CHECKING:
     from ..data.items import Items
@@ -40,9 +40,14 @@ def plan_trials(
     scored: items whose labels no trial may see.
     """
     asked, first, blind = recipe.evaluate, recipe.seed, hide_labels(items, scored)
+    people = len(np.unique(items.subject[np.concatenate([sides["train"], sides["validation"]])]))
+    for fraction in sorted(set(asked.label_fractions) - {1.0}):
+        result.notes.append(
+            f"{fraction:.0%} of the labels: those of {subjects_kept(people, fraction)} of {people} people"
+        )
     for seed in range(first, first + asked.seeds):
         for fraction in asked.label_fractions:
-            train, validation = (label_subset(items, sides[side], fraction, seed) for side in ("train", "validation"))
+            train, validation = label_subset(items, sides["train"], sides["validation"], fraction, seed)
             yield Planned(result, fraction, Trial(blind, train, validation, scored, seed).standardised())
     labelled = np.concatenate([sides["train"], sides["validation"]])
     for per_class, found in result.few.items():

@@ -1,8 +1,9 @@
 """One trial: what a protocol may see, and which subjects' labels it may use.
 
 - Labels of the test side are erased before any protocol runs, so no protocol can select on them.
-- A label fraction is a share of *subjects*, of the training and of the validation side alike. The subsets are nested:
-  fewer labels are always a part of more, so a learning curve compares like with like.
+- A label fraction is a share of *subjects*, those of the training and the validation side together: where nothing is
+  chosen on validation subjects they train too, and one of each side would be far more than a tenth of ten people. The
+  subsets are nested: fewer labels are always a part of more, so a learning curve compares like with like.
 """
 
 from __future__ import annotations
@@ -144,13 +145,29 @@ def subject_order(items: Items, chosen: np.ndarray, seed: int) -> np.ndarray:
     return np.array(order, dtype=subjects.dtype)
 
 
-def label_subset(items: Items, chosen: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """The chosen items of the first `fraction` of their subjects (at least one); nested in `fraction` for one seed."""
-    if fraction >= 1.0 or not len(chosen):
-        return chosen
-    order = subject_order(items, chosen, seed)
-    kept = order[: max(1, int(fraction * len(order) + 0.5))]
-    return chosen[np.isin(items.subject[chosen], kept)]
+def label_subset(
+    items: Items, train: np.ndarray, validation: np.ndarray, fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Items of the training and the validation side that belong to a `fraction` of the subjects of both together.
+
+    At least one subject is left, on the training side; validation keeps its share of them as far as whole subjects
+    allow. Nested in `fraction` for one seed.
+    """
+    if fraction >= 1.0:
+        return train, validation
+    learners, judges = (subject_order(items, side, seed) for side in (train, validation))
+    count = subjects_kept(len(learners) + len(judges), fraction)
+    kept = min(int(count * len(judges) / max(1, len(learners) + len(judges)) + 0.5), count - 1)
+    return _of(items, train, learners[: count - kept]), _of(items, validation, judges[:kept])
+
+
+def subjects_kept(subjects: int, fraction: float) -> int:
+    """How many of so many subjects a share of the labels is."""
+    return min(subjects, max(1, int(fraction * subjects + 0.5)))
+
+
+def _of(items: Items, chosen: np.ndarray, subjects: np.ndarray) -> np.ndarray:
+    return chosen[np.isin(items.subject[chosen], subjects)]
 
 
 def thin(items: Items, chosen: np.ndarray, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
