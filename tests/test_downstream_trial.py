@@ -52,6 +52,13 @@ def test_a_tenth_of_five_people_is_one_of_them_though_one_is_for_validation():
     assert not len(validation)
 
 
+def test_a_subject_on_both_sides_is_one_and_stays_on_both():
+    """A split by record or window puts everybody on both."""
+    train, validation = label_subset(ITEMS, EVERY[::2], EVERY[1::2], 0.1, seed=0)
+    assert people(ITEMS, train) == people(ITEMS, validation)
+    assert len(people(ITEMS, train)) == 2
+
+
 def test_different_seeds_pick_different_subjects():
     picks = {tuple(people(ITEMS, label_subset(ITEMS, EVERY, EVERY[:0], 0.2, seed)[0])) for seed in range(5)}
     assert len(picks) > 1

@@ -40,7 +40,8 @@ def plan_trials(
     scored: items whose labels no trial may see.
     """
     asked, first, blind = recipe.evaluate, recipe.seed, hide_labels(items, scored)
-    people = len(np.unique(items.subject[np.concatenate([sides["train"], sides["validation"]])]))
+    labelled = np.concatenate([sides["train"], sides["validation"]])
+    people = len(np.unique(items.subject[labelled]))
     for fraction in sorted(set(asked.label_fractions) - {1.0}):
         result.notes.append(
             f"{fraction:.0%} of the labels: those of {subjects_kept(people, fraction)} of {people} people"
@@ -49,7 +50,6 @@ def plan_trials(
         for fraction in asked.label_fractions:
             train, validation = label_subset(items, sides["train"], sides["validation"], fraction, seed)
             yield Planned(result, fraction, Trial(blind, train, validation, scored, seed).standardised())
-    labelled = np.concatenate([sides["train"], sides["validation"]])
     for per_class, found in result.few.items():
         for seed in range(first, first + asked.label_draws):
             drawn = draw_labels(items, labelled, per_class, seed)

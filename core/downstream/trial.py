@@ -150,24 +150,24 @@ def label_subset(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Items of the training and the validation side that belong to a `fraction` of the subjects of both together.
 
-    At least one subject is left, on the training side; validation keeps its share of them as far as whole subjects
-    allow. Nested in `fraction` for one seed.
+    At least one subject is left, on the training side, which must not be empty; validation keeps its share of them as
+    far as whole subjects allow. A subject on both sides, as a split by record has them, is one. Nested in `fraction`
+    for one seed.
     """
     if fraction >= 1.0:
         return train, validation
-    learners, judges = (subject_order(items, side, seed) for side in (train, validation))
-    count = subjects_kept(len(learners) + len(judges), fraction)
-    kept = min(int(count * len(judges) / max(1, len(learners) + len(judges)) + 0.5), count - 1)
-    return _of(items, train, learners[: count - kept]), _of(items, validation, judges[:kept])
+    learners = subject_order(items, train, seed)
+    judges = subject_order(items, validation[~np.isin(items.subject[validation], learners)], seed)
+    subjects = len(learners) + len(judges)
+    count = subjects_kept(subjects, fraction)
+    judging = min(int(count * len(judges) / subjects + 0.5), count - 1)
+    kept = np.concatenate([learners[: count - judging], judges[:judging]])
+    return train[np.isin(items.subject[train], kept)], validation[np.isin(items.subject[validation], kept)]
 
 
 def subjects_kept(subjects: int, fraction: float) -> int:
     """How many of so many subjects a share of the labels is."""
-    return min(subjects, max(1, int(fraction * subjects + 0.5)))
-
-
-def _of(items: Items, chosen: np.ndarray, subjects: np.ndarray) -> np.ndarray:
-    return chosen[np.isin(items.subject[chosen], subjects)]
+    return max(1, int(fraction * subjects + 0.5))
 
 
 def thin(items: Items, chosen: np.ndarray, most: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
