@@ -94,6 +94,20 @@ def bucket_lengths(lengths: Sequence[int], n_buckets: int) -> list[int]:
     return sorted({ordered[end] for end in ends}) if ordered else []
 
 
+def length_groups(lengths: Tensor, most: int = 4, least_rows: int = 8, worth: float = 0.8) -> list[Tensor]:
+    """Row indices in at most `most` groups of like length, none of fewer than `least_rows` rows.
+
+    One group of all rows, in their order, where groups would not save a fifth of the patches that are computed when
+    everything is padded to the longest row: small batches are slower by the row.
+    """
+    rows, groups = len(lengths), min(most, len(lengths) // least_rows)
+    if groups > 1:
+        parts = list(lengths.argsort(stable=True).tensor_split(groups))
+        if sum(len(part) * int(lengths[part[-1]]) for part in parts) <= worth * rows * int(lengths.max()):
+            return parts
+    return [torch.arange(rows, device=lengths.device)]
+
+
 def trim(sequence: PatchSequence) -> PatchSequence:
     """Cut trailing patches that are invalid in every row."""
     used = sequence.valid.any(dim=0).nonzero()

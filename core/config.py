@@ -122,12 +122,24 @@ class FinetuneConfig:
 
 
 @dataclass(frozen=True)
+class SemiConfig:
+    """The protocol `semi`: fine-tuning that also learns from unlabelled windows of the training and validation side."""
+
+    policy: Literal["fixmatch", "freematch", "softmatch"] = "freematch"  # which of its own decisions a model believes
+    threshold: float = 0.95  # fixmatch: confidence needed; freematch, softmatch: most that is ever needed
+    weight: float = 1.0  # of the unlabelled windows' loss
+    ratio: float = 2.0  # unlabelled windows a step, for each labelled one
+    rise: float = 0.3  # share of the steps over which the weight rises
+
+
+@dataclass(frozen=True)
 class EvaluateConfig:
     """Which rows the result table has."""
 
     # covariates: a row where the data set declares some (age, sex), nothing elsewhere
     models: tuple[str, ...] = ("pretrained", "random-init", "scratch", "hand-features", "covariates", "prior")
-    protocols: tuple[str, ...] = ("knn", "linear", "attentive", "finetune")  # also layers; ranking, where a task ranks
+    # also layers, semi (`semi.*`); ranking, where a task ranks
+    protocols: tuple[str, ...] = ("knn", "linear", "attentive", "finetune")
     label_fractions: tuple[float, ...] = (1.0,)  # shares of the labelled subjects (at least one of them), e.g. 0.1,1
     labels_per_class: tuple[int, ...] = ()  # also learn from so many labelled items of each class alone, e.g. 1,5
     label_draws: int = 5  # random choices of these items, for each of these numbers
@@ -162,4 +174,5 @@ class Recipe:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    semi: SemiConfig = field(default_factory=SemiConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

@@ -52,6 +52,12 @@ class RowRandom:
         """An independent stream for the same step, optionally for other rows."""
         return RowRandom(self.seed, self.step, self.rows if rows is None else rows, f"{self.stream}/{name}")
 
+    def of_rows(self, index: Tensor) -> RowRandom:
+        """The same stream for some of the rows: each draws what it would draw among all."""
+        part = RowRandom(self.seed, self.step, self.rows[index], self.stream)
+        part._draws = self._draws
+        return part
+
     def _bits(self, shape: tuple[int, ...]) -> Tensor:
         salt = _signed(zlib.crc32(f"{self.seed}:{self.step}:{self.stream}:{self._draws}".encode()))
         self._draws += 1

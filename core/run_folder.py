@@ -36,7 +36,7 @@ _OWN_FILES = (
 # processes that Lightning starts for further devices run the same command and must find the same folder
 _HANDED_DOWN = "OMNIPATCH_RUN_FOLDER"
 # keys that may differ between a run and its resume: they do not touch pretraining
-_FREE_SECTIONS = ("name", "description", "probe", "finetune", "evaluate")
+_FREE_SECTIONS = ("name", "description", "probe", "finetune", "semi", "evaluate")
 _FREE_KEYS = {
     "data": ("root", "cache", "jobs"),
     "trainer": (

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 from downstream_fakes import FakeEncoder, FakeModality, FakeStore
+from omnipatch.core.batching import length_groups
 from omnipatch.core.config import FinetuneConfig
+from omnipatch.core.downstream import classifier
 from omnipatch.core.downstream.classifier import ItemClassifier, predict
 from omnipatch.core.downstream.finetune import parameter_groups, train_classifier
 from omnipatch.core.downstream.heads import ItemHead
@@ -17,6 +19,8 @@ from omnipatch.core.downstream.readout import Readout
 from omnipatch.core.downstream.scaling import Standardizer
 from omnipatch.core.downstream.trial import Trial, hide_labels
 from omnipatch.core.rng import RowRandom
+from omnipatch.core.train.model_io import fresh_encoder
+from torch import nn
 
 STORE = FakeStore(subjects=10, windows=8)
 SHORT = FinetuneConfig(steps=6, batch_size=8, eval_every=3)
@@ -145,3 +149,25 @@ def test_a_decision_is_the_mean_over_views_of_a_window():
 def test_views_do_not_depend_on_the_batch_a_window_is_in():
     config = replace(SHORT, test_views=3)
     np.testing.assert_allclose(run(config, batch_size=64).probability, run(config, batch_size=5).probability, atol=1e-6)
+
+
+def test_rows_of_like_length_computed_together_give_the_same_logits_and_gradients(monkeypatch):
+    torch.manual_seed(0)
+    chosen = STORE.split().items(STORE.items(), STORE, "train")
+    batch = ItemLayout(STORE.items(), chosen).batch(STORE, np.arange(32)).batch
+    lengths = torch.randperm(32) + 3
+    batch = batch.replace(valid=torch.arange(batch.n_patches) < lengths.unsqueeze(1))
+    encoder = fresh_encoder({"name": "transformer", "width": 32, "depth": 2, "heads": 4}, STORE.spec, 0)
+    side = Standardizer(np.zeros(2, np.float32), np.ones(2, np.float32))
+    model = ItemClassifier(encoder, ItemHead(32, Readout((0.0,)), 0.3, side, 3, 0.0), frozen=False)
+    nn.init.normal_(model.head.out.weight)
+    found = {}
+    for name, groups in (("alone", lambda lengths: [torch.arange(len(lengths))]), ("grouped", length_groups)):
+        monkeypatch.setattr(classifier, "length_groups", groups)
+        model.zero_grad()
+        logits = model(batch, RowRandom(0, 0, batch.window))
+        logits.square().sum().backward()
+        found[name] = [logits.detach(), *(p.grad for p in model.parameters() if p.grad is not None)]
+    assert len(length_groups(batch.lengths)) == 4
+    for one, two in zip(*found.values(), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4 * float(two.abs().max()))

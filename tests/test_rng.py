@@ -72,6 +72,14 @@ def test_a_fork_does_not_depend_on_earlier_draws():
     assert torch.equal(plain.fork("view", torch.tensor([6])).uniform(3), used.fork("view").uniform(3)[1:])
 
 
+def test_some_of_the_rows_draw_what_they_draw_among_all():
+    every = RowRandom(3, 5, torch.arange(6), "name")
+    every.uniform(4)  # not the first draw
+    index = torch.tensor([4, 0, 3])
+    part = every.of_rows(index)
+    assert torch.equal(part.normal(7), every.normal(7)[index])
+
+
 def test_uniform_is_open_even_at_its_extreme_bits(monkeypatch):
     for bits in (0, 2**32 - 1):
         monkeypatch.setattr(RowRandom, "_bits", lambda self, shape, b=bits: torch.full((1, *shape), b))

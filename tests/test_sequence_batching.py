@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omnipatch import Events, PatchSequence, SequenceSpec
-from omnipatch.core.batching import bucket_lengths, collate, concat_kinds, pad, trim
+from omnipatch.core.batching import bucket_lengths, collate, concat_kinds, length_groups, pad, trim
 
 SPEC = SequenceSpec(axes=("time_s", "x"), patch_shape=(2, 3), kinds=("patch", "beat"))
 PATCH_FIELDS = ("values", "valid", "coords", "kind", "group")
@@ -175,6 +176,20 @@ def test_buckets_cover_all_lengths_in_equal_shares(lengths, buckets):
         share = math.ceil(len(lengths) / buckets)
         for below, cut in zip([0, *cuts[:-1]], cuts, strict=True):
             assert sum(below < n < cut for n in lengths) <= share  # ties of the cut itself may be more
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=80), st.integers(1, 5))
+def test_groups_of_like_length_hold_every_row_once_and_save_what_they_promise(lengths, most):
+    groups = length_groups(torch.tensor(lengths), most)
+    assert sorted(torch.cat(groups).tolist()) == list(range(len(lengths)))
+    if len(groups) == 1:
+        assert groups[0].tolist() == list(range(len(lengths)))  # as it was
+        return
+    assert len(groups) <= most
+    assert min(len(group) for group in groups) >= 8
+    parts = [[lengths[row] for row in group] for group in groups]
+    assert all(max(a) <= min(b) for a, b in pairwise(parts))
+    assert sum(len(part) * max(part) for part in parts) <= 0.8 * len(lengths) * max(lengths)
 
 
 def test_shapes_are_checked():

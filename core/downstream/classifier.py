@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..batching import length_groups, trim
 from ..blocks.encoder import Encoder
 from ..rng import RowRandom
 from ..sequence import PatchSequence
@@ -52,7 +53,19 @@ class ItemClassifier(nn.Module):
         return self
 
     def forward(self, batch: PatchSequence, jitter: RowRandom | None = None) -> Tensor:
-        """jitter: randomness that shakes the side features while training."""
+        """jitter: randomness that shakes the side features while training.
+
+        On a CPU rows of like length are computed together: attention over padding costs as much as over patches.
+        """
+        groups = length_groups(batch.lengths) if batch.device.type == "cpu" else []
+        if len(groups) < 2:
+            return self._logits(batch, jitter)
+        parts = [
+            self._logits(trim(batch.rows(rows)), None if jitter is None else jitter.of_rows(rows)) for rows in groups
+        ]
+        return torch.cat(parts)[torch.cat(groups).argsort()]
+
+    def _logits(self, batch: PatchSequence, jitter: RowRandom | None) -> Tensor:
         events = batch.events
         assert events is not None
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):

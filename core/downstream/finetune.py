@@ -1,7 +1,7 @@
-"""Gradient training of a head on an encoder: full fine-tuning, training from scratch, and the attentive probe.
+"""Gradient training of a head on an encoder: fine-tuning, from scratch, semi-supervised, and the attentive probe.
 
-- One loop for all three, so that the controls differ in nothing but the starting weights (scratch) or in which weights
-  move (attentive probe). Windows are augmented by the modality, side features are shaken, classes are weighted.
+- One loop for all of them, so that the controls differ in nothing but the starting weights (scratch) or in which
+  weights move (attentive probe). Windows are augmented by the modality, side features are shaken, classes are weighted.
 - Layer-wise learning rates (Clark et al. 2020, https://arxiv.org/abs/2003.10555): lower layers of a pretrained encoder
   move less. A fresh encoder moves at one rate.
 - Predictions come from an exponential moving average of the weights; its best step is chosen on validation subjects.
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ..blocks.encoder import Encoder
 from ..blocks.schedules import WarmupCosine
-from ..config import FinetuneConfig
+from ..config import FinetuneConfig, SemiConfig
 from ..modality import Modality
 from ..rng import RowRandom
 from ..train.optimizer import decay_groups
@@ -37,6 +37,7 @@ from .layout import ItemLayout
 from .operating_point import balanced_offsets, moved
 from .readout import Readout
 from .scaling import Standardizer
+from .semi import Unlabelled
 from .targets import loss
 from .temporal import TemporalBranch
 from .trial import Trial
@@ -74,6 +75,7 @@ def train_classifier(
     readout: Readout | None = None,
     frozen: bool = False,
     pretrained: bool = True,
+    semi: SemiConfig | None = None,
     features: np.ndarray | None = None,
     batch_size: int = 256,
     precision: str = "auto",
@@ -83,6 +85,7 @@ def train_classifier(
 
     readout: how an item is read beside the head's own queries, default: as its task says.
     frozen: train the head only. pretrained: use layer-wise rates. batch_size: windows at a time when predicting.
+    semi: also learn from the trial's unlabelled items, so.
     features: of the last layer of `encoder`, where they are known already: what a head start begins from.
     precision: as `trainer.precision`.
     """
@@ -105,6 +108,10 @@ def train_classifier(
         run = _Run(
             trial, modality, store, model, config, fitted, layerwise=pretrained and not frozen, precision=precision
         )
+        if semi is not None:
+            run.unlabelled = Unlabelled(
+                trial, modality, store, semi, batch_size=config.batch_size, steps=config.steps, precision=precision
+            )
         best, kept, history = -np.inf, config.steps, []
         state = None
         for step in range(config.steps):
@@ -162,6 +169,7 @@ class _Run:
         self.optimizer = torch.optim.AdamW(parameter_groups(model, config, layerwise=layerwise), fused=True)
         self.rate = WarmupCosine(peak=1.0, warmup=config.warmup)
         self.average = copy.deepcopy(model).requires_grad_(False)
+        self.unlabelled: Unlabelled | None = None
 
     def step(self, step: int) -> float:
         """One update; returns the training loss."""
@@ -180,6 +188,8 @@ class _Run:
         assert batch.events is not None
         weights = self.weights[0] if len(self.weights) == 1 else self.weights[batch.events.given[known.to(self.device)]]
         value = loss(logits[known.to(self.device)], label, weights, self.config.label_smoothing)
+        if self.unlabelled is not None:
+            value = value + self.unlabelled.loss(self.model, self.average, step)
         self.optimizer.zero_grad()
         value.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

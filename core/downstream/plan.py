@@ -49,8 +49,10 @@ def plan_trials(
     for seed in range(first, first + asked.seeds):
         for fraction in asked.label_fractions:
             train, validation = label_subset(items, sides["train"], sides["validation"], fraction, seed)
-            yield Planned(result, fraction, Trial(blind, train, validation, scored, seed).standardised())
+            pool = np.setdiff1d(labelled, np.concatenate([train, validation]))
+            yield Planned(result, fraction, Trial(blind, train, validation, scored, seed, pool).standardised())
     for per_class, found in result.few.items():
         for seed in range(first, first + asked.label_draws):
             drawn = draw_labels(items, labelled, per_class, seed)
-            yield Planned(found, 1.0, Trial(blind, drawn, drawn[:0], scored, seed), per_class)
+            pool = np.setdiff1d(labelled, drawn)
+            yield Planned(found, 1.0, Trial(blind, drawn, drawn[:0], scored, seed, pool), per_class)

@@ -33,9 +33,10 @@ from .occlusion import occlude
 from .plan import Planned, plan_trials
 from .readout import Readout
 from .records import AVERAGED, per_decision
-from .rows import WITHOUT_ENCODER, Evaluation, Prediction, Row, RowKey
+from .rows import TRAINED, WITHOUT_ENCODER, Evaluation, Prediction, Row, RowKey
 from .scoring import row_metrics
 from .segments import find_boundaries
+from .targets import is_multilabel
 from .trial import Trial
 
 if TYPE_CHECKING:
@@ -101,7 +102,9 @@ class Session:
             wanted.pop("covariates", None)
         if not wanted:
             raise InputError("none of the models can be had here", field="evaluate.models", fix="add pretrained")
-        if self.blend and {"attentive", "finetune"} & {p for protocols in wanted.values() for p in protocols}:
+        if any("semi" in protocols for protocols in wanted.values()):
+            self._check_semi(wanted)
+        if self.blend and set(TRAINED) & {p for protocols in wanted.values() for p in protocols}:
             self.result.notes.append(
                 f"trained heads are pooled with the hand features' own learner (its share: {self.blend:.0%}), "
                 "pretrained, random-init and scratch alike"
@@ -113,7 +116,7 @@ class Session:
                 f"fine-tuning ({after}) have together"
             )
         first = self.recipe.seed
-        trained = [p for p in wanted.get("pretrained", ()) if p in ("attentive", "finetune")]
+        trained = [p for p in wanted.get("pretrained", ()) if p in TRAINED]
         if trained and self.recipe.evaluate.occlusion and not is_number(self.items.label):
             self.looked_into = ("pretrained", trained[-1], max(self.recipe.evaluate.label_fractions), first, self.fold)
         for model, protocols in wanted.items():
@@ -133,6 +136,20 @@ class Session:
                     if planned.trial.seed == seed:
                         for protocol in protocols:
                             self._row(model, protocol, planned, used, layers if protocol == "layers" else features)
+
+    def _check_semi(self, wanted: dict[str, list[str]]) -> None:
+        """Leaves out what cannot learn from unlabelled items, and says what the unlabelled ones are."""
+        items = self.items
+        if items.unit == "dense" or is_number(items.label) or is_multilabel(items.label):
+            for protocols in wanted.values():
+                if "semi" in protocols:
+                    protocols.remove("semi")
+            self.result.notes.append("no semi-supervised rows: they need classes of which one holds")
+        else:
+            self.result.notes.append(
+                "semi-supervised rows also learn from the training side without its other labels; where all its labels "
+                "are told, from the same items once more"
+            )
 
     def _empty(self) -> Evaluation:
         store, items = self.store, self.items
@@ -257,6 +274,7 @@ class Session:
         trained = train_classifier(
             planned.trial, self.modality, self.store, encoder, self._schedule(row), readout=self.readout,
             frozen=row.protocol == "attentive", pretrained=row.model == "pretrained", features=features,
+            semi=self.recipe.semi if row.protocol == "semi" else None,
             on_step=lambda step, loss: curve.append((step, loss)), **self.running,
         )  # fmt: skip
         planned.into.histories[row.key] = curve
@@ -272,7 +290,7 @@ class Session:
         probe, finetune = self.recipe.probe, self.recipe.finetune
         if row.model == "scratch" and self.recipe.evaluate.scratch_total_steps:
             return replace(finetune, steps=self.recipe.trainer.max_steps + finetune.steps)
-        if row.protocol == "finetune":
+        if row.protocol in ("finetune", "semi"):
             return finetune
         return replace(finetune, steps=probe.attentive_steps, lr=probe.attentive_lr, class_weight=probe.class_weight)
 

@@ -10,7 +10,7 @@ from .rows import Evaluation
 # what pretraining must beat: the same encoder untrained under the same protocol; the same schedule from scratch
 _CONTROLS = {
     "knn": "random-init", "linear": "random-init", "layers": "random-init", "attentive": "random-init",
-    "finetune": "scratch", "ranking": "random-init",
+    "finetune": "scratch", "semi": "scratch", "ranking": "random-init",
 }  # fmt: skip
 
 

@@ -33,6 +33,7 @@ class Trial:
 
     items: all items, labels of the test side erased (-1 or NaN).
     train, validation, test: [k] int64 indices of items; disjoint by subject. `validation` may be empty.
+    pool: [k] int64, items of the training and validation side whose labels are not to be used; () = none.
     centre, spread: [given] what was subtracted from numbers, and by what they were divided then.
     """
 
@@ -41,6 +42,7 @@ class Trial:
     validation: np.ndarray
     test: np.ndarray
     seed: int = 0
+    pool: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     centre: np.ndarray = field(default_factory=lambda: np.zeros(1, np.float32))
     spread: np.ndarray = field(default_factory=lambda: np.ones(1, np.float32))
 
@@ -68,6 +70,11 @@ class Trial:
     def learnable(self) -> np.ndarray:
         """Training and validation items: what is fitted once every choice is made."""
         return np.sort(np.concatenate([self.train, self.validation]))
+
+    @property
+    def unlabelled(self) -> np.ndarray:
+        """What is learned from without its labels: the pool, or where there is none the learnable items again."""
+        return self.pool if len(self.pool) else self.learnable
 
     @property
     def parts(self) -> list[Trial]:

@@ -25,7 +25,7 @@ _LABELS = {
 }  # fmt: skip
 _LOWER_IS_BETTER = {"ece", "mae", "gini"}  # gini: few ids have all the lists
 # protocols that train the encoder first, then frozen ones
-_ORDER: tuple[str, ...] = ("finetune", "lora", "attentive", "layers", "linear", "knn", "semi", "ranking")
+_ORDER: tuple[str, ...] = ("finetune", "lora", "semi", "attentive", "layers", "linear", "knn", "ranking")
 MODEL_LABELS = {
     "pretrained": "pretrained", "random-init": "random init", "scratch": "from scratch",
     "hand-features": "hand features", "covariates": "covariates", "prior": "class prior",
