@@ -106,12 +106,9 @@ def train_classifier(
                 features=features, batch_size=batch_size, precision=precision,
             )  # fmt: skip
         run = _Run(
-            trial, modality, store, model, config, fitted, layerwise=pretrained and not frozen, precision=precision
-        )
-        if semi is not None:
-            run.unlabelled = Unlabelled(
-                trial, modality, store, semi, batch_size=config.batch_size, steps=config.steps, precision=precision
-            )
+            trial, modality, store, model, config, fitted,
+            layerwise=pretrained and not frozen, semi=semi, precision=precision,
+        )  # fmt: skip
         best, kept, history = -np.inf, config.steps, []
         state = None
         for step in range(config.steps):
@@ -157,6 +154,7 @@ class _Run:
         fitted: np.ndarray,
         *,
         layerwise: bool,
+        semi: SemiConfig | None,
         precision: str,
     ) -> None:
         self.trial, self.modality, self.store, self.model, self.config = trial, modality, store, model, config
@@ -169,7 +167,11 @@ class _Run:
         self.optimizer = torch.optim.AdamW(parameter_groups(model, config, layerwise=layerwise), fused=True)
         self.rate = WarmupCosine(peak=1.0, warmup=config.warmup)
         self.average = copy.deepcopy(model).requires_grad_(False)
-        self.unlabelled: Unlabelled | None = None
+        self.unlabelled = None
+        if semi is not None:
+            self.unlabelled = Unlabelled(
+                trial, modality, store, semi, batch_size=config.batch_size, steps=config.steps, precision=precision
+            )
 
     def step(self, step: int) -> float:
         """One update; returns the training loss."""

@@ -4,10 +4,10 @@ A policy sees the class probabilities of a batch, remembers what is typical of t
 each item counts: 0 or 1 with thresholds, anything between with weights. Its memory is part of one training.
 
 - `fixmatch` (Sohn et al. 2020, https://arxiv.org/abs/2001.07685): those at least `threshold` sure.
-- `freematch` (Wang et al. 2022, https://arxiv.org/abs/2205.07246): those surer than is usual at this
-  point of training, a class that is seldom decided for with less.
-- `softmatch` (Chen et al. 2023, https://arxiv.org/abs/2301.10921): all, by how far they lie below what
-  is usual, on a truncated Gaussian.
+- `freematch` (Wang et al. 2022, https://arxiv.org/abs/2205.07246): those surer than is usual at this point of training,
+  a class that is seldom decided for with less.
+- `softmatch` (Chen et al. 2023, https://arxiv.org/abs/2301.10921): all, by how far they lie below what is usual, on a
+  truncated Gaussian.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class SoftMatch:
         return torch.exp(-(below**2) * SPREAD**2 / (2.0 * self.variance.clamp(min=1e-8)))
 
 
-POLICIES: dict[str, type[FixMatch | FreeMatch | SoftMatch]] = {
+# (classes, threshold) -> a policy
+POLICIES: dict[str, Callable[[int, float], PseudoLabels]] = {
     "fixmatch": FixMatch, "freematch": FreeMatch, "softmatch": SoftMatch,
 }  # fmt: skip
 
