@@ -8,9 +8,9 @@ from .bootstrap import Bootstrap
 from .rows import Evaluation
 
 # what pretraining must beat: the same encoder untrained under the same protocol; the same schedule from scratch
-_CONTROLS = {
+CONTROLS = {
     "knn": "random-init", "linear": "random-init", "layers": "random-init", "attentive": "random-init",
-    "finetune": "scratch", "semi": "scratch", "ranking": "random-init",
+    "finetune": "scratch", "lora": "scratch", "semi": "scratch", "ranking": "random-init",
 }  # fmt: skip
 
 
@@ -55,7 +55,7 @@ class _Summary:
         lines, out = self.evaluation.lines(), []
         for line in lines:
             model, protocol, fraction = line
-            control = _CONTROLS.get(protocol)
+            control = CONTROLS.get(protocol)
             if model != "pretrained" or (control, protocol, fraction) not in lines:
                 continue
             other = (str(control), protocol, fraction)

@@ -17,6 +17,7 @@ from html import escape
 from typing import Any
 
 from ..downstream.rows import WITHOUT_ENCODER
+from ..downstream.summary import CONTROLS
 
 _METRICS = ("macro_f1", "auroc", "balanced_accuracy", "accuracy", "mae", "spearman", "ndcg@20", "recall@20")
 _LABELS = {
@@ -138,8 +139,7 @@ def featured(results: dict[str, Any]) -> list[Line]:
     for protocol in _ORDER:
         line = next((line for line in found if line[:2] == ("pretrained", protocol)), None)
         if line is not None:
-            control = "scratch" if protocol in ("finetune", "lora", "semi") else "random-init"
-            chosen = [line, (control, protocol, line[2])]
+            chosen = [line, (CONTROLS[protocol], protocol, line[2])]
             break
     hand = next((line for line in found if line[0] == "hand-features"), None)
     return [line for line in [*chosen, hand] if line in found]
