@@ -18,6 +18,7 @@ from omnipatch.core.rng import RowRandom
 from omnipatch.core.sequence import PatchSequence
 from omnipatch.core.testing import check_modality
 from omnipatch.modalities.ecg.beat_track import BeatTrack
+from omnipatch.modalities.ecg.beats import beat_height, find_beats
 from omnipatch.modalities.ecg.features import RHYTHM_FEATURES
 from omnipatch.modalities.ecg.intervals import RHYTHM_STATISTICS, rhythm_statistics
 from omnipatch.modalities.ecg.leads import derive_limb_leads
@@ -305,3 +306,31 @@ def test_a_view_changes_a_lead_alike_in_patches_and_beats():
 @pytest.mark.parametrize("config", [{}, {"tokens": "lead"}, {"scales": ("beat", "rhythm")}], ids=str)
 def test_the_contract_holds_at_every_scale(config):
     check_modality(ecg(**config))
+
+
+# ---- each idea alone ----------------------------------------------------------------------------------------------
+
+
+def test_normal_heights_alone_and_not_at_all():
+    recording = patient(3, duration_s=30.0)
+    asked = (
+        {"normal_heights": True},
+        {"scales": ("patch", "beat")},
+        {},
+        {"scales": ("patch", "beat"), "normal_heights": False},
+    )
+    r_s = np.array([a.onset_s for a in recording.annotations if not a.duration_s])
+    for config, in_units in zip(asked, (True, True, False, False), strict=True):
+        x = adapter(leads=TWO_LEADS, **config).windows(recording)[0].values[:2]
+        height = beat_height(find_beats(x, r_s[(r_s > 1) & (r_s < 9)], 120.0))
+        assert np.allclose(height, 1.0, atol=0.1) == in_units, (config, height)
+
+
+def test_beats_without_their_intervals():
+    told, untold = (adapter(beat_intervals=known) for known in (True, False))
+    for one, number in ((told, len(RHYTHM_FEATURES)), (untold, 0)):
+        (window, *_) = one.windows(patient(0), "beats")
+        assert window.events is not None
+        assert window.events.features.shape == (len(window.events.at), number)
+        assert len(one.tasks()["beats"].event_features) == number
+    check_modality(untold)

@@ -47,6 +47,8 @@ class ECGConfig:
     scales: tuple[str, ...] = ("patch",)  # patch, beat, rhythm: which tokens a window has; beats bring the residual
     rhythm_s: tuple[float, ...] = (10.0, 60.0, 300.0)  # stretches whose beat intervals a rhythm token describes
     residual: bool = False  # also show the difference to the record's normal beat (needs beat marks)
+    normal_heights: bool | None = None  # leads in units of their normal beat's height; None = where beats are tokens
+    beat_intervals: bool = True  # heads that name beats are told the intervals around each
     sfreq_hz: float = 120.0  # rate after resampling
     patch_s: float = 0.1  # length of a patch
     window_s: float = 10.0  # length of a window
@@ -86,6 +88,7 @@ class ECG(Modality):
         c = self.config
         self._aliases = parse_aliases(c.aliases)
         self._residual = c.residual or "beat" in c.scales
+        self._heights = "beat" in c.scales if c.normal_heights is None else c.normal_heights
         slots = parse_slots(c.leads)
         self._slots = tokens.slot_names(slots, self._residual)
         self._patch = max(1, round(c.patch_s * c.sfreq_hz))
@@ -125,8 +128,9 @@ class ECG(Modality):
         x = preprocess(signals, recording.sfreq_hz, c.sfreq_hz, c.highpass_hz, c.lowpass_hz, c.powerline_hz)
         marks = self._beat_marks(recording, signals, sensors)
         r_s = np.array([a.onset_s for a in marks])
-        beats = find_beats(x, r_s, c.sfreq_hz) if len(marks) and (self._residual or task == "beats") else None
-        if "beat" in c.scales and beats is not None:
+        needed = self._residual or self._heights or task == "beats"
+        beats = find_beats(x, r_s, c.sfreq_hz) if len(marks) and needed else None
+        if self._heights and beats is not None:
             x, beats = in_normal_heights(x, beats)
         if self._residual:
             rest = np.full_like(x, np.nan) if beats is None else residual(x, beats)
@@ -135,7 +139,7 @@ class ECG(Modality):
         track = BeatTrack(r_s) if len(r_s) and c.scales != ("patch",) else None
         owner = np.abs(r_s[:, None] - (starts + c.window_s / 2)).argmin(axis=1) if len(r_s) else np.zeros(0, int)
         labels = self._beat_labels(marks, signals.shape[1] / recording.sfreq_hz)
-        side = rhythm_features(r_s) if task == "beats" else None
+        side = rhythm_features(r_s)[:, : len(self.tasks()["beats"].event_features)] if task == "beats" else None
         hand = hand_features(self._slot_beats(x, sensors, r_s)) if task == "beats" else None
         whole = self._record_hand(recording, r_s) if task in label_sets() else None
         waves = window_segments(recording, sensors, starts, c.window_s) if task == "delineation" else None
@@ -299,7 +303,9 @@ class ECG(Modality):
     # ---- what it knows ----------------------------------------------------------------------------------------
 
     def tasks(self) -> dict[str, Task]:
-        return dict(TASKS)
+        if self.config.beat_intervals:
+            return dict(TASKS)
+        return {**TASKS, "beats": replace(TASKS["beats"], event_features=())}
 
     def datasets(self) -> dict[str, Dataset]:
         return dict(DATASETS)
