@@ -41,7 +41,7 @@ from scipy.spatial.distance import cdist
 SPLIT = ["--split.kind", "kfold", "--split.folds", "7", "--data.task", "rest-task"]
 EVALUATE = [
     "--evaluate.models", "pretrained,random-init,scratch,hand-features", "--evaluate.protocols", "linear,finetune",
-    "--evaluate.seeds", "1",
+    "--evaluate.seeds", "1", "--evaluate.subject_leak", "false", "--evaluate.occlusion", "0",
 ]  # fmt: skip
 FEW = ("Fz", "C3", "C4", "P3", "P4", "O1")
 CAPS = {"BrainVision": ("test.vhdr", "easycap-M1"), "BioSemi": ("test.bdf", "biosemi64")}  # file, MNE's places of it
@@ -100,7 +100,7 @@ def scores(folder: Path) -> dict[tuple[str, str], dict[tuple[int, int], dict[str
 def print_losses(folders: Mapping[str, Path]) -> None:
     """Means of every cap, and how much is lost against the first, fold by fold."""
     whole = scores(next(iter(folders.values())))
-    print(f"\n{'cap':<16}{'model':<13}{'protocol':<10}{'BA':>7}{'AUROC':>8}   loss of BA, AUROC (folds that lose)")
+    print(f"\n{'cap':<16}{'model':<14}{'protocol':<10}{'BA':>7}{'AUROC':>8}   loss of BA, AUROC (folds that lose)")
     for cap, folder in folders.items():
         for (model, protocol), cells in scores(folder).items():
             mean = [np.mean([metrics[name] for metrics in cells.values()]) for name in METRICS]
@@ -109,7 +109,7 @@ def print_losses(folders: Mapping[str, Path]) -> None:
                 less = np.array([whole[model, protocol][key][name] - cells[key][name] for key in cells])
                 error = less.std(ddof=1) / np.sqrt(len(less)) if len(less) > 1 else np.nan
                 lost.append(f"{less.mean():+.3f} +- {error:.3f} ({(less > 0).sum()}/{len(less)})")
-            print(f"{cap:<16}{model:<13}{protocol:<10}{mean[0]:>7.3f}{mean[1]:>8.3f}   {', '.join(lost)}", flush=True)
+            print(f"{cap:<16}{model:<14}{protocol:<10}{mean[0]:>7.3f}{mean[1]:>8.3f}   {', '.join(lost)}", flush=True)
 
 
 def command(*arguments: object) -> None:
