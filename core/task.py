@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from .errors import InputError
 
 EXTRA_TREES = "extra trees"
+KERNEL_MACHINE = "kernel machine"
 SCALES = ("nominal", "ordinal", "interval")
-HAND_LEARNERS = ("logistic regression", "gradient boosting", EXTRA_TREES)
+HAND_LEARNERS = ("logistic regression", "gradient boosting", EXTRA_TREES, KERNEL_MACHINE)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from downstream_fakes import FakeStore
 from omnipatch import InputError, Task
 from omnipatch.core.config import ProbeConfig
-from omnipatch.core.downstream import baselines
+from omnipatch.core.downstream import baselines, kernel
 from omnipatch.core.downstream.baselines import hand_learners, prior
 from omnipatch.core.downstream.knn import knn_probe, knn_vote
 from omnipatch.core.downstream.linear import linear_probe
@@ -18,6 +18,7 @@ from omnipatch.core.downstream.logistic import fit_logistic
 from omnipatch.core.downstream.scaling import Blocks, Standardizer
 from omnipatch.core.downstream.trial import Trial, hide_labels
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from torch.nn import functional as F
 
@@ -174,33 +175,62 @@ def test_scales_come_from_fitted_items_only_and_ignore_missing_values():
     assert len(blocks.parts(np.array([2]))) == 1
 
 
+@pytest.mark.parametrize("field", ["extra trees", "kernel machine"])
 @pytest.mark.parametrize("several", [False, True])
-def test_the_learner_of_the_field_makes_the_row(several):
+def test_the_learner_of_the_field_makes_the_row(several, field):
     store = FakeStore(subjects=8)
     trial = Trial.of(store, store.split())
     if several:
         label = np.eye(3, dtype=np.float32)[store.items().label]
         label[trial.test] = np.nan
         trial = replace(trial, items=replace(trial.items, label=label))
-    learned = hand_learners(trial, ProbeConfig(), "extra trees")
-    assert [one.learner for one in learned] == ["extra trees", "logistic regression", "gradient boosting"]
+    learned = hand_learners(trial, ProbeConfig(), field)
+    assert [one.learner for one in learned] == [field, "logistic regression", "gradient boosting"]
     truth = store.items().label[trial.test]
     assert np.mean(learned[0].probability.argmax(axis=1) == truth) > 0.6
-    again = hand_learners(trial, ProbeConfig(), "extra trees")[0]
+    again = hand_learners(trial, ProbeConfig(), field)[0]
     np.testing.assert_array_equal(learned[0].probability, again.probability)
     first = hand_learners(trial, ProbeConfig(), "gradient boosting")[0].learner
     assert first == "gradient boosting"
 
 
-def test_extra_trees_live_with_more_features_than_items_and_missing_ones():
+@pytest.mark.parametrize("field", ["extra trees", "kernel machine"])
+def test_more_features_than_items_and_missing_ones(field):
     store = FakeStore(subjects=6, windows=2, unit="window")
     trial = Trial.of(store, store.split(2, 1))
     rng = np.random.default_rng(0)
     hand = rng.normal(size=(len(trial.items), 60)).astype(np.float32)
     hand[:, 0], hand[::3, 1] = np.nan, np.nan
-    found = hand_learners(replace(trial, items=replace(trial.items, hand=hand)), ProbeConfig(), "extra trees")
-    assert [one.learner for one in found] == ["extra trees", "logistic regression"], "boosting is not tried"
+    found = hand_learners(replace(trial, items=replace(trial.items, hand=hand)), ProbeConfig(), field)
+    assert [one.learner for one in found] == [field, "logistic regression"], "boosting is not tried"
     np.testing.assert_allclose(found[0].probability.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_kernel_machine_tells_near_from_far():
+    trial, truth = make_trial(subjects=24)
+    label = trial.items.label.copy()
+    label[trial.test] = truth
+    hand = np.random.default_rng(0).normal(size=(len(label), 4))
+    hand *= np.where(label == 1, 3, 1)[:, None]  # the mean of both is the same
+    found = hand_learners(
+        replace(trial, items=replace(trial.items, hand=hand.astype(np.float32))), ProbeConfig(), "kernel machine"
+    )
+    right = {one.learner: balanced_accuracy_score(truth == 1, one.probability.argmax(1) == 1) for one in found}
+    assert right["kernel machine"] > 0.8
+    assert right["logistic regression"] < 0.6
+
+
+@pytest.mark.parametrize("landmarks", [1000, 30])
+def test_a_kernel_machine_predicts_numbers_and_thins_its_landmarks(landmarks, monkeypatch):
+    monkeypatch.setattr(kernel, "LANDMARKS", landmarks)
+    trial, _ = make_trial(subjects=24)
+    assert len(trial.learnable) > 30
+    hand = np.random.default_rng(0).normal(size=(len(trial.items), 3)).astype(np.float32)
+    label = np.square(hand[:, 0]) + hand[:, 1]
+    numbers = replace(trial, items=replace(trial.items, hand=hand, label=label, classes=("score",)))
+    found = kernel.kernel_machine(numbers, ProbeConfig())
+    assert np.corrcoef(found[:, 0], label[trial.test])[0, 1] > 0.8
+    assert kernel.kernel_machine(trial, ProbeConfig()).shape == (len(trial.test), 3)
 
 
 def test_an_unknown_learner_is_refused():

@@ -1,10 +1,10 @@
 """Controls without an encoder: the class prior, covariates of people, and the field's own hand-made features.
 
-Hand features get several learners, a linear one and trees. Which one is the `hand-features` row is said by the task
-(`Task.hand_learner`, the field's own choice) or fixed by the numbers of labelled items and of features, not by a score:
-held-out labelled subjects were seen to decide differently from seed to seed, and the baseline moved with them. All are
-returned, so that a report can print them side by side; but boosting is not tried on more features than items, where it
-takes minutes to overfit.
+Hand features get several learners: a linear one, trees, a kernel. Which one is the `hand-features` row is said by the
+task (`Task.hand_learner`, the field's own choice) or fixed by the numbers of labelled items and of features, not by a
+score: held-out labelled subjects were seen to decide differently from seed to seed, and the baseline moved with them.
+All are returned, so that a report can print them side by side; but boosting is not tried on more features than items,
+where it takes minutes to overfit.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..config import ProbeConfig
-from ..task import EXTRA_TREES
+from ..task import EXTRA_TREES, KERNEL_MACHINE
 from .given import for_each
+from .kernel import kernel_machine
 from .linear import linear_probe
 from .targets import typical
 from .trees import boosted, extra_trees
@@ -24,6 +25,9 @@ from .trial import Trial
 
 # below this many labelled items a line is the better guess
 LEAST_BOOSTED = 1_000
+
+# tried only where the task names them
+_OF_A_FIELD = {EXTRA_TREES: extra_trees, KERNEL_MACHINE: kernel_machine}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +61,8 @@ def hand_learners(trial: Trial, config: ProbeConfig, first: str = "") -> list[Le
         learners.append(Learned("gradient boosting", boosted(trial, config), {}))
         if items >= LEAST_BOOSTED:
             learners.reverse()
-    if first == EXTRA_TREES:
-        return [Learned(first, extra_trees(trial, config), {}), *learners]
+    if first in _OF_A_FIELD:
+        return [Learned(first, _OF_A_FIELD[first](trial, config), {}), *learners]
     return sorted(learners, key=lambda learned: learned.learner != first) if first else learners
 
 

@@ -16,16 +16,12 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
-from sklearn.multiclass import OneVsRestClassifier
 
 from ..config import ProbeConfig
+from .estimator import fit_and_predict
 from .given import for_each
-from .linear import item_weights
 from .scaling import Standardizer
-from .trial import Trial, thin
-
-# common classes are thinned to this many items: trees gain nothing visible from more, and time is linear in it
-MOST_ITEMS = 20_000
+from .trial import Trial
 
 
 def boosted(trial: Trial, config: ProbeConfig) -> np.ndarray:
@@ -34,7 +30,7 @@ def boosted(trial: Trial, config: ProbeConfig) -> np.ndarray:
     options: dict[str, Any] = {"max_iter": 80, "learning_rate": 0.1, "max_leaf_nodes": 15, "l2_regularization": 1.0}
     options |= {"early_stopping": False, "random_state": trial.seed}
     kind = HistGradientBoostingRegressor if trial.numeric else HistGradientBoostingClassifier
-    return for_each(trial, lambda part: _predict(part, kind(**options), config))
+    return for_each(trial, lambda part: fit_and_predict(part, kind(**options), config))
 
 
 def extra_trees(trial: Trial, config: ProbeConfig) -> np.ndarray:
@@ -45,27 +41,6 @@ def extra_trees(trial: Trial, config: ProbeConfig) -> np.ndarray:
     def learn(part: Trial) -> np.ndarray:
         scale = Standardizer.fit(part.items.hand[part.learnable])
         kind = ExtraTreesRegressor if part.numeric else ExtraTreesClassifier
-        return _predict(part, kind(**options, random_state=part.seed), config, scale)
+        return fit_and_predict(part, kind(**options, random_state=part.seed), config, scale)
 
     return for_each(trial, learn)
-
-
-def _predict(trial: Trial, model: Any, config: ProbeConfig, scale: Standardizer | None = None) -> np.ndarray:
-    fitted = trial.learnable
-    index, stands_for = thin(trial.items, fitted, MOST_ITEMS, trial.seed)
-    # a feature that none of the fitted items has splits nothing, and scikit-learn cannot bin it
-    hand = np.where(np.isfinite(trial.items.hand[index]).any(axis=0), trial.items.hand, np.float32(0))
-    hand = hand if scale is None else scale(hand)
-    label, x, asked = trial.items.label[index], hand[index], hand[trial.test]
-    if trial.multilabel:
-        return OneVsRestClassifier(model).fit(x, label).predict_proba(asked)
-    weight = item_weights(trial, fitted, index, stands_for, config.class_weight).numpy()
-    if trial.numeric:
-        return model.fit(x, label, sample_weight=weight).predict(asked)[:, None].astype(np.float32)
-    out = np.zeros((len(asked), trial.classes), np.float32)
-    if len(np.unique(label)) == 1:
-        out[:, label[0]] = 1.0
-        return out
-    model.fit(x, label, sample_weight=weight)
-    out[:, np.asarray(model.classes_, np.int64)] = model.predict_proba(asked)
-    return out

@@ -11,8 +11,8 @@ from ...core.modality import Annotation, Recording, Task
 from .demo import STATES
 
 # the same question twice: of single windows, and of recordings by the mean over their windows
-REST_TASK = Task("rest-task", "window", STATES)
-REST_TASK_RECORD = Task("rest-task-record", "record", STATES)
+REST_TASK = Task("rest-task", "window", STATES, hand_learner="kernel machine")
+REST_TASK_RECORD = Task("rest-task-record", "record", STATES, hand_learner="kernel machine")
 TASKS = {task.name: task for task in (REST_TASK, REST_TASK_RECORD)}
 
 
