@@ -37,12 +37,12 @@ UNTRAINED = [
     "--evaluate.models", "scratch", "--trainer.max_steps", "1", "--objective.views.context.mask", ANY,
     "--objective.views.rhythm.mask", ANY,
 ]  # fmt: skip
-PRETRAINED = ["--evaluate.models", "pretrained,scratch"]
+PRETRAINED = ["--evaluate.models", "pretrained"]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One row. options: of the recipe. pretrained: which of the run's models it is."""
+    """One row, the only model of its run. options: of the recipe. pretrained: or from scratch."""
 
     name: str
     options: tuple[str, ...]
@@ -55,11 +55,8 @@ class Variant:
 
 def _plain(scales: str, residual: bool, heights: bool, told: bool) -> tuple[str, ...]:
     flags = {"residual": residual, "normal_heights": heights, "beat_intervals": told}
-    return (
-        "--modality.scales",
-        scales,
-        *(word for k, v in flags.items() for word in (f"--modality.{k}", str(v).lower())),
-    )
+    words = [word for name, on in flags.items() for word in (f"--modality.{name}", str(on).lower())]
+    return ("--modality.scales", scales, *words)
 
 
 RECIPE_ROW = 5
@@ -87,13 +84,12 @@ def first_division(root: Path, folder: Path) -> Path:
     return folder
 
 
-def decisions(folder: Path, *, pretrained: bool) -> Predictions:
-    """What one model of a run decided, all folds together, under a name that is the same for every row."""
+def decisions(folder: Path) -> Predictions:
+    """What the model of a run decided, all folds together, under a name that is the same for every row."""
     found = Predictions.load(folder)
     joined = join_folds(found.evaluation)
-    wanted = [row for row in joined.rows if row.model == ("pretrained" if pretrained else "scratch")]
-    rows = [replace(row, model="scratch") for row in wanted]
-    predictions = {row.key: joined.predictions[old.key] for row, old in zip(rows, wanted, strict=True)}
+    rows = [replace(row, model="scratch") for row in joined.rows]
+    predictions = {row.key: joined.predictions[old.key] for row, old in zip(rows, joined.rows, strict=True)}
     return replace(found, evaluation=replace(joined, rows=rows, predictions=predictions))
 
 
@@ -130,7 +126,7 @@ def main() -> None:
             words = [*variant.command, "--data.root", str(root), "--out", str(folder), "--overwrite", *overrides]
             if code := execute(["run", RECIPE, *words]):
                 raise SystemExit(code)
-        done[variant.name] = decisions(folder, pretrained=variant.pretrained)
+        done[variant.name] = decisions(folder)
         print_rows(done, VARIANTS[RECIPE_ROW].name)
 
 

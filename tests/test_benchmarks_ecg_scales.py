@@ -72,8 +72,8 @@ def a_run(folder: Path, model: str, right: float) -> Path:
 
 
 def test_rows_are_scored_over_all_folds_and_compared_with_the_recipe(script, tmp_path, capsys):
-    recipe = script.decisions(a_run(tmp_path / "a", "scratch", 0.5), pretrained=False)
-    better = script.decisions(a_run(tmp_path / "b", "pretrained", 0.8), pretrained=True)
+    recipe = script.decisions(a_run(tmp_path / "a", "scratch", 0.5))
+    better = script.decisions(a_run(tmp_path / "b", "pretrained", 0.8))
     script.print_rows({"better": better, "recipe": recipe}, "recipe")
     first, second = capsys.readouterr().out.strip().splitlines()[1:]
     assert first.split()[:2] == ["better", "0.800"]

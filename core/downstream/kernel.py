@@ -53,7 +53,3 @@ class KernelLogistic(ClassifierMixin, BaseEstimator):
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """[item, class]."""
         return self.model_.predict_proba(self.space_.transform(x))
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """[item] the likeliest class."""
-        return self.classes_[self.predict_proba(x).argmax(axis=1)]

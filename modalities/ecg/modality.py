@@ -139,7 +139,7 @@ class ECG(Modality):
         track = BeatTrack(r_s) if len(r_s) and c.scales != ("patch",) else None
         owner = np.abs(r_s[:, None] - (starts + c.window_s / 2)).argmin(axis=1) if len(r_s) else np.zeros(0, int)
         labels = self._beat_labels(marks, signals.shape[1] / recording.sfreq_hz)
-        side = rhythm_features(r_s)[:, : len(self.tasks()["beats"].event_features)] if task == "beats" else None
+        side = rhythm_features(r_s)[:, : None if c.beat_intervals else 0] if task == "beats" else None
         hand = hand_features(self._slot_beats(x, sensors, r_s)) if task == "beats" else None
         whole = self._record_hand(recording, r_s) if task in label_sets() else None
         waves = window_segments(recording, sensors, starts, c.window_s) if task == "delineation" else None
