@@ -10,7 +10,7 @@ both, in double precision.
 
 The centres are learned by omnipatch, and the linear layer that gives the reference its first guess by cross-entropy
 with the codes that a search finds, the loss it is trained with there. With `--steps` the reference's own trainer
-learns both, in so many steps a phase at batch 600 (hours of processor time for its defaults of 10000).
+learns both, in so many steps a phase of `--batch` frames (hours of processor time for its defaults, 10000 of 600).
 
 The reference refines each codebook as if the others stood still and then merges; it is made for codebooks that its own
 trainer has pushed apart, and on others its passes may raise the error. Errors compare with `--steps`, rates anyhow.
@@ -47,7 +47,7 @@ def frames(dim: int, count: int, draw: torch.Generator) -> Tensor:
     return (2.2 * state * height) @ mixing.T + 0.02 * torch.randn(count, dim, generator=draw)
 
 
-def trained(dim: int, codebooks: int, steps: int, draw: torch.Generator) -> Any:
+def trained(dim: int, codebooks: int, steps: int, batch: int, draw: torch.Generator) -> Any:
     """A quantiser of the reference."""
     import multi_quantization as reference  # type: ignore[import-not-found]
 
@@ -56,7 +56,7 @@ def trained(dim: int, codebooks: int, steps: int, draw: torch.Generator) -> Any:
             dim=dim, bytes_per_frame=codebooks, device=torch.device("cpu"), phase_one_iters=steps, phase_two_iters=steps
         )
         while not trainer.done():
-            trainer.step(frames(dim, 600, draw))
+            trainer.step(frames(dim, batch, draw))
         return trainer.get_quantizer()
     ours = train_quantizer(frames(dim, 12_000, draw), codebooks, rounds=3, phases=2, width=1)
     made = reference.Quantizer(dim=dim, codebook_size=ours.entries, num_codebooks=codebooks)
@@ -80,9 +80,9 @@ def error(x: Tensor, centres: Tensor, codes: Tensor) -> float:
     return float((x.double() - chosen).square().sum() / (x - x.mean(dim=0)).double().square().sum())
 
 
-def compare(dim: int, codebooks: int, steps: int, count: int, rounds: int) -> None:
+def compare(dim: int, codebooks: int, steps: int, batch: int, count: int, rounds: int) -> None:
     draw = torch.Generator().manual_seed(1)
-    reference = trained(dim, codebooks, steps, draw)
+    reference = trained(dim, codebooks, steps, batch, draw)
     centres = reference.get_centers().detach().float()
     ours, x = Quantizer(centres), frames(dim, count, draw)
     ways: dict[str, Callable[[], Tensor]] = {
@@ -115,6 +115,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("path", type=Path, help="checkout of multi_quantization")
     parser.add_argument("--steps", type=int, default=0, help="train with the reference's own trainer")
+    parser.add_argument("--batch", type=int, default=600, help="frames a step of it")
+    parser.add_argument("--size", choices=[f"{dim}x{n}" for dim, n in SIZES], help="dim x codebooks; default: both")
     parser.add_argument("--frames", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
@@ -124,7 +126,8 @@ def main() -> None:
     # only its file reader needs h5py, which it imports at once
     sys.modules.setdefault("h5py", types.ModuleType("h5py"))
     for dim, codebooks in SIZES:
-        compare(dim, codebooks, options.steps, options.frames, options.rounds)
+        if options.size in (None, f"{dim}x{codebooks}"):
+            compare(dim, codebooks, options.steps, options.batch, options.frames, options.rounds)
 
 
 if __name__ == "__main__":

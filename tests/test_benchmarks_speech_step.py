@@ -63,6 +63,13 @@ def test_waveforms_are_heard_whole(script):
         assert batch.values.isfinite().all()
 
 
+def test_rows_as_shipped_have_the_recipes_tokens(script):
+    benchmark = script("speech_step")
+    for worker in (worker for name, worker in benchmark.ROWS.items() if "as shipped" in name and "speech" in name):
+        side, token_hz, _ = worker.split(":")
+        assert float(token_hz) == benchmark.load(side, []).modality.config.token_hz
+
+
 def test_each_step_of_codes_searches_them_and_learns_no_new_centres(script, step_of, monkeypatch):
     step, _ = step_of("speech-mvq")
     codes = importlib.import_module("omnipatch.modalities.speech.codes")
