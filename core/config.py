@@ -138,7 +138,7 @@ class EvaluateConfig:
 
     # covariates: a row where the data set declares some (age, sex), nothing elsewhere
     models: tuple[str, ...] = ("pretrained", "random-init", "scratch", "hand-features", "covariates", "prior")
-    # also layers, semi (`semi.*`); ranking, where a task ranks
+    # also layers, semi (`semi.*`), side (`evaluate.side_share`); ranking, where a task ranks
     protocols: tuple[str, ...] = ("knn", "linear", "attentive", "finetune")
     label_fractions: tuple[float, ...] = (1.0,)  # shares of the labelled subjects (at least one of them), e.g. 0.1,1
     labels_per_class: tuple[int, ...] = ()  # also learn from so many labelled items of each class alone, e.g. 1,5
@@ -146,6 +146,7 @@ class EvaluateConfig:
     seeds: int = 3  # of whatever is trained on labels; of pretraining itself where a task ranks
     scratch_total_steps: bool = False  # train from scratch as long as pretraining and fine-tuning together
     blend: float = 0.0  # share of the hand features' own learner in what a trained head predicts
+    side_share: float = 0.33  # protocol side: share of the frozen encoder in what it and a fresh network say together
     decisions_s: tuple[float, ...] = ()  # also score decisions on stretches of so many seconds, of several windows each
     bootstrap: int = 1000  # subject-level resamples for intervals
     batch_size: int = 256

@@ -9,7 +9,7 @@ import pytest
 from cli_kit import omni, toy_installed, write_recipe
 
 MODELS = {"pretrained", "random-init", "scratch", "hand-features", "prior"}
-PROTOCOLS = {"knn", "linear", "attentive", "finetune", "lora", "semi", "ranking"}
+PROTOCOLS = {"knn", "linear", "attentive", "finetune", "lora", "semi", "side", "ranking"}
 METRIC = re.compile(r"accuracy|balanced_accuracy|macro_f1|f1_.+|auroc|auprc|ece|mae|spearman|recall@\d+|ndcg@\d+")
 
 

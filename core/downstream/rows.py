@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 MODELS = ("pretrained", "random-init", "scratch", "hand-features", "covariates", "prior")
 # controls without an encoder: fits on what does not depend on a protocol
 WITHOUT_ENCODER = ("hand-features", "covariates", "prior")
-PROTOCOLS = ("knn", "linear", "layers", "attentive", "finetune", "semi")
+PROTOCOLS = ("knn", "linear", "layers", "attentive", "finetune", "semi", "side")
 # those that train a head by gradients
-TRAINED = ("attentive", "finetune", "semi")
+TRAINED = ("attentive", "finetune", "semi", "side")
 RANKING = "ranking"  # the one protocol of ranking tasks, of all their models
 # which protocols a model can have; what is fitted without an encoder is called "linear"
 SUPPORTED: dict[str, tuple[str, ...]] = {
     "pretrained": (*PROTOCOLS, RANKING),
-    "random-init": ("knn", "linear", "layers", "attentive", RANKING),
-    "scratch": ("finetune", "semi"),
+    "random-init": ("knn", "linear", "layers", "attentive", "side", RANKING),
+    "scratch": ("finetune", "semi", "side"),
     "hand-features": ("linear",),
     "covariates": ("linear",),
     "prior": ("linear",),

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 OnProgress = Callable[[str], None]
 # enough points for an embedding map
 MAP_ITEMS = 3000
+# protocols that read the features of one layer, or a few averaged, of a frozen encoder
+READ_FROZEN = {"knn", "linear", "side"}
 
 
 class Session:
@@ -68,6 +70,7 @@ class Session:
         # everything that is scored: the test side, and again after each loss of sensors
         self.scored = np.concatenate([sides["test"], *lost.values()])
         self.blend, self.learned = recipe.evaluate.blend, dict[Trial, list[Learned]]()
+        self.alone = dict[Trial, np.ndarray]()
         assert store.task is not None
         pool, seen = recipe.probe.pool, items.window[sides["train"]]
         places = anchor_places(store, np.unique(seen)).tolist() if pool.startswith("place") else ()
@@ -116,7 +119,7 @@ class Session:
                 f"fine-tuning ({after}) have together"
             )
         first = self.recipe.seed
-        trained = [p for p in wanted.get("pretrained", ()) if p in TRAINED]
+        trained = [p for p in wanted.get("pretrained", ()) if p in TRAINED and p != "side"]
         if trained and self.recipe.evaluate.occlusion and not is_number(self.items.label):
             self.looked_into = ("pretrained", trained[-1], max(self.recipe.evaluate.label_fractions), first, self.fold)
         for model, protocols in wanted.items():
@@ -125,7 +128,7 @@ class Session:
             for seed in sorted({planned.trial.seed for planned in self.planned}):
                 if not fixed:
                     used, features, layers = fresh_encoder(seed), None, None
-                if features is None and {"knn", "linear"} & set(protocols) and model not in WITHOUT_ENCODER:
+                if features is None and READ_FROZEN & set(protocols) and model not in (*WITHOUT_ENCODER, "scratch"):
                     features = self._features(model, used, keep=seed == first)
                 if layers is None and "layers" in protocols:
                     with self._clock(f"{model}: features of all layers"):
@@ -135,7 +138,8 @@ class Session:
                 for planned in self.planned:
                     if planned.trial.seed == seed:
                         for protocol in protocols:
-                            self._row(model, protocol, planned, used, layers if protocol == "layers" else features)
+                            trains = fresh_encoder(seed) if protocol == "side" else used
+                            self._row(model, protocol, planned, trains, layers if protocol == "layers" else features)
 
     def _check_semi(self, wanted: dict[str, list[str]]) -> None:
         """Leaves out what cannot learn from unlabelled items, and says what the unlabelled ones are."""
@@ -172,6 +176,7 @@ class Session:
         return features
 
     def _row(self, model: str, protocol: str, planned: Planned, encoder: Encoder, features: np.ndarray | None) -> None:
+        """encoder: to train, if the protocol trains one. features: of the model's own, frozen."""
         trial, into = planned.trial, planned.into
         row = Row(model, protocol, planned.fraction, trial.seed, self.fold, {})
         with self._clock(f"{model}: {protocol}, seed {trial.seed}, {planned.words}"):
@@ -186,12 +191,14 @@ class Session:
             elif protocol in ("knn", "linear", "layers"):
                 assert features is not None
                 probability, chosen = self._probe(protocol, trial, features)
+            elif protocol == "side":
+                probability, chosen = self._side(row, planned, encoder, features)
             else:
                 # a head start reads the last layer alone
                 known = features if self.recipe.probe.layers == 1 else None
                 probability, chosen = self._train(row, planned, encoder, known)
-                if self.blend:
-                    probability = self._pool(row, planned, probability)
+            if self.blend and protocol in TRAINED:
+                probability = self._pool(row, planned, probability)
         into.choices[row.key] = chosen
         probability = trial.restored(probability)
         prediction = self._prediction(probability)
@@ -216,6 +223,23 @@ class Session:
             return knn_probe(trial, features, self.recipe.probe, self.recipe.trainer.precision), {}
         probe = layer_probe if protocol == "layers" else linear_probe
         return probe(trial, features, self.recipe.probe)
+
+    def _side(
+        self, row: Row, planned: Planned, fresh: Encoder, features: np.ndarray | None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Side-tuning: a fresh network with the linear probe of a frozen encoder beside it; `scratch`: with nothing.
+
+        What was learned before cannot be bent by few labels, and what it lacks is learned without it. After Zhang et
+        al. 2020 (https://arxiv.org/abs/1912.13503), who sum the networks and train the sum. All models of a trial have
+        the same fresh network, trained as long.
+        """
+        trial = planned.trial
+        if trial not in self.alone:
+            self.alone[trial] = self._train(row, planned, fresh, None)[0]
+        if features is None:
+            return self.alone[trial], {}
+        beside, chosen = linear_probe(trial, features, self.recipe.probe)
+        return pool_opinions(self.alone[trial], beside, self.recipe.evaluate.side_share), chosen
 
     def _leak(self, model: str, encoder: Encoder, features: np.ndarray | None) -> None:
         """Whose recording it is, by features that were not trained to tell; by the frozen ones if they are there."""
@@ -273,7 +297,8 @@ class Session:
         curve: list[tuple[int, float]] = []
         trained = train_classifier(
             planned.trial, self.modality, self.store, encoder, self._schedule(row), readout=self.readout,
-            frozen=row.protocol == "attentive", pretrained=row.model == "pretrained", features=features,
+            frozen=row.protocol == "attentive", features=features,
+            pretrained=row.model == "pretrained" and row.protocol != "side",
             semi=self.recipe.semi if row.protocol == "semi" else None,
             on_step=lambda step, loss: curve.append((step, loss)), **self.running,
         )  # fmt: skip
@@ -288,6 +313,8 @@ class Session:
 
     def _schedule(self, row: Row) -> FinetuneConfig:
         probe, finetune = self.recipe.probe, self.recipe.finetune
+        if row.protocol == "side":
+            return finetune
         if row.model == "scratch" and self.recipe.evaluate.scratch_total_steps:
             return replace(finetune, steps=self.recipe.trainer.max_steps + finetune.steps)
         if row.protocol in ("finetune", "semi"):

@@ -10,7 +10,7 @@ from .rows import Evaluation
 # what pretraining must beat: the same encoder untrained under the same protocol; the same schedule from scratch
 CONTROLS = {
     "knn": "random-init", "linear": "random-init", "layers": "random-init", "attentive": "random-init",
-    "finetune": "scratch", "lora": "scratch", "semi": "scratch", "ranking": "random-init",
+    "finetune": "scratch", "lora": "scratch", "semi": "scratch", "side": "scratch", "ranking": "random-init",
 }  # fmt: skip
 
 

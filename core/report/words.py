@@ -26,14 +26,15 @@ _LABELS = {
 }  # fmt: skip
 _LOWER_IS_BETTER = {"ece", "mae", "gini"}  # gini: few ids have all the lists
 # protocols that train the encoder first, then frozen ones
-_ORDER: tuple[str, ...] = ("finetune", "lora", "semi", "attentive", "layers", "linear", "knn", "ranking")
+_ORDER: tuple[str, ...] = ("finetune", "lora", "semi", "side", "attentive", "layers", "linear", "knn", "ranking")
 MODEL_LABELS = {
     "pretrained": "pretrained", "random-init": "random init", "scratch": "from scratch",
     "hand-features": "hand features", "covariates": "covariates", "prior": "class prior",
 }  # fmt: skip
 PROTOCOL_LABELS = {
     "finetune": "fine-tuning", "lora": "low-rank fine-tuning", "attentive": "attentive probe", "linear": "linear probe",
-    "layers": "layer-weighted probe", "knn": "nearest neighbours", "semi": "semi-supervised", "ranking": "ranking",
+    "layers": "layer-weighted probe", "knn": "nearest neighbours", "semi": "semi-supervised", "side": "side-tuning",
+    "ranking": "ranking",
 }  # fmt: skip
 _RANKING_LABELS = {"hand-features": "best without training", "prior": "simplest ranking"}
 TWO_STEPS = "two steps of everything: these figures mean nothing, the run only shows that it works"
