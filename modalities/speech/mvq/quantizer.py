@@ -104,8 +104,7 @@ class Quantizer(nn.Module):
         return self._tables
 
     def _search(self, x: Tensor, tables: Tables, width: int, sweeps: int) -> States:
-        products = (x - self.mean) @ self.centres.flatten(0, 1).T
-        products = products.view(len(x), self.codebooks, self.entries)
+        products = tables.products(x - self.mean)
         return refine(products, tables, beam(products, tables, width), sweeps)
 
     # ---- files ------------------------------------------------------------------------------------------------

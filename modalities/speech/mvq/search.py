@@ -7,7 +7,8 @@ With the products of all centres G = C C' and of the input with them P = X C', t
 so that every step below is a sum of table rows, free of the dimension of x. Two searches (Babenko & Lempitsky 2014,
 doi:10.1109/CVPR.2014.124, for the beam; Besag 1986 for the descent, as iterated conditional modes):
 
-- `beam`: codebooks one after the other, the best few partial sums are kept;
+- `beam`: codebooks one after the other, the best few partial sums are kept; codebooks are centred first, so that of those
+  to come each counts with its mean;
 - `refine`: codebooks one after the other again, each chosen anew given the codes of all others, with as many states
   kept as there are; with one state this is coordinate descent. The best state's error never rises.
 
@@ -25,9 +26,12 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Tables:
-    """blocks: for each codebook, [all centres, entry] products of all centres with its own. norms: [codebook, entry]
-    squared lengths. order: codebooks by falling energy, the order of the beam."""
+    """centred: [all centres, dim] without the mean of their codebook. offset: [dim] sum of these means. blocks: for each
+    codebook, [all centres, entry] products of all centres with its own. norms: [codebook, entry] squared lengths.
+    order: codebooks by falling energy, the order of the beam."""
 
+    centred: Tensor
+    offset: Tensor
     blocks: tuple[Tensor, ...]
     norms: Tensor
     order: tuple[int, ...]
@@ -36,14 +40,23 @@ class Tables:
     def of(cls, centres: Tensor) -> Tables:
         """centres: [codebook, entry, dim]."""
         books, entries, _ = centres.shape
-        flat = centres.detach().float().flatten(0, 1)
+        means = centres.detach().float().mean(dim=1, keepdim=True)
+        apart = centres.detach().float() - means
+        flat = apart.flatten(0, 1)
         gram = flat @ flat.T
-        spread = centres.detach().float().var(dim=1, correction=0).sum(dim=1)
+        spread = apart.square().mean(dim=1).sum(dim=1)
         return cls(
+            flat,
+            means.sum(dim=(0, 1)),
             tuple(gram[:, n * entries : (n + 1) * entries].contiguous() for n in range(books)),
             gram.diagonal().reshape(books, entries).clone(),
             tuple(spread.argsort(descending=True, stable=True).tolist()),
         )
+
+
+    def products(self, x: Tensor) -> Tensor:
+        """[frame, dim] -> [frame, codebook, entry] products with all centres, both centred."""
+        return ((x - self.offset) @ self.centred.T).view(len(x), *self.norms.shape)
 
 
 @dataclass(frozen=True)
