@@ -34,7 +34,7 @@ from omnipatch.modalities.speech.mvq import Quantizer, train_quantizer
 from torch import Tensor
 
 SIZES = ((512, 8), (768, 16))
-WIDTHS = (4, 8, 16)
+SEARCHES = ((4, 2), (8, 2), (18, 6))  # states, sweeps; the second is the default
 
 
 def frames(dim: int, count: int, draw: torch.Generator) -> Tensor:
@@ -89,7 +89,7 @@ def compare(dim: int, codebooks: int, steps: int, batch: int, count: int, rounds
         f"reference, {n} refinements": lambda n=n: reference.encode(x, refine_indexes_iters=n, as_bytes=False)
         for n in (5, 1)
     }
-    ways |= {f"omnipatch, {w} states": lambda w=w: ours.encode(x, width=w, sweeps=2) for w in WIDTHS}
+    ways |= {f"omnipatch, {w} states": lambda w=w, s=s: ours.encode(x, width=w, sweeps=s) for w, s in SEARCHES}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     found: dict[str, float] = {}
     with torch.no_grad():

@@ -65,7 +65,7 @@ class Quantizer(nn.Module):
     def encode(self, x: Tensor, width: int = 8, sweeps: int = 2) -> Tensor:
         """[..., dim] -> codes [..., codebook] int64.
 
-        width: states that the search keeps, more = slower and nearer. sweeps: of refinement.
+        width: states that the search keeps, more = slower and nearer. sweeps: of refinement, at most.
         Raises InputError for another dimension or numbers that are not finite.
         """
         if x.shape[-1:] != self.mean.shape:

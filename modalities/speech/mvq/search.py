@@ -7,8 +7,8 @@ With the products of all centres G = C C' and of the input with them P = X C', t
 so that every step below is a sum of table rows, free of the dimension of x. Two searches (Babenko & Lempitsky 2014,
 doi:10.1109/CVPR.2014.124, for the beam; Besag 1986 for the descent, as iterated conditional modes):
 
-- `beam`: codebooks one after the other, the best few partial sums are kept; codebooks are centred first, so that of those
-  to come each counts with its mean;
+- `beam`: codebooks one after the other, the best few partial sums are kept; codebooks are centred first, so that each
+  of those to come counts with its mean;
 - `refine`: codebooks one after the other again, each chosen anew given the codes of all others, with as many states
   kept as there are; with one state this is coordinate descent. The best state's error never rises.
 
@@ -26,9 +26,12 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Tables:
-    """centred: [all centres, dim] without the mean of their codebook. offset: [dim] sum of these means. blocks: for each
-    codebook, [all centres, entry] products of all centres with its own. norms: [codebook, entry] squared lengths.
-    order: codebooks by falling energy, the order of the beam."""
+    """What a search looks up.
+
+    centred: [all centres, dim] without the mean of their codebook. offset: [dim] sum of these means.
+    blocks: for each codebook, [all centres, entry] twice the products of all centres with its own.
+    norms: [codebook, entry] squared lengths. order: codebooks by falling energy, the order of the beam.
+    """
 
     centred: Tensor
     offset: Tensor
@@ -48,11 +51,10 @@ class Tables:
         return cls(
             flat,
             means.sum(dim=(0, 1)),
-            tuple(gram[:, n * entries : (n + 1) * entries].contiguous() for n in range(books)),
+            tuple(2.0 * gram[:, n * entries : (n + 1) * entries] for n in range(books)),
             gram.diagonal().reshape(books, entries).clone(),
             tuple(spread.argsort(descending=True, stable=True).tolist()),
         )
-
 
     def products(self, x: Tensor) -> Tensor:
         """[frame, dim] -> [frame, codebook, entry] products with all centres, both centred."""
@@ -75,7 +77,7 @@ def beam(products: Tensor, tables: Tables, width: int) -> States:
     codes = torch.zeros(frames, 1, books, dtype=torch.long, device=products.device)
     for step, book in enumerate(tables.order):
         chosen = codes[:, :, list(tables.order[:step])]
-        cost = _cost(products, tables, chosen, book) + energy.unsqueeze(-1)
+        cost = _cost(products, tables, chosen, book).add_(energy.unsqueeze(-1))
         energy, best = cost.flatten(1).topk(min(width, cost.shape[1] * entries), dim=1, largest=False)
         parent = torch.div(best, entries, rounding_mode="floor")
         codes = codes.gather(1, parent.unsqueeze(-1).expand(-1, -1, books))
@@ -84,35 +86,43 @@ def beam(products: Tensor, tables: Tables, width: int) -> States:
 
 
 def refine(products: Tensor, tables: Tables, states: States, sweeps: int) -> States:
-    """Choose every codebook anew given all others, `sweeps` times, or until no best state changes."""
-    books, entries = products.shape[1:]
-    codes, energy = states.codes, states.energy
+    """Choose every codebook anew given all others, `sweeps` times, of each frame until no state changes."""
+    codes, energy = states.codes.clone(), states.energy.clone()
+    moving = torch.arange(len(codes), device=codes.device)
     for _ in range(sweeps):
-        before = codes[:, 0]
-        for book in tables.order:
-            others = [n for n in range(books) if n != book]
-            rest = codes[:, :, others]
-            own = codes[:, :, book] - book * entries
-            cost = _cost(products, tables, rest, book)
-            base = energy - cost.gather(2, own.unsqueeze(-1)).squeeze(-1)
-            cost = cost + base.masked_fill(_repeated(rest), torch.inf).unsqueeze(-1)
-            energy, best = cost.flatten(1).topk(codes.shape[1], dim=1, largest=False)
-            parent = torch.div(best, entries, rounding_mode="floor")
-            codes = codes.gather(1, parent.unsqueeze(-1).expand_as(codes))
-            codes[:, :, book] = best % entries + book * entries
-        if torch.equal(before, codes[:, 0]):
+        before = codes[moving]
+        found = _sweep(products[moving], tables, States(before, energy[moving]))
+        codes[moving], energy[moving] = found.codes, found.energy
+        moving = moving[(found.codes != before).flatten(1).any(dim=1)]
+        if not len(moving):
             break
     return States(codes, energy)
 
 
+def _sweep(products: Tensor, tables: Tables, states: States) -> States:
+    books, entries = products.shape[1:]
+    codes, energy = states.codes, states.energy
+    for book in tables.order:
+        rest = codes[:, :, [n for n in range(books) if n != book]]
+        own = codes[:, :, book] - book * entries
+        cost = _cost(products, tables, rest, book)
+        base = energy - cost.gather(2, own.unsqueeze(-1)).squeeze(-1)
+        cost.add_(base.masked_fill(_repeated(rest), torch.inf).unsqueeze(-1))
+        energy, best = cost.flatten(1).topk(codes.shape[1], dim=1, largest=False)
+        parent = torch.div(best, entries, rounding_mode="floor")
+        codes = codes.gather(1, parent.unsqueeze(-1).expand_as(codes))
+        codes[:, :, book] = best % entries + book * entries
+    return States(codes, energy)
+
+
 def _cost(products: Tensor, tables: Tables, chosen: Tensor, book: int) -> Tensor:
-    """[frame, state, entry] what each entry of a codebook adds to the energy beside the chosen rows."""
+    """[frame, state, entry], new: what each entry of a codebook adds to the energy beside the chosen rows."""
     frames, width, count = chosen.shape
     own = (tables.norms[book] - 2.0 * products[:, book]).unsqueeze(1)
     if not count:
-        return own.expand(-1, width, -1)
+        return own.repeat(1, width, 1)
     cross = F.embedding_bag(chosen.reshape(-1, count), tables.blocks[book], mode="sum")
-    return torch.add(own, cross.view(frames, width, len(tables.norms[book])), alpha=2.0)
+    return cross.view(frames, width, len(tables.norms[book])).add_(own)
 
 
 def _repeated(rest: Tensor) -> Tensor:
@@ -120,6 +130,9 @@ def _repeated(rest: Tensor) -> Tensor:
     width = rest.shape[1]
     if width == 1:
         return torch.zeros(rest.shape[:2], dtype=torch.bool, device=rest.device)
-    same = (rest.unsqueeze(1) == rest.unsqueeze(2)).all(dim=-1)
+    # by one number each, odd and far beyond the number of centres: two states in 2^64 are taken for the same
+    weights = torch.arange(1, rest.shape[2] + 1, device=rest.device).mul_(-7046029254386353131).bitwise_or_(1)
+    key = (rest * weights).sum(dim=2)
+    same = key.unsqueeze(1) == key.unsqueeze(2)
     earlier = torch.ones(width, width, dtype=torch.bool, device=rest.device).tril(-1)
     return (same & earlier).any(dim=2)
