@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omnipatch.core.errors import CorruptFileError, InputError
 from omnipatch.modalities.speech.mvq import Quantizer, train_quantizer, usage
-from omnipatch.modalities.speech.mvq.search import Tables, beam, refine
+from omnipatch.modalities.speech.mvq.search import Tables, _least, beam, refine
 from omnipatch.modalities.speech.mvq.seeding import Reservoir, kmeans, residual_codebooks
 from omnipatch.modalities.speech.mvq.training import multiplied_out, revive, solved
 
@@ -110,6 +110,19 @@ class TestSearch:
         quantizer = made(4, 32, 64)
         codes = torch.randint(0, 32, (200, 4), generator=torch.Generator().manual_seed(2))
         torch.testing.assert_close(quantizer.encode(quantizer.decode(codes)), codes)
+
+    @given(st.integers(1, 5), st.integers(1, 9), st.integers(0, 1000), st.data())
+    @settings(max_examples=25, deadline=None)
+    def test_the_least_are_those_of_a_sort(self, states, entries, seed, data):
+        cost = torch.randn(4, states, entries, generator=torch.Generator().manual_seed(seed))
+        cost[0, 0] = torch.inf  # a repeated state
+        count = data.draw(st.integers(1, states * entries))
+        value, state, entry = _least(cost, count)
+        torch.testing.assert_close(value, cost.flatten(1).sort(dim=1).values[:, :count])
+        rows = torch.arange(4).unsqueeze(1)
+        torch.testing.assert_close(cost[rows, state, entry], value)
+        places = state * entries + entry
+        assert all(len(set(row.tolist())) == count for row in places)
 
     def test_what_all_entries_of_a_codebook_share_changes_nothing(self):
         """Codebooks that others learned are not centred; a partial sum must count with the means of those to come."""

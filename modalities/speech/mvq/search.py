@@ -78,10 +78,9 @@ def beam(products: Tensor, tables: Tables, width: int) -> States:
     for step, book in enumerate(tables.order):
         chosen = codes[:, :, list(tables.order[:step])]
         cost = _cost(products, tables, chosen, book).add_(energy.unsqueeze(-1))
-        energy, best = cost.flatten(1).topk(min(width, cost.shape[1] * entries), dim=1, largest=False)
-        parent = torch.div(best, entries, rounding_mode="floor")
+        energy, parent, entry = _least(cost, min(width, cost.shape[1] * entries))
         codes = codes.gather(1, parent.unsqueeze(-1).expand(-1, -1, books))
-        codes[:, :, book] = best % entries + book * entries
+        codes[:, :, book] = entry + book * entries
     return States(codes, energy)
 
 
@@ -108,10 +107,9 @@ def _sweep(products: Tensor, tables: Tables, states: States) -> States:
         cost = _cost(products, tables, rest, book)
         base = energy - cost.gather(2, own.unsqueeze(-1)).squeeze(-1)
         cost.add_(base.masked_fill(_repeated(rest), torch.inf).unsqueeze(-1))
-        energy, best = cost.flatten(1).topk(codes.shape[1], dim=1, largest=False)
-        parent = torch.div(best, entries, rounding_mode="floor")
+        energy, parent, entry = _least(cost, codes.shape[1])
         codes = codes.gather(1, parent.unsqueeze(-1).expand_as(codes))
-        codes[:, :, book] = best % entries + book * entries
+        codes[:, :, book] = entry + book * entries
     return States(codes, energy)
 
 
@@ -123,6 +121,19 @@ def _cost(products: Tensor, tables: Tables, chosen: Tensor, book: int) -> Tensor
         return own.repeat(1, width, 1)
     cross = F.embedding_bag(chosen.reshape(-1, count), tables.blocks[book], mode="sum")
     return cross.view(frames, width, len(tables.norms[book])).add_(own)
+
+
+def _least(cost: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The least of [frame, state, entry]: values [frame, count] in rising order, their states and their entries.
+
+    They are all among the `count` entries with the least minima over states, which are far fewer to sort.
+    """
+    states, entries = cost.shape[1:]
+    columns = cost.amin(dim=1).topk(min(count, entries), dim=1, largest=False, sorted=False).indices
+    among = cost.gather(2, columns.unsqueeze(1).expand(-1, states, -1)).flatten(1)
+    value, best = among.topk(count, dim=1, largest=False)
+    width = columns.shape[1]
+    return value, torch.div(best, width, rounding_mode="floor"), columns.gather(1, best % width)
 
 
 def _repeated(rest: Tensor) -> Tensor:
