@@ -88,10 +88,20 @@ def test_correlation_is_numpys_and_zero_for_a_flat_side():
     assert correlation(np.ones(9), np.arange(9.0)) == 0
 
 
-def test_the_normal_beat_is_the_one_of_the_regular_beats():
+def test_the_normal_beat_is_the_one_of_the_late_beats():
     r_s, odd = regular(90), np.zeros(90, bool)
     odd[5::4] = True
     r_s[odd] -= 0.25
+    beats = find_beats(record(r_s, odd), r_s, SFREQ_HZ)
+    t = np.arange(beats.normal.shape[1]) / SFREQ_HZ - 0.4
+    near = np.abs(t) < 0.1
+    np.testing.assert_allclose(beats.normal[0, near], wave(t)[near], atol=0.12)
+
+
+def test_the_normal_beat_is_not_the_ectopic_majority():
+    """Three in four beats come early and the fourth after a pause, as in MIT-BIH 232."""
+    odd = np.tile([True, True, True, False], 30)
+    r_s = np.cumsum(np.where(odd, 0.7, 2.0))
     beats = find_beats(record(r_s, odd), r_s, SFREQ_HZ)
     t = np.arange(beats.normal.shape[1]) / SFREQ_HZ - 0.4
     near = np.abs(t) < 0.1

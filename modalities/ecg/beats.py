@@ -1,7 +1,9 @@
 """Beats against the record's own normal beat, all label-free and computed from given R marks.
 
-The normal beat is the median of beats in regular rhythm that look alike. Differences to it are what tells a ventricular
-beat from a patient's own bundle-branch block; its height is the unit of amplitude.
+The normal beat is the median of late beats that look alike: ectopic beats come early, so those that end the longest
+intervals of a record are the heart's own even where ectopic beats are the majority, which a median over all beats would
+take for normal. Differences to it are what tells a ventricular beat from a patient's own bundle-branch block; its
+height is the unit of amplitude.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ from .features import intervals, rhythm_features
 
 BEFORE_S, AFTER_S = 0.40, 0.50
 _WAVES_S = {"p": (-0.28, -0.09), "qrs": (-0.09, 0.11), "t": (0.12, 0.45), "beat": (-0.25, 0.40)}
+
+_LATE = 0.3  # share of the beats, those after the longest intervals, among which the normal one is looked for
+_FEWEST = 8  # of a short recording
 
 _HEIGHTS = (0.25, 4.0)  # plausible normal QRS heights, in the beat heights of preprocessing
 
@@ -61,13 +66,10 @@ def find_beats(x: np.ndarray, r_s: np.ndarray, sfreq_hz: float) -> Beats:
     beats = Beats(windows, np.zeros(windows.shape[1:], np.float32), r_s, sfreq_hz)
     if not len(r_s):
         return beats
-    before, after = intervals(r_s)
-    median = np.median(before)
-    regular = (np.abs(before / median - 1) < 0.12) & (np.abs(after / median - 1) < 0.12)
-    if regular.sum() < min(30, len(r_s) // 2):
-        regular = np.ones(len(r_s), dtype=bool)
+    before, _ = intervals(r_s)
+    count = max(round(_LATE * len(r_s)), min(_FEWEST, len(r_s)))
+    pool = np.sort(np.argsort(-before, kind="stable")[:count])
     # a median over a few hundred beats is as good as over all, and sorting is what costs here
-    pool = np.flatnonzero(regular)
     pool = pool[np.linspace(0, len(pool) - 1, min(len(pool), 400)).astype(int)]
     qrs = beats.span("qrs")
     normal = np.median(windows[pool], axis=0)
