@@ -17,6 +17,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from omnipatch.core.train.precision import resolve_precision
+
+FAST_BF16 = resolve_precision("auto", "cpu") == "bf16-mixed"
+OWN = "bf16" if FAST_BF16 else "fp32"  # what a recipe takes here by itself
+
+
+def feasible(rows: dict[str, str]) -> dict[str, str]:
+    """Rows, `NAME: WORKER` with the precision between colons, that mean something on this machine.
+
+    Where bf16 is emulated a step of it takes minutes; without it some rows are the same and are timed once.
+    """
+    timed = {name: worker for name, worker in rows.items() if FAST_BF16 or "bf16" not in worker.split(":")}
+    if len(timed) < len(rows):
+        print("no fast bf16 here: rows in bf16 are left out")
+    first = {worker: name for name, worker in reversed(timed.items())}
+    return {name: worker for name, worker in timed.items() if first[worker] == name}
+
 
 def serve(
     step: Callable[[], object], steps: int, warmup: int = 2, clock: Callable[[], float] = time.perf_counter
@@ -106,6 +123,22 @@ def alternate(contestants: list[Contestant], rounds: int) -> None:
             contestant.round()
     for contestant in contestants:
         contestant.close()
+
+
+def race(arguments: list[str], rows: dict[str, str], rounds: int) -> list[Contestant]:
+    """Run the `feasible` rows in alternation, each a worker of the script with these arguments."""
+    contestants = [Contestant(name, [*arguments, "--worker", worker]) for name, worker in feasible(rows).items()]
+    alternate(contestants, rounds)
+    return contestants
+
+
+def print_tables(
+    contestants: list[Contestant], references: tuple[str, ...], batch: float, unit: str = "records"
+) -> None:
+    """A `table` against each of the references that has run."""
+    for reference in references:
+        if any(c.name == reference for c in contestants):
+            print(table(contestants, reference, batch, unit), flush=True)
 
 
 def table(contestants: list[Contestant], reference: str, batch: float, unit: str = "records") -> str:

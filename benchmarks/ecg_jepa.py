@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 import torch
-from bench import Contestant, alternate, pretraining_step, serve, table
+from bench import OWN, pretraining_step, print_tables, race, serve
 
 TOKENS, SAMPLES, LEADS = 200, 25, 12
 
@@ -106,16 +106,14 @@ def main() -> None:
     rows = {
         "peer, as shipped (fp32)": "peer:fp32:8",
         "peer, bf16": "peer:bf16:8",
-        "omnipatch, as shipped (bf16)": "ours:bf16:4",
-        "omnipatch, equal predictor (bf16)": "ours:bf16:8",
+        f"omnipatch, as shipped ({OWN})": f"ours:{OWN}:4",
+        f"omnipatch, equal predictor ({OWN})": f"ours:{OWN}:8",
         "omnipatch, equal predictor (fp32)": "ours:fp32:8",
     }
-    base = [__file__, str(args.checkout), "--batch", str(args.batch), "--steps", str(args.steps), "--worker"]
-    contestants = [Contestant(name, [*base, worker]) for name, worker in rows.items()]
-    alternate(contestants, args.rounds)
+    base = [__file__, str(args.checkout), "--batch", str(args.batch), "--steps", str(args.steps)]
+    contestants = race(base, rows, args.rounds)
     print(f"batch {args.batch}, {args.rounds} rounds of {args.steps} steps, {torch.get_num_threads()} threads")
-    for reference in ("peer, as shipped (fp32)", "peer, bf16"):
-        print(table(contestants, reference, args.batch))
+    print_tables(contestants, ("peer, as shipped (fp32)", "peer, bf16"), args.batch)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from pathlib import Path
 import dbeta
 import numpy as np
 import torch
-from bench import Contestant, alternate, pretraining_step, serve, table
+from bench import FAST_BF16, pretraining_step, race, serve, table
 from flops import flops
 from omnipatch.core.batching import collate
 from omnipatch.core.modality import Recording
@@ -137,12 +137,11 @@ def reading(n: int) -> None:
         print(f"{side}: {1e3 * statistics.median(seconds):.1f} ms to cut a record into tokens")
 
 
-def race(checkout: Path, modes: tuple[str, ...], precision: str, batch: int, rounds: int, steps: int) -> None:
+def compare(checkout: Path, modes: tuple[str, ...], precision: str, batch: int, rounds: int, steps: int) -> None:
     """Time all rows of some modes in alternation; the peer is the reference."""
-    base = [__file__, str(checkout), "--batch", str(batch), "--steps", str(steps), "--worker"]
-    rows = [(side, mode) for mode in modes for side in MODES[mode]]
-    contestants = [Contestant(f"{side}, {mode}", [*base, f"{side}:{mode}:{precision}"]) for side, mode in rows]
-    alternate(contestants, rounds)
+    base = [__file__, str(checkout), "--batch", str(batch), "--steps", str(steps)]
+    rows = {f"{side}, {mode}": f"{side}:{mode}:{precision}" for mode in modes for side in MODES[mode]}
+    contestants = race(base, rows, rounds)
     print(f"\n{' and '.join(modes)}, {precision}")
     print(table(contestants, f"peer, {modes[0]}", batch))
 
@@ -171,9 +170,9 @@ def main() -> None:
         return
     print(f"\nbatch {args.batch}, {args.rounds} rounds of {args.steps} steps, {torch.get_num_threads()} threads")
     reading(args.batch)
-    for precision in ("fp32", "bf16"):
-        race(args.checkout, ("forward",), precision, args.batch, args.rounds, args.steps)
-        race(args.checkout, ("train", "step"), precision, args.batch, args.rounds, args.steps)
+    for precision in ("fp32", "bf16") if FAST_BF16 else ("fp32",):
+        compare(args.checkout, ("forward",), precision, args.batch, args.rounds, args.steps)
+        compare(args.checkout, ("train", "step"), precision, args.batch, args.rounds, args.steps)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import vjepa
-from bench import Contestant, alternate, pretraining_step, serve, table
+from bench import OWN, pretraining_step, print_tables, race, serve
 from flops import flops
 from omnipatch.core.batching import collate
 from omnipatch.core.modality import Window
@@ -35,7 +35,6 @@ from omnipatch.core.objective import Objective
 from omnipatch.core.settings import Settings, load
 from omnipatch.core.train.model_io import fresh_encoder
 from omnipatch.core.train.optimizer import build_adamw
-from omnipatch.core.train.precision import resolve_precision
 from torch import nn
 
 TOKENS = 512
@@ -63,7 +62,6 @@ OURS = {
         "--objective.regularizers.guard=null",
     ],
 }
-OWN = "bf16" if resolve_precision("auto", "cpu") == "bf16-mixed" else "fp32"
 ROWS = {
     "peer, as shipped (fp32)": "peer:fp32",
     "peer, bf16": "peer:bf16",
@@ -106,14 +104,12 @@ def costs(checkout: Path, batch: int) -> None:
         print(f"{side:16s} {size / 1e6:12.2f} {flops(step) / batch / 1e9:15.1f}")
 
 
-def race(checkout: Path, batch: int, rounds: int, steps: int, threads: int) -> None:
+def compare(checkout: Path, batch: int, rounds: int, steps: int, threads: int) -> None:
     """Time all rows in alternation; prints a table against each precision of the peer."""
-    base = [__file__, str(checkout), f"--batch={batch}", f"--steps={steps}", f"--threads={threads}", "--worker"]
-    contestants = [Contestant(name, [*base, worker]) for name, worker in ROWS.items()]
-    alternate(contestants, rounds)
+    base = [__file__, str(checkout), f"--batch={batch}", f"--steps={steps}", f"--threads={threads}"]
+    contestants = race(base, ROWS, rounds)
     print(f"\nbatch {batch} of {TOKENS} tokens, {rounds} rounds of {steps} steps, {threads} threads")
-    for reference in ("peer, as shipped (fp32)", "peer, bf16"):
-        print(table(contestants, reference, batch))
+    print_tables(contestants, ("peer, as shipped (fp32)", "peer, bf16"), batch)
     for c in contestants:
         print(f"{c.name:34s} {batch * TOKENS / statistics.median(c.seconds):9.0f} tokens/s")
 
@@ -140,7 +136,7 @@ def main() -> None:
         serve(mixed, args.steps)
         return
     if not args.costs_only:
-        race(args.checkout, args.batch, args.rounds, args.steps, args.threads)
+        compare(args.checkout, args.batch, args.rounds, args.steps, args.threads)
     costs(args.checkout, args.batch)
 
 

@@ -11,6 +11,7 @@ both, in double precision.
 The centres are learned by omnipatch, and the linear layer that gives the reference its first guess by cross-entropy
 with the codes that a search finds, the loss it is trained with there. With `--steps` the reference's own trainer
 learns both, in so many steps a phase of `--batch` frames (hours of processor time for its defaults, 10000 of 600).
+`--keep FOLDER` saves what it learned, and reads it there the next time.
 
 The reference refines each codebook as if the others stood still and then merges; it is made for codebooks that its own
 trainer has pushed apart, and on others its passes may raise the error. Errors compare with `--steps`, rates anyhow.
@@ -47,16 +48,25 @@ def frames(dim: int, count: int, draw: torch.Generator) -> Tensor:
     return (2.2 * state * height) @ mixing.T + 0.02 * torch.randn(count, dim, generator=draw)
 
 
-def trained(dim: int, codebooks: int, steps: int, batch: int, draw: torch.Generator) -> Any:
+def trained(dim: int, codebooks: int, steps: int, batch: int, keep: Path | None) -> Any:
     """A quantiser of the reference."""
     import multi_quantization as reference  # type: ignore[import-not-found]
 
+    draw = torch.Generator().manual_seed(1)
     if steps:
+        kept = keep and keep / f"{dim}x{codebooks}-{steps}x{batch}.pt"
+        if kept and kept.exists():
+            made = reference.Quantizer(dim=dim, codebook_size=256, num_codebooks=codebooks)
+            made.load_state_dict(torch.load(kept))
+            return made
         trainer = reference.QuantizerTrainer(
             dim=dim, bytes_per_frame=codebooks, device=torch.device("cpu"), phase_one_iters=steps, phase_two_iters=steps
         )
         while not trainer.done():
             trainer.step(frames(dim, batch, draw))
+        if kept:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(trainer.get_quantizer().state_dict(), kept)
         return trainer.get_quantizer()
     ours = train_quantizer(frames(dim, 12_000, draw), codebooks, rounds=3, phases=2, width=1)
     made = reference.Quantizer(dim=dim, codebook_size=ours.entries, num_codebooks=codebooks)
@@ -80,11 +90,10 @@ def error(x: Tensor, centres: Tensor, codes: Tensor) -> float:
     return float((x.double() - chosen).square().sum() / (x - x.mean(dim=0)).double().square().sum())
 
 
-def compare(dim: int, codebooks: int, steps: int, batch: int, count: int, rounds: int) -> None:
-    draw = torch.Generator().manual_seed(1)
-    reference = trained(dim, codebooks, steps, batch, draw)
+def compare(dim: int, codebooks: int, steps: int, batch: int, keep: Path | None, count: int, rounds: int) -> None:
+    reference = trained(dim, codebooks, steps, batch, keep)
     centres = reference.get_centers().detach().float()
-    ours, x = Quantizer(centres), frames(dim, count, draw)
+    ours, x = Quantizer(centres), frames(dim, count, torch.Generator().manual_seed(2))
     ways: dict[str, Callable[[], Tensor]] = {
         f"reference, {n} refinements": lambda n=n: reference.encode(x, refine_indexes_iters=n, as_bytes=False)
         for n in (5, 1)
@@ -116,6 +125,7 @@ def main() -> None:
     parser.add_argument("path", type=Path, help="checkout of multi_quantization")
     parser.add_argument("--steps", type=int, default=0, help="train with the reference's own trainer")
     parser.add_argument("--batch", type=int, default=600, help="frames a step of it")
+    parser.add_argument("--keep", type=Path, help="folder for what that trainer learned")
     parser.add_argument("--size", choices=[f"{dim}x{n}" for dim, n in SIZES], help="dim x codebooks; default: both")
     parser.add_argument("--frames", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
@@ -127,7 +137,7 @@ def main() -> None:
     sys.modules.setdefault("h5py", types.ModuleType("h5py"))
     for dim, codebooks in SIZES:
         if options.size in (None, f"{dim}x{codebooks}"):
-            compare(dim, codebooks, options.steps, options.batch, options.frames, options.rounds)
+            compare(dim, codebooks, options.steps, options.batch, options.keep, options.frames, options.rounds)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from typing import Any
 import mamp
 import numpy as np
 import torch
-from bench import Contestant, alternate, pretraining_step, serve, table
+from bench import OWN, pretraining_step, print_tables, race, serve
 from flops import flops
 from omnipatch.core.batching import collate
 from omnipatch.core.modality import Modality
@@ -40,7 +40,6 @@ from omnipatch.core.sequence import PatchSequence
 from omnipatch.core.settings import load
 from omnipatch.core.train.model_io import fresh_encoder
 from omnipatch.core.train.optimizer import build_adamw
-from omnipatch.core.train.precision import resolve_precision
 from omnipatch.modalities.skeleton.clip import make_clip
 from omnipatch.modalities.skeleton.layout import find_layout
 from torch import Tensor, nn
@@ -76,7 +75,6 @@ OURS = {
     ),
     "compact": ("skeleton-jepa", [*CUT, *ENCODER]),
 }
-OWN = "bf16" if resolve_precision("auto", "cpu") == "bf16-mixed" else "fp32"
 AS_SHIPPED, EQUAL = "MAMP, as shipped (fp32)", "MAMP, bf16"
 ROWS = {
     AS_SHIPPED: "peer:fp32",
@@ -152,15 +150,13 @@ def costs(checkout: Path, batch: int, persons: int) -> None:
         print(f"{side:16s} {size / 1e6:12.2f} {flops(step) / (batch * persons) / 1e9:13.2f}")
 
 
-def race(checkout: Path, batch: int, persons: int, rounds: int, options: list[str]) -> None:
+def compare(checkout: Path, batch: int, persons: int, rounds: int, options: list[str]) -> None:
     """Time all rows in alternation; prints a table against each precision of MAMP. options: further ones of workers."""
-    base = [__file__, str(checkout), f"--batch={batch}", f"--persons={persons}", *options, "--worker"]
-    contestants = [Contestant(name, [*base, worker]) for name, worker in ROWS.items()]
-    alternate(contestants, rounds)
+    base = [__file__, str(checkout), f"--batch={batch}", f"--persons={persons}", *options]
+    contestants = race(base, ROWS, rounds)
     kind = "one person a clip" if persons == 1 else "a second person in half of the clips"
     print(f"\n{batch} clips a step, {kind}, {rounds} rounds, {' '.join(options)}")
-    for reference in (AS_SHIPPED, EQUAL):
-        print(table(contestants, reference, batch * persons, "clips"), flush=True)
+    print_tables(contestants, (AS_SHIPPED, EQUAL), batch * persons, "clips")
 
 
 def main() -> None:
@@ -188,7 +184,7 @@ def main() -> None:
     options = [f"--threads={args.threads}", f"--steps={args.steps}", *["--processor-time"] * args.processor_time]
     for persons in [args.persons] if args.persons else (1, 2):
         if not args.costs_only:
-            race(args.checkout, args.batch, persons, args.rounds, options)
+            compare(args.checkout, args.batch, persons, args.rounds, options)
         costs(args.checkout, args.batch, persons)
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 import wav2vec2
-from bench import Contestant, alternate, pretraining_step, serve, table
+from bench import OWN, pretraining_step, print_tables, race, serve
 from omnipatch.core.batching import collate
 from omnipatch.core.modality import Modality, Recording
 from omnipatch.core.objective import Objective
@@ -33,13 +33,11 @@ from omnipatch.core.sequence import PatchSequence
 from omnipatch.core.settings import Settings, load
 from omnipatch.core.train.model_io import fresh_encoder
 from omnipatch.core.train.optimizer import build_adamw
-from omnipatch.core.train.precision import resolve_precision
 from omnipatch.modalities.speech.mvq import train_quantizer
 from torch import Tensor
 
 SIZES = {"192x4": (192, 4), "768x12": (768, 12)}
 RATE_HZ, CLIP_S = 16_000, 2.0
-OWN = "bf16" if resolve_precision("auto", "cpu") == "bf16-mixed" else "fp32"
 AS_SHIPPED, EQUAL = "transformers, as shipped (fp32)", "transformers, bf16"
 ROWS = {
     AS_SHIPPED: "transformers:0:fp32",
@@ -108,14 +106,12 @@ def contestant(side: str, token_hz: float, mixed: Callable, size: str, batch: in
     return pretraining_step(objective, build_adamw(objective, recipe.optimizer), data, recipe.seed, mixed)
 
 
-def race(size: str, batch: int, rounds: int, steps: int) -> None:
+def compare(size: str, batch: int, rounds: int, steps: int) -> None:
     """Time all rows in alternation; prints a table against each precision of transformers."""
-    base = [__file__, f"--size={size}", f"--batch={batch}", f"--steps={steps}", "--worker"]
-    contestants = [Contestant(name, [*base, worker]) for name, worker in ROWS.items()]
-    alternate(contestants, rounds)
+    base = [__file__, f"--size={size}", f"--batch={batch}", f"--steps={steps}"]
+    contestants = race(base, ROWS, rounds)
     print(f"\n{size}, {batch} clips of {CLIP_S:g} s, {rounds} rounds of {steps} steps, one thread")
-    for reference in (AS_SHIPPED, EQUAL):
-        print(table(contestants, reference, batch * CLIP_S, "audio-s"), flush=True)
+    print_tables(contestants, (AS_SHIPPED, EQUAL), batch * CLIP_S, "audio-s")
 
 
 def main() -> None:
@@ -136,7 +132,7 @@ def main() -> None:
         serve(contestant(side, float(token_hz), mixed, args.size, args.batch), args.steps, clock=time.process_time)
         return
     for size in [args.size] if args.size else SIZES:
-        race(size, args.batch, args.rounds, args.steps)
+        compare(size, args.batch, args.rounds, args.steps)
 
 
 if __name__ == "__main__":

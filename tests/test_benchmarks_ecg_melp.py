@@ -122,11 +122,27 @@ def test_ratios_are_taken_round_by_round_and_shown_with_their_range(script):
     assert "1.00 (1.00 to 1.00)" in text
 
 
+def test_rows_that_mean_nothing_here_are_left_out(script, monkeypatch, capsys):
+    bench = script("bench")
+    rows = {
+        "peer": "peer:fp32",
+        "peer, bf16": "peer:bf16:8",
+        "ours, as shipped": "ours:fp32",
+        "ours, fp32": "ours:fp32",
+    }
+    monkeypatch.setattr(bench, "FAST_BF16", True)
+    assert list(bench.feasible(rows)) == ["peer", "peer, bf16", "ours, as shipped"]
+    assert not capsys.readouterr().out
+    monkeypatch.setattr(bench, "FAST_BF16", False)
+    assert list(bench.feasible(rows)) == ["peer", "ours, as shipped"]
+    assert "no fast bf16" in capsys.readouterr().out
+
+
 def test_a_worker_is_timed_and_owns_its_memory(script, checkout, monkeypatch, capsys):
     melp = script("ecg_melp")
     monkeypatch.setattr(melp, "MODES", {"forward": ("peer",)})
     held = torch.ones(300, 2**18)  # 300 MiB in this process are none of the worker's
-    melp.race(checkout, ("forward",), "bf16", batch=1, rounds=2, steps=1)
+    melp.compare(checkout, ("forward",), "fp32", batch=1, rounds=2, steps=1)
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("peer, forward"))
     assert "1.00 (1.00 to 1.00)" in row
     assert float(row.split()[-1]) < script("bench").peak_mib()
