@@ -78,9 +78,7 @@ def beam(products: Tensor, tables: Tables, width: int) -> States:
     for step, book in enumerate(tables.order):
         chosen = codes[:, :, list(tables.order[:step])]
         cost = _cost(products, tables, chosen, book).add_(energy.unsqueeze(-1))
-        energy, parent, entry = _least(cost, min(width, cost.shape[1] * entries))
-        codes = codes.gather(1, parent.unsqueeze(-1).expand(-1, -1, books))
-        codes[:, :, book] = entry + book * entries
+        codes, energy = _extended(codes, cost, book, min(width, cost.shape[1] * entries))
     return States(codes, energy)
 
 
@@ -107,10 +105,16 @@ def _sweep(products: Tensor, tables: Tables, states: States) -> States:
         cost = _cost(products, tables, rest, book)
         base = energy - cost.gather(2, own.unsqueeze(-1)).squeeze(-1)
         cost.add_(base.masked_fill(_repeated(rest), torch.inf).unsqueeze(-1))
-        energy, parent, entry = _least(cost, codes.shape[1])
-        codes = codes.gather(1, parent.unsqueeze(-1).expand_as(codes))
-        codes[:, :, book] = entry + book * entries
+        codes, energy = _extended(codes, cost, book, codes.shape[1])
     return States(codes, energy)
+
+
+def _extended(codes: Tensor, cost: Tensor, book: int, width: int) -> tuple[Tensor, Tensor]:
+    """The best `width` states after a choice in one codebook, which costs [frame, state, entry]: codes and energy."""
+    energy, parent, entry = _least(cost, width)
+    codes = codes.gather(1, parent.unsqueeze(-1).expand(-1, -1, codes.shape[2]))
+    codes[:, :, book] = entry + book * cost.shape[2]
+    return codes, energy
 
 
 def _cost(products: Tensor, tables: Tables, chosen: Tensor, book: int) -> Tensor:
