@@ -35,7 +35,7 @@ from omnipatch.modalities.speech.mvq import Quantizer, train_quantizer
 from torch import Tensor
 
 SIZES = ((512, 8), (768, 16))
-SEARCHES = ((4, 2), (8, 2), (20, 6))  # states, sweeps; the second is the default
+SEARCHES = ((4, 2), (8, 2), (28, 6))  # states, sweeps; the second is the default
 
 
 def frames(dim: int, count: int, draw: torch.Generator) -> Tensor:

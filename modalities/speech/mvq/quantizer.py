@@ -24,7 +24,7 @@ from ....core.errors import CorruptFileError, InputError
 from .search import States, Tables, beam, refine
 
 _FORMAT = "omnipatch-mvq-1"
-_BLOCK_BYTES = 1 << 26  # of intermediate costs
+_BLOCK_BYTES = 1 << 23  # of intermediate costs, which should stay in cache
 
 
 class Quantizer(nn.Module):
