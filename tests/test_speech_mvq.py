@@ -124,6 +124,20 @@ class TestSearch:
         places = state * entries + entry
         assert all(len(set(row.tolist())) == count for row in places)
 
+    def test_states_that_are_ruled_out_are_never_chosen(self):
+        cost = torch.randn(3, 4, 8, generator=torch.Generator().manual_seed(0))
+        cost[:, 1:3] = torch.inf
+        _, state, _ = _least(cost, 16)
+        assert set(state.flatten().tolist()) == {0, 3}
+
+    def test_a_frame_is_done_when_its_best_state_stays(self):
+        quantizer, x = made(4, 8, 6), vectors(60, 6)
+        tables = quantizer.tables()
+        products = tables.products(x - quantizer.mean)
+        done = refine(products, tables, beam(products, tables, 4), 100)
+        again = refine(products, tables, done, 1)
+        torch.testing.assert_close(again.codes[:, 0], done.codes[:, 0])
+
     def test_what_all_entries_of_a_codebook_share_changes_nothing(self):
         """Codebooks that others learned are not centred; a partial sum must count with the means of those to come."""
         quantizer, x = made(4, 8, 6), vectors(100, 6)
