@@ -35,7 +35,7 @@ from omnipatch.modalities.speech.mvq import Quantizer, train_quantizer
 from torch import Tensor
 
 SIZES = ((512, 8), (768, 16))
-SEARCHES = ((4, 2), (8, 2), (28, 6))  # states, sweeps; the second is the default
+SEARCHES = ((4, 2), (8, 2), (32, 6))  # states, sweeps; the second is the default
 
 
 def frames(dim: int, count: int, draw: torch.Generator) -> Tensor:
@@ -116,7 +116,7 @@ def compare(dim: int, codebooks: int, steps: int, batch: int, keep: Path | None,
         ratios = [a / b for a, b in zip(seconds[first], seconds[name], strict=True)]
         ratio = f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
         print(
-            f"{name:28s} {count / statistics.median(seconds[name]):9.0f} {ratio:>24s} {found[name]:15.4f}", flush=True
+            f"{name:28s} {count / statistics.median(seconds[name]):9.0f} {ratio:>24s} {found[name]:15.5f}", flush=True
         )
 
 
