@@ -146,6 +146,8 @@ class EvaluateConfig:
     seeds: int = 3  # of whatever is trained on labels; of pretraining itself where a task ranks
     scratch_total_steps: bool = False  # train from scratch as long as pretraining and fine-tuning together
     blend: float = 0.0  # share of the hand features' own learner in what a trained head predicts
+    # make that learner as unsure as its answers about training people left out of its fit say it should be
+    blend_calibrated: bool = False
     side_share: float = 0.33  # protocol side: share of the frozen encoder in what it and a fresh network say together
     decisions_s: tuple[float, ...] = ()  # also score decisions on stretches of so many seconds, of several windows each
     bootstrap: int = 1000  # subject-level resamples for intervals

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from omnipatch.core.config import EvaluateConfig, FinetuneConfig, ProbeConfig, Recipe
 from omnipatch.core.downstream.blend import pool_opinions
+from omnipatch.core.downstream.calibration import softened
 from omnipatch.core.downstream.evaluate import evaluate
 
 RECIPE = Recipe(
@@ -78,6 +79,31 @@ def test_trained_heads_are_pooled_and_nothing_else():
     assert {key[:2] for key in alone} == {
         ("pretrained", "attentive"), ("pretrained", "finetune"), ("random-init", "attentive"), ("scratch", "finetune"),
     }  # fmt: skip
+
+
+def test_a_calibrated_opinion_is_softened_in_the_pool_and_stays_in_its_own_row():
+    plain, calibrated = run(0.5), run(0.5, blend_calibrated=True)
+    assert any("calibrated" in note for note in calibrated.notes)
+    for row in plain.rows:
+        key = row.key
+        before, after = plain.predictions[key].probability, calibrated.predictions[key].probability
+        if row.protocol not in ("attentive", "finetune"):
+            np.testing.assert_array_equal(after, before)
+            continue
+        hand = plain.predictions["hand-features", "linear", 1.0, 0, 0].probability
+        temperature = calibrated.choices[key]["hand_temperature"]
+        assert temperature != 1.0
+        np.testing.assert_allclose(after, before + 0.5 * (softened(hand, temperature) - hand), atol=1e-5)
+
+
+def test_the_temperature_is_fitted_once_for_the_same_people(monkeypatch):
+    from omnipatch.core.downstream import session as module
+
+    calls = []
+    monkeypatch.setattr(module, "temperature_of", lambda *given: calls.append(given) or 2.0)
+    found = run(0.5, blend_calibrated=True, seeds=3)
+    assert len(calls) == 1
+    assert {chosen["hand_temperature"] for chosen in found.choices.values() if "hand_temperature" in chosen} == {2.0}
 
 
 def test_the_hand_learner_is_trained_once_a_seed(monkeypatch):

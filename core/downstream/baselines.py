@@ -16,6 +16,7 @@ import numpy as np
 
 from ..config import ProbeConfig
 from ..task import EXTRA_TREES, KERNEL_MACHINE
+from .calibration import temperature_of_unseen
 from .given import for_each
 from .kernel import kernel_machine
 from .linear import linear_probe
@@ -26,6 +27,7 @@ from .trial import Trial
 # below this many labelled items a line is the better guess
 LEAST_BOOSTED = 1_000
 
+_BOOSTING = "gradient boosting"
 # tried only where the task names them
 _OF_A_FIELD = {EXTRA_TREES: extra_trees, KERNEL_MACHINE: kernel_machine}
 
@@ -58,12 +60,23 @@ def hand_learners(trial: Trial, config: ProbeConfig, first: str = "") -> list[Le
     linear, items = _logistic(trial, trial.items.hand, config), len(trial.learnable) // trial.items.models
     learners = [linear]
     if trial.items.hand.shape[1] <= items:
-        learners.append(Learned("gradient boosting", boosted(trial, config), {}))
+        learners.append(Learned(_BOOSTING, boosted(trial, config), {}))
         if items >= LEAST_BOOSTED:
             learners.reverse()
     if first in _OF_A_FIELD:
         return [Learned(first, _OF_A_FIELD[first](trial, config), {}), *learners]
     return sorted(learners, key=lambda learned: learned.learner != first) if first else learners
+
+
+def temperature_of(learned: Learned, trial: Trial, config: ProbeConfig) -> float:
+    """How much less sure a learner on the hand features should be of people it was not fitted to; 1 = as it is."""
+
+    def again(part: Trial) -> np.ndarray:
+        if learned.learner in (_BOOSTING, *_OF_A_FIELD):
+            return {_BOOSTING: boosted, **_OF_A_FIELD}[learned.learner](part, config)
+        return _logistic(part, part.items.hand, replace(config, linear_c=(learned.chosen["c"],))).probability
+
+    return temperature_of_unseen(trial, again, config.class_weight)
 
 
 def _logistic(trial: Trial, columns: np.ndarray, config: ProbeConfig) -> Learned:

@@ -19,8 +19,9 @@ from ..data.numbers import is_number
 from ..errors import InputError
 from ..modality import Modality, SensorLoss
 from .anchors import anchor_places
-from .baselines import Learned, covariate_learner, hand_learners, prior
+from .baselines import Learned, covariate_learner, hand_learners, prior, temperature_of
 from .blend import pool_opinions
+from .calibration import softened
 from .covariates import Covariates
 from .features import frozen_features, layer_features
 from .finetune import train_classifier
@@ -70,7 +71,8 @@ class Session:
         # everything that is scored: the test side, and again after each loss of sensors
         self.scored = np.concatenate([sides["test"], *lost.values()])
         self.blend, self.learned = recipe.evaluate.blend, dict[Trial, list[Learned]]()
-        self.alone = dict[Trial, np.ndarray]()
+        self.beside, self.alone = dict[Trial, tuple[np.ndarray, dict[str, Any]]](), dict[Trial, np.ndarray]()
+        self.temperatures = dict[bytes, float]()
         assert store.task is not None
         pool, seen = recipe.probe.pool, items.window[sides["train"]]
         places = anchor_places(store, np.unique(seen)).tolist() if pool.startswith("place") else ()
@@ -109,8 +111,13 @@ class Session:
             self._check_semi(wanted)
         if self.blend and set(TRAINED) & {p for protocols in wanted.values() for p in protocols}:
             self.result.notes.append(
-                f"trained heads are pooled with the hand features' own learner (its share: {self.blend:.0%}), "
-                "pretrained, random-init and scratch alike"
+                f"trained heads are pooled with the hand features' own learner (its share: {self.blend:.0%}"
+                + (
+                    ", calibrated on training people left out of its fit"
+                    if self.recipe.evaluate.blend_calibrated
+                    else ""
+                )
+                + "), pretrained, random-init and scratch alike"
             )
         if "scratch" in wanted and self.recipe.evaluate.scratch_total_steps:
             before, after = self.recipe.trainer.max_steps, self.recipe.finetune.steps
@@ -198,7 +205,8 @@ class Session:
                 known = features if self.recipe.probe.layers == 1 else None
                 probability, chosen = self._train(row, planned, encoder, known)
             if self.blend and protocol in TRAINED:
-                probability = self._pool(row, planned, probability)
+                probability, of_pool = self._pool(row, planned, probability)
+                chosen = {**chosen, **of_pool}
         into.choices[row.key] = chosen
         probability = trial.restored(probability)
         prediction = self._prediction(probability)
@@ -275,9 +283,28 @@ class Session:
             self._tell_also(planned, other.learner, row, other.probability)
         return best.probability, {"learner": best.learner, **best.chosen}
 
-    def _pool(self, row: Row, planned: Planned, probability: np.ndarray) -> np.ndarray:
+    def _pool(self, row: Row, planned: Planned, probability: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         self._tell_also(planned, "encoder alone", row, probability)
-        return pool_opinions(probability, self._learners(planned.trial)[0].probability, self.blend)
+        beside, chosen = self._beside(planned.trial)
+        return pool_opinions(probability, beside, self.blend), chosen
+
+    def _beside(self, trial: Trial) -> tuple[np.ndarray, dict[str, Any]]:
+        """What the hand features' learner brings to the pool, made ready once a trial."""
+        if trial not in self.beside:
+            learned, temperature = self._learners(trial)[0], 1.0
+            if self.recipe.evaluate.blend_calibrated:
+                temperature = self._temperature(learned, trial)
+            said, several = learned.probability, trial.multilabel
+            calibrated = said if temperature == 1.0 else softened(said, temperature, several=several)
+            self.beside[trial] = calibrated, {"hand_temperature": temperature}
+        return self.beside[trial]
+
+    def _temperature(self, learned: Learned, trial: Trial) -> float:
+        """Fitted once for the same labelled items: of one number seeds say the same, and it takes several fits."""
+        same = trial.learnable.tobytes()
+        if same not in self.temperatures:
+            self.temperatures[same] = temperature_of(learned, trial, self.recipe.probe)
+        return self.temperatures[same]
 
     def _learners(self, trial: Trial) -> list[Learned]:
         """Those of the hand features, trained once a trial."""
