@@ -82,13 +82,15 @@ VERBS: dict[str, Verb] = {
         overrides=True,
     ),
     "embed": Verb(
-        "write one vector a window of your files, or one an id that the model ranks",
+        "write one vector a window of your files, or one an id that the model ranks, or the codes of tokens",
         "omnipatch embed --from runs/first *.hea --out vectors.npz",
         ".verbs_model:embed",
         (
             _FROM,
             _argument("files", nargs="*", metavar="FILES", help="recordings in the modality's own formats"),
             _argument("--what", choices=("windows", "ids"), default="windows", help="of what (default: windows)"),
+            _argument("--codes", action="store_true",
+                      help="the codes of each token instead, where the model has learned to predict codes"),
             _argument("--out", required=True, metavar="FILE.npz", help="where they go; of ids also .csv, .safetensors"),
             _argument("--overwrite", action="store_true", help="replace an existing file"),
         ),

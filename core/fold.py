@@ -92,6 +92,7 @@ class FoldWork:
         from .train.model_io import save_model
         from .train.passes import shortening, within_passes
         from .train.pretrain import pretrain as train
+        from .train.targets_io import save_targets
 
         store, folder = self.prepared.store, self.folder_of(split, seed)
         recipe = self.recipe if seed is None else replace(self.recipe, seed=seed)
@@ -112,6 +113,7 @@ class FoldWork:
         done.pretrain_s += trained.seconds
         card = {"split": f"{split.kind} by {split.group}", **({"note": split.stamp} if split.stamp else {})}
         save_model(folder / "model", trained.encoder, self.settings.modality, recipe, card)
+        save_targets(folder / "model", trained.targets)
         if trained.alignment is not None:
             from .train.alignment_io import Words, count_pairs, save_words
 

@@ -181,6 +181,9 @@ class Modality(ABC):
     reading_options: ClassVar[tuple[str, ...]] = ()
     # the one of `datasets` that is made of the user's own files: meant by `--data.root FILE` alone, "" = there is none
     own_dataset: ClassVar[str] = ""
+    # the one of `tasks` whose hand features of windows say something of any label of a recording, so that labels that
+    # are the user's own have them too; "" = there is none
+    hand_task: ClassVar[str] = ""
 
     def __init__(self, config: Any = None) -> None:
         self.config = self.Config() if config is None else config

@@ -14,15 +14,22 @@ from .output_file import output_file
 from .verbs_ids import FORMS, embed_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from .blocks.targets import TargetProvider
+    from .sequence import PatchSequence
     from .train.model_io import Model
 
 
 def embed(given: argparse.Namespace, overrides: list[str]) -> int:
-    """One vector a window of each file, or one an id of the model; what cannot be read is left out (exit code 1)."""
+    """One vector a window of each file, its codes, or one vector an id; what cannot be read is left out (code 1)."""
     import numpy as np
 
     from .train.atomic import replacing
     from .train.model_io import load_model
+    from .train.targets_io import load_code_target
     from .trained import modality_for_files
 
     voice, target = Voice(given.quiet), _embed_target(given, overrides)
@@ -30,18 +37,19 @@ def embed(given: argparse.Namespace, overrides: list[str]) -> int:
         embed_ids(given.source, target, voice)
         return 0
     model = load_model(given.source)
+    target_of_codes = load_code_target(given.source, model) if given.codes else None
     model = replace(model, modality=modality_for_files(model, overrides).serving())
     parts: list[dict[str, Any]] = []
-    problems = 0
+    problems, unit = 0, "tokens" if given.codes else "windows"
     for i, name in enumerate(given.files):
         try:
-            part, left_out = _embed_file(model, Path(name))
+            part, left_out = _embed_file(model, Path(name), target_of_codes)
             parts.append(part)
         except InputError as error:
             problems += 1
             voice.problem(f"skipped: {error}")
         else:
-            voice.step(f"{i + 1}/{len(given.files)} {name}: {len(parts[-1]['embedding'])} windows")
+            voice.step(f"{i + 1}/{len(given.files)} {name}: {len(parts[-1]['path'])} {unit}")
             for note in left_out:
                 voice.result(f"Note: {name}: {note}.")
     if not parts:
@@ -49,13 +57,16 @@ def embed(given: argparse.Namespace, overrides: list[str]) -> int:
     arrays: dict[str, Any] = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     with replacing(target) as file:
         np.savez_compressed(file, **arrays)
-    voice.result(f"{target}: {len(arrays['embedding'])} vectors of {arrays['embedding'].shape[1]} numbers")
+    count, size = arrays["codes" if given.codes else "embedding"].shape
+    voice.result(f"{target}: {count} " + (f"tokens of {size} codes" if given.codes else f"vectors of {size} numbers"))
     return 1 if problems else 0
 
 
 def _embed_target(given: argparse.Namespace, overrides: list[str]) -> Path:
     """Where vectors go; refused before anything is computed, as are arguments that do not go together."""
     of_ids = given.what == "ids"
+    if of_ids and given.codes:
+        raise InputError("ids have no codes", field="--codes", fix="leave out --what or --codes")
     if bool(given.files) == of_ids:
         raise InputError(
             "a model's ids are in no file" if of_ids else "no files are given", field="FILES", got=len(given.files),
@@ -70,8 +81,8 @@ def _embed_target(given: argparse.Namespace, overrides: list[str]) -> Path:
     return output_file(given.out, overwrite=given.overwrite, inputs=given.files)
 
 
-def _embed_file(model: Model, path: Path) -> tuple[dict[str, Any], list[str]]:
-    """Arrays of one file, and what of it the model cannot know, in words."""
+def _embed_file(model: Model, path: Path, coder: TargetProvider | None) -> tuple[dict[str, Any], list[str]]:
+    """Arrays of one file, and what of it the model cannot know, in words. coder: whose codes are wanted instead."""
     import numpy as np
     import torch
 
@@ -86,11 +97,15 @@ def _embed_file(model: Model, path: Path) -> tuple[dict[str, Any], list[str]]:
         raise CorruptFileError("cannot be read", source=path, got=f"{type(error).__name__}: {error}") from error
     if not windows:
         raise InputError("too short for one window", source=path)
-    vectors = []
+    parts = [
+        collate([model.modality.patchify(window) for window in windows[start : start + 64]])
+        for start in range(0, len(windows), 64)
+    ]
+    if coder is not None:
+        starts = np.array([window.start_s for window in windows])
+        return _coded(coder, parts, np.split(starts, range(64, len(starts), 64)), path, windows[0].record), []
     with torch.no_grad():
-        for start in range(0, len(windows), 64):
-            batch = collate([model.modality.patchify(window) for window in windows[start : start + 64]])
-            vectors.append(model.encoder(batch).pooled.float().numpy())
+        vectors = [model.encoder(batch).pooled.float().numpy() for batch in parts]
     left_out = unknown_ids(unknown)
     if unknown.people:
         left_out.append(f"no vector, nothing of their history is known: {counted(unknown.people)}")
@@ -101,6 +116,30 @@ def _embed_file(model: Model, path: Path) -> tuple[dict[str, Any], list[str]]:
         "start_s": np.array([window.start_s for window in windows], np.float64),
     }
     return arrays, left_out
+
+
+def _coded(
+    coder: TargetProvider, parts: Sequence[PatchSequence], starts: Sequence[np.ndarray], path: Path, record: str
+) -> dict[str, Any]:
+    """Codes of tokens in the order of a recording, each once if windows overlap. starts: of rows, in seconds."""
+    import numpy as np
+
+    codes, at = [], []
+    for batch, start_s in zip(parts, starts, strict=True):
+        found = coder.codes(batch)
+        if found is None:
+            raise InputError("the model predicted no codes", source=path)
+        known = (batch.valid & (found >= 0).all(dim=-1)).numpy()
+        codes.append(found.numpy()[known])
+        at.append((start_s[:, None] + batch.coords[..., 0].numpy())[known])
+    time_s = np.concatenate(at)
+    _, first = np.unique(np.round(time_s, 3), return_index=True)
+    return {
+        "codes": np.concatenate(codes)[first].astype(np.int32),
+        "time_s": time_s[first],
+        "path": np.array([str(path)] * len(first)),
+        "record": np.array([record] * len(first)),
+    }
 
 
 def report(given: argparse.Namespace, overrides: list[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -89,6 +90,20 @@ class TargetProvider(nn.Module):
     def facts(self) -> dict[str, float]:
         """Numbers that a run's metrics should hold about these targets."""
         return {}
+
+    def keep(self, folder: Path) -> None:
+        """Write into a folder, made only if needed, what `restore` reads: what was learned in `prepare` and is of use
+        with a trained model."""
+
+    def restore(self, folder: Path) -> None:
+        """Read what `keep` wrote."""
+
+    def codes(self, batch: PatchSequence) -> Tensor | None:
+        """[row, patch, code] int64 of windows that were never trained on, -1 = none; None = these targets are no codes.
+
+        Raises InputError where windows alone do not say which.
+        """
+        return None
 
 
 def normalize_tokens(tokens: Tensor, valid: Tensor, how: str) -> Tensor:

@@ -32,13 +32,17 @@ def label_task(sources: Sequence[Source], modality: Modality, scale: str = "auto
         if task.unit == "record" and (scale == task.scale or (scale == "auto" and task.scale != "interval"))
     ]
     covering = [task for task in covering if _covers(task, sources)]
-    return min(covering, key=lambda task: len(task.classes), default=None) or _made(sources, labels, scale)
+    return min(covering, key=lambda task: len(task.classes), default=None) or _made(
+        sources, labels, scale, modality.task(modality.hand_task).hand_learner if modality.hand_task else ""
+    )
 
 
-def _made(sources: Sequence[Source], labels: list[str], scale: str) -> Task:
+def _made(sources: Sequence[Source], labels: list[str], scale: str, learner: str) -> Task:
+    """learner: of hand features, those of the modality's own question of this kind."""
     several = any(len(source.label) > 1 for source in sources)
     if scale not in ("interval", "ordinal"):
-        return Task(name="manifest", unit="record", classes=tuple(labels), multilabel=several)
+        classes = tuple(labels)
+        return Task(name="manifest", unit="record", classes=classes, multilabel=several, hand_learner=learner)
     strange = next((name for name in labels if not _is_number(name)), None)
     if strange is not None or several:
         raise InputError(
@@ -47,7 +51,7 @@ def _made(sources: Sequence[Source], labels: list[str], scale: str) -> Task:
             fix="correct the column, or leave --data.scale out",
         )  # fmt: skip
     classes = tuple(sorted(labels, key=parse_number)) if scale == "ordinal" else ()
-    return Task(name="manifest", unit="record", classes=classes, scale=scale)
+    return Task(name="manifest", unit="record", classes=classes, scale=scale, hand_learner=learner)
 
 
 def _covers(task: Task, sources: Sequence[Source]) -> bool:

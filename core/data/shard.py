@@ -73,7 +73,8 @@ def _make(modality: Modality, source: Source, task: Task | None) -> Shard | Skip
     unlabelled = source.split == PRETRAIN_SIDE
     # a task made of a manifest's labels is unknown to the modality; its labels are those of the recording
     own = task is not None and task.name in modality.tasks() and not unlabelled
-    windows = modality.windows(recording, task.name if task is not None and own else None)
+    beside = modality.hand_task if task is not None and not unlabelled else ""
+    windows = modality.windows(recording, task.name if task is not None and own else beside or None)
     if not windows:
         return Skipped(str(source.path or "generated"), source.record, "too short for one window")
     if not own:

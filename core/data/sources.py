@@ -82,7 +82,8 @@ def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
     else:
         dataset = find_dataset(modality, data.name)
         sources, name, licence = list_dataset(dataset, dataset_root(dataset, data.root)), dataset.name, dataset.licence
-        task, covariates, folds = _dataset_task(modality, dataset, data.task), dataset.covariates, dataset.folds
+        task = _dataset_task(modality, dataset, data, sources)
+        covariates, folds = dataset.covariates, dataset.folds
     sources = modality.relate(sources)
     if data.limit is not None:
         if data.limit < 1:
@@ -140,13 +141,18 @@ def list_dataset(dataset: Dataset, root: Path) -> list[Source]:
     return sources
 
 
-def _dataset_task(modality: Modality, dataset: Dataset, name: str | None) -> Task | None:
+def _dataset_task(modality: Modality, dataset: Dataset, data: DataConfig, sources: list[Source]) -> Task | None:
+    """The task asked for, else the set's first. A set without tasks is a layout for anybody's data (BIDS): its labels
+    mean what those of a manifest would, and its annotations may hold the classes of any task."""
+    name = data.task
+    if not dataset.tasks:
+        return modality.task(name) if name else label_task(sources, modality, data.scale)
     if name is None:
-        return modality.task(dataset.tasks[0]) if dataset.tasks else None
+        return modality.task(dataset.tasks[0])
     if name not in dataset.tasks:
         raise InputError(
             f"data set {dataset.name} has no labels for task {name!r}", field="data.task",
-            expected=" | ".join(dataset.tasks) or "none", fix=nearest(name, dataset.tasks),
+            expected=" | ".join(dataset.tasks), fix=nearest(name, dataset.tasks),
         )  # fmt: skip
     return modality.task(name)
 

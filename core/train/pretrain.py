@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 
 from ..blocks.encoder import Encoder
+from ..blocks.targets import TargetProvider
 from ..blocks.text_alignment import Alignment
 from ..blocks.views import pair_within_s
 from ..config import Recipe
@@ -47,6 +48,7 @@ class Pretrained:
     """The trained online encoder (on the CPU), training time over all resumes, steps done, and the metrics file.
 
     alignment: what places signals and texts in one space, where the objective has learned that.
+    targets: the objective's providers of what was predicted, by name.
     """
 
     encoder: Encoder
@@ -54,6 +56,7 @@ class Pretrained:
     steps: int
     metrics_csv: Path
     alignment: Alignment | None = None
+    targets: Mapping[str, TargetProvider] = field(default_factory=dict)
 
 
 def pretrain(
@@ -130,7 +133,10 @@ def pretrain(
             saving.signal,
         )
     objective = module.objective.cpu().eval()
-    return Pretrained(objective.encoder, module.seconds, steps, folder / "metrics.csv", objective.alignment())
+    return Pretrained(
+        objective.encoder, module.seconds, steps, folder / "metrics.csv", objective.alignment(),
+        dict(objective.targets.items()),  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 def _micro_batch(recipe: Recipe, available: int) -> int:

@@ -82,6 +82,7 @@ class ECG(Modality):
     Config: ClassVar[type] = ECGConfig
     config: ECGConfig
     reading_options: ClassVar[tuple[str, ...]] = ("aliases",)
+    hand_task: ClassVar[str] = "record-rhythm"
 
     def __init__(self, config: ECGConfig | None = None) -> None:
         super().__init__(config)

@@ -105,6 +105,7 @@ class EEG(Modality):
     Config: ClassVar[type] = EEGConfig
     config: EEGConfig
     reading_options: ClassVar[tuple[str, ...]] = ("aliases", "montage", "channels")
+    hand_task: ClassVar[str] = "rest-task-record"
 
     def __init__(self, config: EEGConfig | None = None) -> None:
         super().__init__(config)
@@ -222,7 +223,7 @@ class EEG(Modality):
         baseline knows already."""
         c, known_s = self.config, float(recording.extras.get(baselines.OWN_S, 0.0))
         last = max(0.0, duration_s - c.window_s)
-        if c.trials and task is not None:
+        if c.trials and task is not None and task.unit == "window":
             onsets = {a.onset_s + c.trial_offset_s for a in labelled_spans(recording, task)}
             return sorted(start for start in onsets if known_s <= start <= last + 0.5 / c.sfreq_hz)
         return [float(start) for start in np.arange(0.0, last + 1e-9, c.stride_s) if start >= known_s]

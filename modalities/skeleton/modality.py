@@ -64,6 +64,7 @@ class Skeleton(Modality):
     Config: ClassVar[type] = SkeletonConfig
     config: SkeletonConfig
     reading_options: ClassVar[tuple[str, ...]] = ("layout", "least_confidence", "file_sfreq_hz")
+    hand_task: ClassVar[str] = "exercise"
 
     def __init__(self, config: SkeletonConfig | None = None) -> None:
         super().__init__(config)

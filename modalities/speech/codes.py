@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,10 +29,12 @@ from ...core.errors import InputError
 from ...core.sequence import PatchSequence, SequenceSpec, gather
 from .mvq import Quantizer, Usage, train_quantizer, usage
 from .teachers import Teacher
+from .teachers.mel import MelTeacher
 from .teachers.states import TokenStates
 from .teachers.teacher import ALIGNMENTS
 
-_FORMAT = 1  # of what is kept
+_FORMAT = 1  # of what is kept in the cache
+_KEPT = "codebooks.safetensors"  # beside a model
 
 
 @register("target", "codes")
@@ -110,6 +113,28 @@ class CodeTarget(TargetProvider):
         if self.usage is None:
             return {}
         return {"used": float(self.usage.used.mean()), "entropy_bits": float(self.usage.entropy_bits.mean())}
+
+    def keep(self, folder: Path) -> None:
+        if self.quantizer is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.quantizer.save(folder / _KEPT)
+
+    def restore(self, folder: Path) -> None:
+        self._quantizer = (Quantizer.load(folder / _KEPT),)
+
+    @torch.no_grad()
+    def codes(self, batch: PatchSequence) -> Tensor:
+        if self.quantizer is None:
+            raise RuntimeError("there are no codebooks yet")
+        if not isinstance(self.teacher, MelTeacher):
+            raise InputError(
+                "codes of a teacher that hears recordings are made in training only", source="objective.targets",
+                field="teacher", fix="encode its states with omnipatch.modalities.speech.mvq.Quantizer",
+            )  # fmt: skip
+        (block,) = self.teacher.states(lambda: [batch], self.spec, self.align).blocks()
+        found = torch.full((*block.known.shape, self.codebooks), -1, dtype=torch.long)
+        found[block.known] = self.quantizer.encode(block.states[block.known], self.width)
+        return found.flatten(2)
 
     @torch.no_grad()
     def forward(self, request: Request) -> Target:

@@ -49,6 +49,7 @@ class Speech(Modality):
 
     name: ClassVar[str] = "speech"
     Config: ClassVar[type] = SpeechConfig
+    hand_task: ClassVar[str] = "word"
     config: SpeechConfig
 
     def __init__(self, config: SpeechConfig | None = None) -> None:
