@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import OptimizeResult, minimize_scalar
 from scipy.special import expit, logit, softmax
 from sklearn.model_selection import GroupKFold
 
@@ -46,7 +46,8 @@ def fit_temperature(probability: np.ndarray, label: np.ndarray, weight: np.ndarr
         right = np.where(truth, p, 1.0 - p) if several else p[truth][:, None]
         return float(-(importance[:, None] * np.log(np.maximum(right, _LEAST))).sum())
 
-    return float(np.exp(minimize_scalar(loss, bounds=_RANGE, method="bounded").x))
+    found: OptimizeResult = minimize_scalar(loss, bounds=_RANGE, method="bounded")  # type: ignore[assignment]
+    return float(np.exp(found.x))
 
 
 def temperature_of_unseen(trial: Trial, learn: Callable[[Trial], np.ndarray], scheme: str) -> float:
