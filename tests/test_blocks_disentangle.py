@@ -233,6 +233,10 @@ class TestInAnObjective:
         again.load_state_dict(made.state_dict())
         torch.testing.assert_close(again.targets["who"].means, target.means)
 
+    def test_a_target_of_another_width_is_named(self):
+        with pytest.raises(InputError, match="of one width"):
+            composed({"name": "decorrelate"}, "subject")(batch(6), 0, 0)
+
     def test_without_a_look_at_the_windows_there_is_nobody(self):
         with pytest.raises(RuntimeError, match="prepare"):
             objective({"name": "mae", **{k: {"who": v} for k, v in {

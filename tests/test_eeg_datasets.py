@@ -195,6 +195,30 @@ def test_bids_gives_subjects_groups_events_and_bad_channels(tmp_path):
     assert np.isfinite(recording.signals[[0, 2, 3]]).all()
 
 
+def test_bids_tables_are_inherited_from_above(tmp_path):
+    """The nearest table whose name is a part of the recording's; of several in a folder the most exact one."""
+
+    def events(name, label):
+        (tmp_path / name).write_text(f"onset\tduration\ttrial_type\n1\t1\t{label}\n")
+
+    _make(tmp_path / "sub-01/ses-a/eeg/sub-01_ses-a_task-rest_run-1_eeg.edf", ("Fp1", "C3", "E1", "Cz"))
+    events("task-rest_events.tsv", "of all")
+    events("task-other_events.tsv", "of another task")
+    (tmp_path / "channels.tsv").write_text("name\ttype\tstatus\nC3\tEEG\tbad\n")
+    (tmp_path / "sub-01/ses-a/sub-01_ses-a_space-x_electrodes.tsv").write_text("name\tx\ty\tz\nE1\t0\t0\t1\n")
+    (tmp_path / "sub-01/sub-01_space-x_coordsystem.json").write_text('{"EEGCoordinateSystem": "CapTrak"}')
+    (source,) = list_bids(tmp_path)
+    recording = EEG().load(source)
+    assert "input E1" in recording.sensors
+    assert source.extras["marking"].axes.name == "../../sub-01_space-x_coordsystem.json"
+    assert (recording.extras["bad_channels"], _marks(source)) == (("C3",), [(1.0, 1.0, "of all")])
+    for name in ("sub-01_events.tsv", "sub-01_task-rest_events.tsv", "sub-01_task-rest_run-2_events.tsv"):
+        events(f"sub-01/{name}", name)
+    assert _marks(list_bids(tmp_path)[0])[0][2] == "sub-01_task-rest_events.tsv"
+    events("sub-01/ses-a/eeg/sub-01_ses-a_task-rest_run-1_events.tsv", "own")
+    assert _marks(list_bids(tmp_path)[0])[0][2] == "own"
+
+
 def test_bids_tables_say_what_is_no_eeg(tmp_path):
     _bids(tmp_path)
     table = tmp_path / "sub-01/eeg/sub-01_task-rest_channels.tsv"

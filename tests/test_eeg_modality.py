@@ -99,6 +99,31 @@ class TestLabels:
         assert [w.start_s for w in windows] == pytest.approx([1.7, 8.5])
         assert {w.label for w in windows} == {("task",)}
 
+    def test_a_trial_is_of_its_own_class(self):
+        """A long span and a second one of another class reach into it, and one begins with it."""
+        spans = (Annotation(0.0, "rest", 20.0), Annotation(4.0, "task", 1.0), Annotation(4.0, "rest", 0.5))
+        windows = EEG(EEGConfig(trials=True)).windows(recording(annotations=spans), "rest-task")
+        assert [(w.start_s, w.label) for w in windows] == [(0.0, ("rest",)), (4.0, ("task",))]
+
+    def test_a_second_counts_once_however_many_channels_mark_it(self):
+        """Two thirds of the window are of one class, two short overlapping spans and a third inside of another."""
+        marked = ((3.2, 1.8), (3.2, 1.7), (3.5, 1.0), (3.1, 1.9))
+        spans = (Annotation(0.0, "rest", 3.5), *(Annotation(at, "task", length) for at, length in marked))
+        windows = EEG().windows(recording(annotations=spans), "rest-task")
+        assert [w.label for w in windows] == [("rest",), (), (), ()]
+
+    def test_parts_of_one_class_add_up(self):
+        spans = tuple(Annotation(at, "task", 1.5) for at in (0.0, 1.0, 3.0))
+        windows = EEG().windows(recording(annotations=spans), "rest-task")
+        assert [w.label for w in windows] == [("task",), (), (), ()]
+
+    def test_classes_may_follow_the_type_of_a_marker(self):
+        spans = (Annotation(0.0, "Comment/rest", 5.0), Annotation(5.0, "Stimulus/task", 5.0))
+        typed = recording(annotations=spans, extras={"typed_marks": True})
+        assert [w.label for w in EEG().windows(typed, "rest-task")] == [("rest",), ("task",), (), ()]
+        untyped = EEG().windows(recording(annotations=spans), "rest-task")
+        assert [w.label for w in untyped] == [()] * 4, "a slash means nothing elsewhere"
+
 
 class TestHandFeatures:
     def test_a_task_brings_those_of_the_config(self):

@@ -24,6 +24,7 @@ from omnipatch.core.modality import Annotation, Source
 from omnipatch.modalities.eeg import EEG, reading
 from omnipatch.modalities.eeg.montage import place
 from omnipatch.modalities.eeg.reading import read_eeg, subject_of
+from omnipatch.modalities.eeg.tasks import REST_TASK, labelled_spans
 
 FORMATS = sorted(WRITERS)
 
@@ -94,9 +95,37 @@ def test_the_unit_of_the_file_does_not_matter(tmp_path, suffix, unit):
     np.testing.assert_allclose(recording.signals, np.stack(list(x.values())), atol=0.05)
 
 
-def test_what_is_no_voltage_is_refused(tmp_path):
-    with pytest.raises(CorruptFileError, match=r"unknown unit.*Fp1.*got n/a, expected uV, mV"):
-        read_eeg(write_edf(tmp_path / "r.edf", head(), unit="degC"))
+@pytest.mark.parametrize(
+    ("written", "factor"),
+    [
+        (b"UV", 1), (b"uv", 1), (b"\xb5V", 1), (b"\xc2\xb5V", 1), (b"\xce\xbcV", 1), (b"\x83\xcaV", 1), (b"uVolt", 1),
+        (b"microV", 1), (b"MV", 1e3), (b"mv", 1e3), (b"v", 1e6), (b"Volts", 1e6), (b"NV", 1e-3), (b"nv\0", 1e-3),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("suffix", [".edf", ".bdf"])
+def test_a_unit_is_the_same_in_every_spelling(tmp_path, suffix, written, factor):
+    path = write_edf(tmp_path / f"r{suffix}", head())
+    expected = read_eeg(path).signals * factor
+    path.write_bytes(path.read_bytes().replace(b"uV".ljust(8), written.ljust(8)))
+    np.testing.assert_allclose(read_eeg(path).signals, expected, rtol=1e-5)
+
+
+def test_units_belong_to_their_channels(tmp_path):
+    """Signals that are not read stand between those that are."""
+    x = head(("ECG", "Cz", "EMG", "Fz"))
+    path = write_edf(tmp_path / "r.edf", x)
+    expected = read_eeg(path).signals
+    raw = bytearray(path.read_bytes())
+    at = raw.index(b"uV".ljust(8))
+    raw[at : at + 32] = b"degC    UV      %       mv      "
+    path.write_bytes(raw)
+    np.testing.assert_allclose(read_eeg(path).signals, expected * [[1], [1e3]], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("unit", "said"), [("degC", "degC"), ("mmHg", "mmHg"), ("kV", "kV"), ("", "no unit")])
+def test_what_is_no_voltage_is_refused(tmp_path, unit, said):
+    with pytest.raises(CorruptFileError, match=rf"unknown unit.*Fp1.*got {said}, expected uV, mV"):
+        read_eeg(write_edf(tmp_path / "r.edf", head(), unit=unit))
 
 
 @pytest.mark.parametrize("suffix", [".edf", ".bdf", ".set", ".fif"])
@@ -113,8 +142,23 @@ def test_annotations_keep_their_place(tmp_path, suffix):
 def test_marks_of_brainvision_and_events_of_gdf(tmp_path):
     marks = read_eeg(write_brainvision(tmp_path / "r.vhdr", head(), marks=[(0.5, 0.25, "spike")])).annotations
     assert [(a.onset_s, a.duration_s, a.label) for a in marks] == [(0.5, 0.25, "Comment/spike")]
+    recording = read_eeg(write_brainvision(tmp_path / "r.vhdr", head(), marks=[(0.5, 2.0, "rest")]))
+    (span,) = labelled_spans(recording, REST_TASK)
+    assert (span.onset_s, span.duration_s, span.label) == (0.5, 2.0, "rest")
     events = read_eeg(write_gdf(tmp_path / "r.gdf", head(), events=[(64, 769), (256, 770)])).annotations
     assert [(a.onset_s, a.label) for a in events] == [(0.5, "769"), (2.0, "770")]
+
+
+def test_marks_of_an_interrupted_edf_stay_with_their_samples(tmp_path):
+    """Records of one second at 0, 1, 12 and 13 s: ten seconds are missing, with one of the marks."""
+    marks = [(0.5, 0.0, "a"), (1.5, 11.0, "long"), (5.0, 1.0, "lost"), (7.0, 0.0, "lost"), (12.5, 1.0, "b")]
+    path = write_edf(tmp_path / "r.edf", head(), marks=marks)
+    raw = path.read_bytes().replace(b"EDF+C", b"EDF+D")
+    raw = raw.replace(b"+2\x14\x14\0", b"+12\x14\x14")
+    raw = raw.replace(b"+3\x14\x14\0+5\x151\x14lost", b"+13\x14\x14\0+5\x151\x14los")
+    path.write_bytes(raw)
+    found = [(a.onset_s, a.duration_s, a.label) for a in read_eeg(path).annotations]
+    assert found == [(0.5, 0.0, "a"), (1.5, 1.0, "long"), (2.5, 1.0, "b")]
 
 
 def test_onsets_of_a_cropped_fif_count_from_its_first_sample(tmp_path):

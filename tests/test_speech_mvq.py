@@ -350,3 +350,23 @@ class TestUsage:
             usage(torch.zeros(0, 3, dtype=torch.long), 4)
         with pytest.raises(InputError, match="got 9, expected 0 to 3"):
             usage(torch.full((2, 2), 9), 4)
+
+
+def test_shared_bits_do_not_depend_on_how_codes_are_stored():
+    codes = torch.randint(0, 32, (20_000, 2), generator=torch.Generator().manual_seed(0))
+    for dtype in (torch.uint8, torch.int16, torch.int32):
+        torch.testing.assert_close(usage(codes.to(dtype), 32).shared_bits, usage(codes, 32).shared_bits)
+
+
+def test_arrays_of_numpy_are_frames_too_and_folders_are_made(tmp_path):
+    x = np.random.default_rng(0).standard_normal((300, 6)).astype(np.float32)
+    quantizer = train_quantizer(x, 2, 8, rounds=2)
+    torch.testing.assert_close(quantizer.encode(x), quantizer.encode(torch.from_numpy(x)))
+    quantizer.save(tmp_path / "new" / "codes.safetensors")
+    torch.testing.assert_close(Quantizer.load(tmp_path / "new" / "codes.safetensors").centres, quantizer.centres)
+
+
+@pytest.mark.parametrize(("width", "sweeps"), [(0, 2), (-1, 2), (4, -1)])
+def test_a_search_without_states_is_refused(width, sweeps):
+    with pytest.raises(InputError, match="at least one state"):
+        Quantizer(torch.randn(2, 4, 3)).encode(torch.zeros(5, 3), width, sweeps)

@@ -100,6 +100,11 @@ class Decorrelate(Loss):
     def forward(self, prediction: Tensor, target: Target, subject: Tensor) -> tuple[Tensor, Tensor]:
         z = gather_rows(prediction[target.valid].float())
         goal = gather_rows(target.values[target.valid].float())
+        if goal.shape[-1] != z.shape[-1]:
+            raise InputError(
+                "predictions and the target are not of one width", source="objective.terms", got=f"{z.shape[-1]} and "
+                f"{goal.shape[-1]}", fix="decorrelate from the target subject_mean, or give the head as many outputs",
+            )  # fmt: skip
         if not len(z):
             return 0 * z.sum().unsqueeze(0), z.new_zeros(1)
         value = F.cosine_similarity(z - z.mean(dim=0), goal, dim=-1).square()

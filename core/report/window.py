@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import OmnipatchError
+from ..signals import mean_of_present
 
 if TYPE_CHECKING:
     import torch
@@ -188,7 +189,7 @@ def _hidden_values(batch: PatchSequence, rebuilt: PatchSequence) -> dict[str, np
     if not hidden.any() or not (own & ~hidden).any():
         return {}
     found = {"window_target": true[hidden], "window_predicted": predicted[hidden]}
-    return found | {"window_patch": np.flatnonzero(hidden), "window_seen_mean": np.nanmean(true[own & ~hidden], axis=0)}
+    return found | {"window_patch": np.flatnonzero(hidden), "window_seen_mean": mean_of_present(true[own & ~hidden])}
 
 
 def _undo(

@@ -14,6 +14,7 @@ Source: Kemp & Olivan 2003 (EDF+, doi:10.1016/S1388-2457(03)00123-8), https://ww
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,10 @@ _ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 # widths of the fields of a signal, each stored for all signals before the next: label, transducer, unit, physical and
 # digital minimum and maximum, prefilter, samples in a record, reserved
 _WIDTHS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
-_LABEL, _SAMPLES = 0, 8
+_LABEL, _UNIT, _SAMPLES = 0, 2, 8
+# the sign of micro and the Greek letter in UTF-8, then as Shift-JIS and Latin-1 write it
+_MICRO = (b"\xc2\xb5", b"\xce\xbc", b"\x83\xca", b"\xb5")
+_PREFIX_UV = {"": 1e6, "m": 1e3, "milli": 1e3, "u": 1.0, "micro": 1.0, "n": 1e-3, "nano": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,25 @@ def choose_signals(path: Path, sample_bytes: int, notes: list[str]) -> tuple[lis
     if slow:
         notes.append(f"left out for another sampling rate: {', '.join(slow)}")
     return names, left_out
+
+
+def physical_units(path: Path) -> list[str]:
+    """The unit of each signal as the file writes it, micro as "u"; of a file whose header `choose_signals` accepted."""
+    with path.open("rb") as file:
+        count = _whole(path, "number of signals", file.read(_FIXED_BYTES)[252:256])
+        cells = _column(file.read(count * _SIGNAL_BYTES), count, _UNIT)
+    found = []
+    for cell in cells:
+        for sign in _MICRO:
+            cell = cell.replace(sign, b"u")
+        found.append(cell.decode("latin-1").strip(" \0"))
+    return found
+
+
+def microvolts(unit: str) -> float | None:
+    """How many microvolt a unit is, None for no voltage. Case means nothing: recorders write "UV", none megavolt."""
+    found = re.fullmatch(r"([a-z]*?)v(?:olts?)?", unit.lower())
+    return _PREFIX_UV.get(found[1]) if found else None
 
 
 def _read_signals(path: Path, sample_bytes: int, notes: list[str]) -> list[Signal]:

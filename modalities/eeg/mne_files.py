@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import CorruptFileError, InputError
+from .edf_gaps import joined_marks
 from .edf_header import choose_signals
 from .mat_check import check_mat5
 
@@ -70,7 +71,12 @@ def open_raw(path: Path, notes: list[str]) -> tuple[Any, dict[str, str]]:
         check_mat5(path)
     mne = mne_library()
     with reading(path, notes):
-        return getattr(mne.io, _READERS[suffix])(path, preload=False, verbose="WARNING", **options), left_out
+        raw = getattr(mne.io, _READERS[suffix])(path, preload=False, verbose="WARNING", **options)
+        if suffix in (".edf", ".bdf"):
+            marks = joined_marks(path, sample_bytes=2 if suffix == ".edf" else 3)
+            if marks is not None:
+                raw.set_annotations(mne.Annotations(*([mark[i] for mark in marks] for i in range(3))))
+        return raw, left_out
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class EEGConfig(PreprocessConfig):
     window_s: float = 5.0  # length of a window
     stride_s: float = 5.0  # distance of windows
     wake_s: float | None = 1800.0  # studies of sleep: how much wake before and after it is kept; null = all
-    trials: bool = False  # a window at the onset of each labelled span instead: cued experiments
+    trials: bool = False  # a window of each labelled span, of its class, instead: cued experiments
     trial_offset_s: float = 0.0  # where such a window begins, from the onset of its span
     layout: Literal["electrode", "tubelet", "grid"] = "electrode"  # a token: an electrode, neighbours, or a list's rows
     content: tuple[str, ...] = ("wave",)  # wave, spectrum, covariance, profile: which tokens a window has
@@ -152,11 +152,12 @@ class EEG(Modality):
         extras = self._extras(recording, baseline)
         chosen = None if task is None else self.task(task)
         found = []
-        for start_s in self._starts(recording, x.shape[1] / c.sfreq_hz, chosen):
+        for start_s, label in self._starts(recording, x.shape[1] / c.sfreq_hz, chosen):
             values = self._cut(x, start_s)
             if not np.isfinite(values).any():
                 continue  # rejected as a whole
-            stop_s = start_s + values.shape[1] / c.sfreq_hz
+            if chosen is not None and label is None:
+                label = window_label(recording, chosen, start_s, start_s + values.shape[1] / c.sfreq_hz)
             found.append(
                 Window(
                     values=values,
@@ -166,7 +167,7 @@ class EEG(Modality):
                     record=recording.record,
                     subject=recording.subject,
                     site=recording.site,
-                    label=recording.label if chosen is None else window_label(recording, chosen, start_s, stop_s),
+                    label=recording.label if label is None else label,
                     hand=self._relative_hand(values, recording, baseline) if chosen and c.hand else None,
                     extras=extras,
                 )
@@ -218,15 +219,21 @@ class EEG(Modality):
         sensors = site_names(recording.sensors, recording.extras.get("positions", {}), self._sites)
         return hand_features(values, sensors, self.config.sfreq_hz, self.config.hand, self._sites)
 
-    def _starts(self, recording: Recording, duration_s: float, task: Task | None) -> list[float]:
-        """Start of each window in seconds. What is left over behind the last whole one is not used, nor is what the
-        baseline knows already."""
+    def _starts(
+        self, recording: Recording, duration_s: float, task: Task | None
+    ) -> list[tuple[float, tuple[str, ...] | None]]:
+        """Start of each window in seconds, and the label of the span that it belongs to, None where it is no trial.
+
+        What is left over behind the last whole window is not used, nor is what the baseline knows already.
+        """
         c, known_s = self.config, float(recording.extras.get(baselines.OWN_S, 0.0))
         last = max(0.0, duration_s - c.window_s)
         if c.trials and task is not None and task.unit == "window":
-            onsets = {a.onset_s + c.trial_offset_s for a in labelled_spans(recording, task)}
-            return sorted(start for start in onsets if known_s <= start <= last + 0.5 / c.sfreq_hz)
-        return [float(start) for start in np.arange(0.0, last + 1e-9, c.stride_s) if start >= known_s]
+            # a trial is of its own class, whatever other spans reach into it; of two at once the longer names it
+            spans = sorted(labelled_spans(recording, task), key=lambda a: a.duration_s)
+            labels = {a.onset_s + c.trial_offset_s: (a.label,) for a in spans}
+            return [(start, labels[start]) for start in sorted(labels) if known_s <= start <= last + 0.5 / c.sfreq_hz]
+        return [(float(start), None) for start in np.arange(0.0, last + 1e-9, c.stride_s) if start >= known_s]
 
     # ---- windows to tokens ------------------------------------------------------------------------------------
 

@@ -20,15 +20,11 @@ import numpy as np
 from ...core.errors import CorruptFileError, InputError
 from ...core.modality import Recording
 from .annotations import read_annotations
+from .edf_header import microvolts, physical_units
 from .mne_files import open_raw, reading, recording_suffix
 from .selection import select_channels
 from .sites import Place
 
-# Where MNE does not know a unit of EDF and BDF it takes the numbers for volt; what the file said tells.
-_UNITS_UV = {
-    **dict.fromkeys(("uv", "\u00b5v", "\u03bcv", "\x83\xcav", "mv", "v"), 1e6),
-    "nv": 1e-3,
-}
 _PIECE = 1 << 22  # samples of all channels that are read at once: 32 MB in double precision
 _SLOWEST_HZ, _FASTEST_HZ = 1.0, 200_000.0
 
@@ -49,7 +45,8 @@ def read_eeg(
 
     Returns signals [channel, sample] float32 in microvolt, annotations in seconds from the start of the stretch, and in
     `extras`: notes, reference ("" = not said, "mixed"), bad_channels, unknown_channels {name: reason},
-    other_channels {name: kind}, positions {channel: (x, y, z)} of channels that only their position describes.
+    other_channels {name: kind}, positions {channel: (x, y, z)} of channels that only their position describes,
+    typed_marks: whether labels may begin with a marker's type ("Stimulus/S  1").
     Raises InputError, CorruptFileError.
     """
     path = Path(path)
@@ -82,6 +79,7 @@ def read_eeg(
             "unknown_channels": chosen.unknown,
             "other_channels": left_out | chosen.other,
             "positions": chosen.positions,
+            "typed_marks": recording_suffix(path) in (".vhdr", ".ahdr"),
         },
     )
 
@@ -120,17 +118,25 @@ def _samples(raw: Any, picks: list[int], first: int, last: int) -> np.ndarray:
 def _microvolt(path: Path, raw: Any, names: Mapping[str, str]) -> np.ndarray:
     """[channel] what to multiply MNE's volts by. Raises CorruptFileError for a unit that is no voltage."""
     suffix = recording_suffix(path)
-    if suffix in (".edf", ".bdf"):
-        units = {name: str((raw._orig_units or {}).get(name, "")).strip() for name in names}
-    elif suffix == ".gdf":  # MNE keeps no more than the factor; 1 = a unit it does not know
-        factors = dict(zip(raw.ch_names, raw._raw_extras[0]["units"], strict=True))
-        units = {name: "uV" if factors[name] < 1 else "" for name in names}
+    if suffix not in (".edf", ".bdf", ".gdf"):
+        return np.full(len(names), 1e6, np.float32)
+    # MNE scales the exact spellings that it knows and takes all other numbers for volt: undo whichever it did
+    header = raw._raw_extras[0]
+    taken_v = dict(zip(raw.ch_names, header["units"], strict=True))
+    if suffix == ".gdf":  # no more than the factor is kept; 1 = a unit it does not know
+        units = {name: "uV" if taken_v[name] < 1 else "" for name in names}
     else:
-        units = dict.fromkeys(names, "V")
-    for name, unit in units.items():
-        if unit.lower() not in _UNITS_UV:
-            raise CorruptFileError("unknown unit", source=path, field=name, got=unit, expected="uV, mV, V or nV")
-    return np.array([_UNITS_UV[unit.lower()] for unit in units.values()], np.float32)
+        written = physical_units(path)
+        units = dict(zip(raw.ch_names, (written[i] for i in header["sel"]), strict=True))
+    factors = []
+    for name in names:
+        unit_uv = microvolts(units[name])
+        if unit_uv is None:
+            raise CorruptFileError(
+                "unknown unit", source=path, field=name, got=units[name] or "no unit", expected="uV, mV, V or nV"
+            )
+        factors.append(unit_uv / taken_v[name])
+    return np.array(factors, np.float32)
 
 
 def _finite(x: np.ndarray) -> np.ndarray:

@@ -2,8 +2,10 @@
 
 - Subjects are the folders `sub-*`, and must stand in `participants.tsv` where there is one. Its columns `age` and `sex`
   become extras, `group` (or `diagnosis`) the label of all recordings of a person.
-- `*_events.tsv` gives annotations, `*_channels.tsv` bad channels and kinds, of the recording whose name they share.
-- `*_electrodes.tsv` gives places to channels that no site's name describes; it holds for all recordings of a folder.
+- `*_events.tsv` gives annotations, `*_channels.tsv` bad channels and kinds, `*_electrodes.tsv` places to channels that
+  no site's name describes.
+- A table holds for all recordings below its folder that have all parts of its name ("sub-01", "task-rest"). The nearest
+  one counts, of several in a folder the one with most parts (the standard's inheritance principle).
 - Which classes there are only the folder knows, so it has no task of its own: pretrain on it, or write a manifest.
 """
 
@@ -36,9 +38,15 @@ def list_bids(root: Path) -> list[Source]:
         group = next((person[name] for name in _GROUPS if person.get(name, "") not in _NOT_SAID), "")
         extras = {name: person[name] for name in ("age", "sex") if person.get(name, "") not in _NOT_SAID}
         name = path.name[: path.name.rindex("_eeg.")]
-        beside = {kind: _beside(path, path.with_name(f"{name}_{kind}.tsv")) for kind in ("events", "channels")}
-        electrodes, axes = _measured(path, subject)
-        marking = Marking(file=beside["events"], channels=beside["channels"], electrodes=electrodes, axes=axes)
+        parts = frozenset(name.split("_"))
+        electrodes = _nearest(root, path, parts, "electrodes.tsv")
+        axes = None if electrodes is None else _nearest(root, path, parts | _parts(electrodes), "coordsystem.json")
+        marking = Marking(
+            file=_beside(path, _nearest(root, path, parts, "events.tsv")),
+            channels=_beside(path, _nearest(root, path, parts, "channels.tsv")),
+            electrodes=_beside(path, electrodes),
+            axes=_beside(path, axes),
+        )
         sources.append(
             Source(
                 path,
@@ -57,17 +65,30 @@ def _people(table: Path) -> dict[str, dict[str, str]]:
     return {row["participant_id"]: row for row in read_tsv(table, ("participant_id",))}
 
 
-def _measured(path: Path, subject: str) -> tuple[SideFile | None, SideFile | None]:
-    """The table of electrodes of a recording's folder and the description of its axes; the first of several spaces."""
-    tables = sorted(path.parent.glob(f"{subject}*_electrodes.tsv"))
-    if not tables:
-        return None, None
-    axes = tables[0].with_name(tables[0].name.replace("_electrodes.tsv", "_coordsystem.json"))
-    return _beside(path, tables[0]), _beside(path, axes)
+def _nearest(root: Path, path: Path, parts: frozenset[str], ending: str) -> Path | None:
+    """The file that holds for a recording, from its folder up to the root; None where there is none.
+
+    parts: of the recording's name. A table of electrodes may name its space beside them; the first of several counts.
+    """
+    for folder in path.parents:
+        found = [file for file in sorted(folder.glob(f"*{ending}")) if f"_{file.name}".endswith(f"_{ending}")]
+        if ending == "electrodes.tsv":
+            parts = parts | {part for file in found for part in _parts(file) if part.startswith("space-")}
+        holding = [file for file in found if _parts(file) <= parts]
+        if holding:
+            return max(holding, key=lambda file: len(_parts(file)))
+        if folder == root:
+            break
+    return None
 
 
-def _beside(path: Path, file: Path) -> SideFile | None:
-    return SideFile.of(file, path, "tsv") if file.is_file() else None
+def _parts(file: Path) -> frozenset[str]:
+    """The entities of a file's name, "sub-01" and "task-rest" of "sub-01_task-rest_events.tsv"."""
+    return frozenset(file.name.split("_")[:-1])
+
+
+def _beside(path: Path, file: Path | None) -> SideFile | None:
+    return None if file is None else SideFile.of(file, path, "tsv")
 
 
 BIDS = Dataset(

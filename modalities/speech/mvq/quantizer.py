@@ -15,6 +15,7 @@ import hashlib
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -62,12 +63,18 @@ class Quantizer(nn.Module):
         self._tables = None
 
     @torch.no_grad()
-    def encode(self, x: Tensor, width: int = 8, sweeps: int = 2) -> Tensor:
+    def encode(self, x: Tensor | np.ndarray, width: int = 8, sweeps: int = 2) -> Tensor:
         """[..., dim] -> codes [..., codebook] int64.
 
         width: states that the search keeps, more = slower and nearer. sweeps: of refinement, at most.
-        Raises InputError for another dimension or numbers that are not finite.
+        Raises InputError for another dimension, numbers that are not finite, or no state to keep.
         """
+        x = torch.as_tensor(x)
+        if width < 1 or sweeps < 0:
+            raise InputError(
+                "a search keeps at least one state", got=f"width {width}, sweeps {sweeps}",
+                expected="width 1 or more, sweeps 0 or more",
+            )  # fmt: skip
         if x.shape[-1:] != self.mean.shape:
             raise InputError("vectors of another dimension", got=list(x.shape), expected=f"[..., {self.dim}]")
         flat = x.reshape(-1, self.dim).float()
@@ -117,7 +124,8 @@ class Quantizer(nn.Module):
         return digest.hexdigest()[:16]
 
     def save(self, path: Path | str) -> None:
-        """Write a safetensors file, beside its place and then into it."""
+        """Write a safetensors file, beside its place and then into it; folders on the way are made."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         tensors = {"centres": self.centres.cpu().contiguous(), "mean": self.mean.cpu().contiguous()}
         part = Path(path).with_name(f"{Path(path).name}.part")
         save_file(tensors, part, metadata={"format": _FORMAT})

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +29,7 @@ OnRound = Callable[[int, float], None]  # rounds done, relative error on the sam
 
 
 def train_quantizer(
-    frames: Tensor | Iterable[Tensor],
+    frames: Tensor | np.ndarray | Iterable[Tensor],
     codebooks: int = 8,
     entries: int = 256,
     *,
@@ -51,6 +52,7 @@ def train_quantizer(
             "impossible size of a quantiser", got=f"{codebooks} codebooks of {entries} entries, {rounds} rounds, "
             f"{phases} phases", expected="at least one of each, one or two phases",
         )  # fmt: skip
+    frames = torch.from_numpy(frames) if isinstance(frames, np.ndarray) else frames
     x, mean = sample_of(frames, sample, seed)
     if len(x) < entries:
         raise InputError("too few frames to learn codes from", got=len(x), expected=f"at least {entries}")

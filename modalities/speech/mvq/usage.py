@@ -49,6 +49,7 @@ def usage(codes: Tensor, entries: int) -> Usage:
         raise InputError("no codes to report on", got=list(codes.shape), expected="[frame, codebook]")
     if not 0 <= int(codes.min()) <= int(codes.max()) < entries:
         raise InputError("a code is not an entry", got=int(codes.max()), expected=f"0 to {entries - 1}")
+    codes = codes.long()  # a pair is numbered beyond what a byte holds
     count = torch.stack([torch.bincount(book, minlength=entries) for book in codes.T])
     entropy = torch.stack([_bits(row) for row in count])
     shared = torch.zeros(len(count), len(count), dtype=torch.double)
