@@ -106,6 +106,19 @@ class TestRefused:
             read_audio(tmp_path / f"cut{suffix}")
         assert "\n" not in str(caught.value)
 
+    @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+    def test_an_ogg_file_of_many_pages_that_lacks_its_last(self, tmp_path, subtype):
+        """Cut at a page, inside one, inside its header: to libsndfile all of these are shorter sounds."""
+        noise = 0.1 * np.random.default_rng(0).standard_normal(16_000 * 20).astype(np.float32)
+        raw = write(tmp_path / "x.ogg", noise, subtype=subtype).read_bytes()
+        assert read_audio(tmp_path / "x.ogg").signals.shape[1] == len(noise)
+        last = raw.rfind(b"OggS")
+        assert raw.count(b"OggS") > 3
+        for size in (len(raw) // 2, last, last + 3, last + 20, last + 27, len(raw) - 1):
+            (tmp_path / "cut.ogg").write_bytes(raw[:size])
+            with pytest.raises(CorruptFileError, match="ends early"):
+                read_audio(tmp_path / "cut.ogg")
+
     def test_truncated_says_how_much_is_there(self, tmp_path):
         raw = write(tmp_path / "x.wav", tone()).read_bytes()
         (tmp_path / "x.wav").write_bytes(raw[:-1000])

@@ -26,6 +26,8 @@ _BLOCK = 1 << 18  # frames read at once
 _MOST_SAMPLES = 1 << 28  # 1 GiB: more than four hours at 16 kHz
 _UNKNOWN_LENGTHS = (0, 0x7FFFFFFF, 0xFFFFFFFF)  # of a chunk that was written to a pipe
 _SIDES = {1: ("mono",), 2: ("left", "right")}
+# every page of an Ogg file begins with these letters; its last one has this flag
+_PAGE, _LONGEST_PAGE, _LAST = b"OggS", 27 + 255 + 255 * 255, 4
 
 
 def read_audio(path: Path | str, start_s: float | None = None, stop_s: float | None = None) -> Recording:
@@ -106,7 +108,7 @@ def _samples(path: Path, file: Any, first: int, last: int) -> np.ndarray:
 
 
 def _refuse_truncated(path: Path, log: str) -> None:
-    """Raise where libsndfile's log says that the file ends early."""
+    """Raise where libsndfile's log, or the last page of an Ogg file, says that the file ends early."""
     for line in log.splitlines():
         # "data : 128000 (should be 63978)"
         claim = re.match(r"\s*(data|SSND)\s*:\s*(\d+) \(should be (\d+)\)", line)
@@ -114,6 +116,29 @@ def _refuse_truncated(path: Path, log: str) -> None:
             raise _truncated(path, f"{claim[3]} bytes of samples", f"{claim[2]} bytes")
         if "ended unexpectedly" in line or ("Chunk size" in line and "> file length" in line):
             raise _truncated(path, " ".join(line.strip(" *").split()), "a whole file")
+    with path.open("rb") as file:
+        if file.read(4) == _PAGE:
+            file.seek(max(0, path.stat().st_size - _LONGEST_PAGE))
+            if not _ends_a_stream(file.read()):
+                raise _truncated(path, "a last page that does not end its stream", "a whole file")
+
+
+def _ends_a_stream(tail: bytes) -> bool:
+    """Whether the last Ogg page is whole and flagged as the end of its stream (RFC 3533, section 6).
+
+    libsndfile does not look at it: half a file is a shorter sound to it.
+    """
+    start = tail.rfind(_PAGE)
+    while start >= 0:
+        header = tail[start : start + 27]
+        if len(header) == 27 and header[4] == 0 and header[5] < 8:
+            lengths = tail[start + 27 : start + 27 + header[26]]
+            whole = len(lengths) == header[26] and start + 27 + len(lengths) + sum(lengths) <= len(tail)
+            return whole and bool(header[5] & _LAST)
+        if len(header) < 27:
+            return False  # cut inside its header
+        start = tail.rfind(_PAGE, 0, start)  # these four letters were sound
+    return False
 
 
 def _truncated(path: Path, got: str, expected: str) -> CorruptFileError:
