@@ -125,7 +125,7 @@ def test_age_and_sex_of_a_manifest_are_covariates(tmp_path):
     manifest = tmp_path / "m.csv"
     manifest.write_text("path,subject,label,age,sex\na.wav,s1,x,44,f\n")
     assert read_manifest(manifest)[0].extras == {"age": 44.0, "sex": "f"}
-    modality = SimpleNamespace(tasks=dict, relate=list)
+    modality = SimpleNamespace(tasks=dict, relate=list, hand_task="")
     found = resolve_sources(modality, replace(Recipe().data, manifest=str(manifest)))
     covariates = Covariates.of(found, [source.record for source in found])
     assert covariates is not None

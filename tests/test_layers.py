@@ -41,6 +41,9 @@ IMPORT_BY_NAME = {
     "__init__.py", "core/blocks/registry.py", "core/cli_verbs.py", "core/compat.py", "core/testing/checks.py",
 }  # fmt: skip
 
+# what others call with a trained encoder in hand: an interface of the field, kept in the folder of its modality
+FRONTS = {"modalities/speech/hear.py": "train"}
+
 
 def sources(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
@@ -104,12 +107,13 @@ def test_a_room_imports_from_lower_floors_only(path):
 def test_a_modality_imports_the_vocabulary_and_itself_only(path):
     """And the blocks, which it may add to."""
     own = path.relative_to(ROOT).parts[1]
+    highest = ROOMS.index(FRONTS.get(str(path.relative_to(ROOT)), "blocks"))
     for parts in imports(path):
         if parts[0] == "modalities":
             assert parts[1] == own, f"{path} imports another modality: {'.'.join(parts)}"
         else:
             assert parts[0] == "core"
-            assert ROOMS.index(room(parts)) <= ROOMS.index("blocks"), f"{path} imports {'.'.join(parts)}"
+            assert ROOMS.index(room(parts)) <= highest, f"{path} imports {'.'.join(parts)}"
 
 
 @pytest.mark.parametrize("path", sources("core", "modalities"), ids=lambda path: str(path.relative_to(ROOT)))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,9 +21,11 @@ from torch import Tensor, nn
 from ...core.batching import collate
 from ...core.errors import InputError
 from ...core.modality import Recording
-from ...core.train import model_io
 from .modality import Speech
 from .quality import is_silent
+
+if TYPE_CHECKING:
+    from ...core.train.model_io import Model
 
 _BATCH = 64  # windows in one pass
 
@@ -30,7 +33,7 @@ _BATCH = 64  # windows in one pass
 class HearModel(nn.Module):
     """sample_rate: Hz of the audio it takes. scene_embedding_size, timestamp_embedding_size: numbers of a vector."""
 
-    def __init__(self, model: model_io.Model) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
         if not isinstance(model.modality, Speech):
             raise InputError("the model is of another modality", got=model.modality.name, expected="speech")
@@ -78,6 +81,8 @@ class HearModel(nn.Module):
 
 def load_model(model_file_path: str | Path) -> HearModel:
     """From a run folder or its `model/`. Raises InputError when there is none or it is of another modality."""
+    from ...core.train import model_io  # here alone: an adapter is read before there is anything trained
+
     return HearModel(model_io.load_model(model_file_path)).eval()
 
 
