@@ -148,6 +148,8 @@ class EvaluateConfig:
     blend: float = 0.0  # share of the hand features' own learner in what a trained head predicts
     # make that learner as unsure as its answers about training people left out of its fit say it should be
     blend_calibrated: bool = False
+    # share of a head on the encoder as it was before (attentive) in what a fine-tuned encoder predicts
+    frozen_share: float = 0.0
     side_share: float = 0.33  # protocol side: share of the frozen encoder in what it and a fresh network say together
     decisions_s: tuple[float, ...] = ()  # also score decisions on stretches of so many seconds, of several windows each
     bootstrap: int = 1000  # subject-level resamples for intervals

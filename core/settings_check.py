@@ -71,6 +71,7 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "evaluate.label_draws": _POSITIVE,
     "evaluate.seeds": _POSITIVE,
     "evaluate.blend": _SHARE,
+    "evaluate.frozen_share": _SHARE,
     "evaluate.side_share": _SHARE,
     "evaluate.bootstrap": _NOT_NEGATIVE,
     "evaluate.batch_size": _POSITIVE,

@@ -114,7 +114,8 @@ class Evaluation:
     """Everything downstream evaluation found, of one fold or several.
 
     predictions: by `Row.key`. choices: by `Row.key`, what labelled subjects decided (strength, step, learner).
-    also: scores beside a row, by (name, row): hand features' other learner, a pooled head's encoder alone.
+    also: scores beside a row, by (name, row): hand features' other learner, a pooled head's encoder alone, what is
+        fine-tuned alone.
     embedding: {model: (features [n, d] float32, item index [n])} of a sample of test items, first seed and fold.
     histories: training curves by `Row.key`, lists of (step, loss).
     occlusion: what decisions of one trained model a fold rest on, by `Row.key`.

@@ -24,7 +24,7 @@ from .blend import pool_opinions
 from .calibration import softened
 from .covariates import Covariates
 from .features import frozen_features, layer_features
-from .finetune import train_classifier
+from .finetune import Trained, train_classifier
 from .knn import knn_probe
 from .layers import layer_probe
 from .leak import Lineup, line_ups, mean_leak
@@ -49,6 +49,8 @@ OnProgress = Callable[[str], None]
 MAP_ITEMS = 3000
 # protocols that read the features of one layer, or a few averaged, of a frozen encoder
 READ_FROZEN = {"knn", "linear", "side"}
+# protocols that train all of the encoder
+FINETUNED = {"finetune", "semi"}
 
 
 class Session:
@@ -73,6 +75,7 @@ class Session:
         self.blend, self.learned = recipe.evaluate.blend, dict[Trial, list[Learned]]()
         self.beside, self.alone = dict[Trial, tuple[np.ndarray, dict[str, Any]]](), dict[Trial, np.ndarray]()
         self.temperatures = dict[bytes, float]()
+        self.unmoved = dict[tuple[bool, Trial], np.ndarray]()
         assert store.task is not None
         pool, seen = recipe.probe.pool, items.window[sides["train"]]
         places = anchor_places(store, np.unique(seen)).tolist() if pool.startswith("place") else ()
@@ -119,6 +122,7 @@ class Session:
                 )
                 + "), pretrained, random-init and scratch alike"
             )
+        self._note_frozen({protocol for protocols in wanted.values() for protocol in protocols})
         if "scratch" in wanted and self.recipe.evaluate.scratch_total_steps:
             before, after = self.recipe.trainer.max_steps, self.recipe.finetune.steps
             self.result.notes.append(
@@ -147,6 +151,14 @@ class Session:
                         for protocol in protocols:
                             trains = fresh_encoder(seed) if protocol == "side" else used
                             self._row(model, protocol, planned, trains, layers if protocol == "layers" else features)
+
+    def _note_frozen(self, protocols: set[str]) -> None:
+        share = self.recipe.evaluate.frozen_share
+        if share and FINETUNED & protocols:
+            self.result.notes.append(
+                f"fine-tuned rows are pooled with the attentive head on the encoder as it was before (its share: "
+                f"{share:.0%}), pretrained and scratch alike; scratch has the head on its untrained encoder"
+            )
 
     def _check_semi(self, wanted: dict[str, list[str]]) -> None:
         """Leaves out what cannot learn from unlabelled items, and says what the unlabelled ones are."""
@@ -204,6 +216,8 @@ class Session:
                 # a head start reads the last layer alone
                 known = features if self.recipe.probe.layers == 1 else None
                 probability, chosen = self._train(row, planned, encoder, known)
+                if self.recipe.evaluate.frozen_share:
+                    probability = self._with_frozen(row, planned, probability, encoder, known)
             if self.blend and protocol in TRAINED:
                 probability, of_pool = self._pool(row, planned, probability)
                 chosen = {**chosen, **of_pool}
@@ -248,6 +262,27 @@ class Session:
             return self.alone[trial], {}
         beside, chosen = linear_probe(trial, features, self.recipe.probe)
         return pool_opinions(self.alone[trial], beside, self.recipe.evaluate.side_share), chosen
+
+    def _with_frozen(
+        self, row: Row, planned: Planned, probability: np.ndarray, encoder: Encoder, features: np.ndarray | None
+    ) -> np.ndarray:
+        """What a fine-tuned encoder says, with what the attentive head says on the encoder as it was before.
+
+        Fine-tuning fits the people it sees; what was there before it bends less to them. Two outputs in one, as in
+        Wortsman et al. 2022 (https://arxiv.org/abs/2109.01903, section 3), there with a zero-shot head. `scratch` has
+        the head on its own untrained encoder, which is that of `random-init`, so that two being better than one is not
+        taken for pretraining. Kept a trial: a row of its own, if asked for, is this one.
+        """
+        key = (row.model == "pretrained", planned.trial)
+        if row.protocol == "attentive":
+            self.unmoved[key] = probability
+        elif row.protocol in FINETUNED:
+            self._tell_also(planned, "fine-tuned alone", row, probability)
+            if key not in self.unmoved:
+                before = replace(row, protocol="attentive")
+                self.unmoved[key] = self._classifier(before, planned, encoder, features).probability
+            return pool_opinions(probability, self.unmoved[key], self.recipe.evaluate.frozen_share)
+        return probability
 
     def _leak(self, model: str, encoder: Encoder, features: np.ndarray | None) -> None:
         """Whose recording it is, by features that were not trained to tell; by the frozen ones if they are there."""
@@ -322,13 +357,7 @@ class Session:
         self, row: Row, planned: Planned, encoder: Encoder, features: np.ndarray | None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         curve: list[tuple[int, float]] = []
-        trained = train_classifier(
-            planned.trial, self.modality, self.store, encoder, self._schedule(row), readout=self.readout,
-            frozen=row.protocol == "attentive", features=features,
-            pretrained=row.model == "pretrained" and row.protocol != "side",
-            semi=self.recipe.semi if row.protocol == "semi" else None,
-            on_step=lambda step, loss: curve.append((step, loss)), **self.running,
-        )  # fmt: skip
+        trained = self._classifier(row, planned, encoder, features, curve)
         planned.into.histories[row.key] = curve
         if planned.into is self.result and row.key == self.looked_into:
             self.say("what decisions rest on")
@@ -338,13 +367,30 @@ class Session:
                 self.result.occlusion[row.key] = found
         return trained.probability, trained.chosen
 
+    def _classifier(
+        self,
+        row: Row,
+        planned: Planned,
+        encoder: Encoder,
+        features: np.ndarray | None,
+        curve: list[tuple[int, float]] | None = None,
+    ) -> Trained:
+        """A head, and what the protocol trains under it; `curve` gets (step, loss)."""
+        return train_classifier(
+            planned.trial, self.modality, self.store, encoder, self._schedule(row), readout=self.readout,
+            frozen=row.protocol == "attentive", features=features,
+            pretrained=row.model == "pretrained" and row.protocol != "side",
+            semi=self.recipe.semi if row.protocol == "semi" else None,
+            on_step=None if curve is None else lambda step, loss: curve.append((step, loss)), **self.running,
+        )  # fmt: skip
+
     def _schedule(self, row: Row) -> FinetuneConfig:
         probe, finetune = self.recipe.probe, self.recipe.finetune
         if row.protocol == "side":
             return finetune
         if row.model == "scratch" and self.recipe.evaluate.scratch_total_steps:
             return replace(finetune, steps=self.recipe.trainer.max_steps + finetune.steps)
-        if row.protocol in ("finetune", "semi"):
+        if row.protocol in FINETUNED:
             return finetune
         return replace(finetune, steps=probe.attentive_steps, lr=probe.attentive_lr, class_weight=probe.class_weight)
 
