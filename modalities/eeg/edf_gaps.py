@@ -7,36 +7,30 @@ annotations, so marks can be moved to where their samples are.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 
 from ...core.errors import CorruptFileError
-from .edf_header import _ANNOTATIONS, _FIXED_BYTES, _SIGNAL_BYTES, _number, _read_signals
+from .edf_header import Header
 
 _LIST = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14(.*)\x14", re.DOTALL)
 
 
-def joined_marks(path: Path, sample_bytes: int) -> list[tuple[float, float, str]] | None:
-    """Onset and duration in seconds of the joined recording, and text, of each mark; None for a file without gaps.
+def joined_marks(header: Header) -> list[tuple[float, float, str]]:
+    """Onset and duration in seconds of the joined recording, and text, of each mark of a file with gaps.
 
     Marks inside a gap are dropped; spans lose the part that lies in one. Raises CorruptFileError.
     """
+    path, seconds = header.path, header.record_s
+    sizes = [header.sample_bytes * s.samples for s in header.signals]
+    begins = np.cumsum([0, *sizes])
+    at = [i for i, s in enumerate(header.signals) if s.holds_marks]
+    onsets, marks = [], []
     with path.open("rb") as file:
-        fixed = file.read(_FIXED_BYTES)
-        if fixed[192:197] not in (b"EDF+D", b"BDF+D"):
-            return None
-        signals = _read_signals(path, sample_bytes, [])
-        seconds = _number(path, "record duration", fixed[244:252])
-        sizes = [sample_bytes * s.samples for s in signals]
-        begins = np.cumsum([0, *sizes])
-        at = [i for i, s in enumerate(signals) if s.name in _ANNOTATIONS]
-        header = _FIXED_BYTES + len(signals) * _SIGNAL_BYTES
-        onsets, marks = [], []
-        for record in range((path.stat().st_size - header) // sum(sizes)):
+        for record in range(header.whole_records):
             cells = []
             for i in at:
-                file.seek(header + record * sum(sizes) + int(begins[i]))
+                file.seek(header.bytes + record * header.record_bytes + int(begins[i]))
                 cells += file.read(sizes[i]).split(b"\0")
             lists = [found for cell in cells if (found := _LIST.fullmatch(cell))]
             if not lists or not cells[0].startswith(lists[0][0]):

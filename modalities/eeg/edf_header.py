@@ -23,7 +23,8 @@ from ...core.errors import CorruptFileError
 from .channels import channel_kind
 
 _FIXED_BYTES = _SIGNAL_BYTES = 256
-_ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
+_SAMPLE_BYTES = {".edf": 2, ".bdf": 3}
+_MARKS = ("EDF Annotations", "BDF Annotations")  # signals that hold marks in place of samples
 # widths of the fields of a signal, each stored for all signals before the next: label, transducer, unit, physical and
 # digital minimum and maximum, prefilter, samples in a record, reserved
 _WIDTHS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
@@ -35,23 +36,59 @@ _PREFIX_UV = {"": 1e6, "m": 1e3, "milli": 1e3, "u": 1.0, "micro": 1.0, "n": 1e-3
 
 @dataclass(frozen=True)
 class Signal:
-    """One signal of a file. samples: how many it has in each data record."""
+    """One signal of a file. samples: how many it has in each data record. unit: as written, micro as "u"."""
 
     name: str
     samples: int
+    unit: str
+
+    @property
+    def holds_marks(self) -> bool:
+        return self.name in _MARKS
 
 
-def choose_signals(path: Path, sample_bytes: int, notes: list[str]) -> tuple[list[str], dict[str, str]]:
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself; `read_header` makes one that can be true.
+
+    record_s: seconds of a data record. sample_bytes: of each sample. interrupted: records need not follow each other
+    in time (EDF+D).
+    """
+
+    path: Path
+    signals: tuple[Signal, ...]
+    record_s: float
+    sample_bytes: int
+    interrupted: bool
+
+    @property
+    def bytes(self) -> int:
+        """Of the header, behind which the data records are."""
+        return _FIXED_BYTES + len(self.signals) * _SIGNAL_BYTES
+
+    @property
+    def record_bytes(self) -> int:
+        return self.sample_bytes * sum(s.samples for s in self.signals)
+
+    @property
+    def whole_records(self) -> int:
+        """How many data records the file holds, whatever it claims."""
+        return (self.path.stat().st_size - self.bytes) // self.record_bytes
+
+
+def choose_signals(header: Header, notes: list[str]) -> tuple[list[str], dict[str, str]]:
     """Names of the EEG signals to read, all of one rate, and {name: kind} of the others.
 
     The trigger channel of a BDF file is among the first. EEG of another rate is left out with a note.
     Raises CorruptFileError.
     """
-    signals = [s for s in _read_signals(path, sample_bytes, notes) if s.name not in _ANNOTATIONS]
+    if header.interrupted:
+        notes.append("the recording has interruptions (EDF+D); its parts are joined")
+    signals = [s for s in header.signals if not s.holds_marks]
     kinds = {s.name: channel_kind(s.name) for s in signals}
     rates = Counter(s.samples for s in signals if kinds[s.name] == "eeg" and s.samples)
     if not rates:
-        raise CorruptFileError("no EEG signal", source=path, got=", ".join(kinds) or "no signal")
+        raise CorruptFileError("no EEG signal", source=header.path, got=", ".join(kinds) or "no signal")
     common = rates.most_common(1)[0][0]
     wanted = [s for s in signals if s.samples == common and (kinds[s.name] == "eeg" or s.name == "Status")]
     names = [s.name for s in wanted]
@@ -62,26 +99,14 @@ def choose_signals(path: Path, sample_bytes: int, notes: list[str]) -> tuple[lis
     return names, left_out
 
 
-def physical_units(path: Path) -> list[str]:
-    """The unit of each signal as the file writes it, micro as "u"; of a file whose header `choose_signals` accepted."""
-    with path.open("rb") as file:
-        count = _whole(path, "number of signals", file.read(_FIXED_BYTES)[252:256])
-        cells = _column(file.read(count * _SIGNAL_BYTES), count, _UNIT)
-    found = []
-    for cell in cells:
-        for sign in _MICRO:
-            cell = cell.replace(sign, b"u")
-        found.append(cell.decode("latin-1").strip(" \0"))
-    return found
-
-
 def microvolts(unit: str) -> float | None:
     """How many microvolt a unit is, None for no voltage. Case means nothing: recorders write "UV", none megavolt."""
     found = re.fullmatch(r"([a-z]*?)v(?:olts?)?", unit.lower())
     return _PREFIX_UV.get(found[1]) if found else None
 
 
-def _read_signals(path: Path, sample_bytes: int, notes: list[str]) -> list[Signal]:
+def read_header(path: Path) -> Header:
+    """Of an EDF or BDF file. Raises CorruptFileError for one that cannot be true."""
     size = path.stat().st_size
     with path.open("rb") as file:
         fixed = file.read(_FIXED_BYTES)
@@ -97,28 +122,33 @@ def _read_signals(path: Path, sample_bytes: int, notes: list[str]) -> list[Signa
         seconds = _number(path, "record duration", fixed[244:252])
         if not (math.isfinite(seconds) and seconds >= 0):
             raise CorruptFileError("record duration is not a length", source=path, got=seconds)
-        if fixed[192:197] in (b"EDF+D", b"BDF+D"):
-            notes.append("the recording has interruptions (EDF+D); its parts are joined")
         claimed = _whole(path, "number of data records", fixed[236:244])
         table = file.read(count * _SIGNAL_BYTES)
-    names, samples = _column(table, count, _LABEL), _column(table, count, _SAMPLES)
-    signals = [
-        Signal(name.decode("latin-1").strip(), _whole(path, f"samples of signal {i}", cell))
-        for i, (name, cell) in enumerate(zip(names, samples, strict=True))
-    ]
-    record_bytes = sample_bytes * sum(s.samples for s in signals)
-    if any(s.samples < 0 for s in signals) or not 0 < record_bytes <= size - header_bytes:
+    columns = (_column(table, count, field) for field in (_LABEL, _SAMPLES, _UNIT))
+    signals = tuple(
+        Signal(name.decode("latin-1").strip(), _whole(path, f"samples of signal {i}", samples), _unit(unit))
+        for i, (name, samples, unit) in enumerate(zip(*columns, strict=True))
+    )
+    interrupted = fixed[192:197] in (b"EDF+D", b"BDF+D")
+    header = Header(path, signals, seconds, _SAMPLE_BYTES[path.suffix.lower()], interrupted)
+    if any(s.samples < 0 for s in signals) or not 0 < header.record_bytes <= size - header_bytes:
         raise CorruptFileError(
-            "no whole data record", source=path, field="samples", got=f"{record_bytes} bytes a record",
+            "no whole data record", source=path, field="samples", got=f"{header.record_bytes} bytes a record",
             expected=f"at most {size - header_bytes} bytes, what follows the header",
         )  # fmt: skip
-    held = (size - header_bytes) // record_bytes
+    held = header.whole_records
     if claimed - held > 1:  # -1 = the recorder did not know
         raise CorruptFileError(
             "the file ends early", source=path, got=_length(held, seconds), expected=_length(claimed, seconds),
             fix="copy the file again from where it came from",
         )  # fmt: skip
-    return signals
+    return header
+
+
+def _unit(cell: bytes) -> str:
+    for sign in _MICRO:
+        cell = cell.replace(sign, b"u")
+    return cell.decode("latin-1").strip(" \0")
 
 
 def _length(records: int, seconds: float) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...core.errors import CorruptFileError, InputError
 from .edf_gaps import joined_marks
-from .edf_header import choose_signals
+from .edf_header import choose_signals, read_header
 from .mat_check import check_mat5
 
 _READERS = {
@@ -64,18 +64,17 @@ def open_raw(path: Path, notes: list[str]) -> tuple[Any, dict[str, str]]:
         raise InputError("no such file", source=path)
     options: dict[str, Any] = {}
     left_out: dict[str, str] = {}
-    if suffix in (".edf", ".bdf"):
-        chosen, left_out = choose_signals(path, sample_bytes=2 if suffix == ".edf" else 3, notes=notes)
-        options["include"] = chosen
+    header = read_header(path) if suffix in (".edf", ".bdf") else None
+    if header is not None:
+        options["include"], left_out = choose_signals(header, notes)
     if suffix == ".set":
         check_mat5(path)
     mne = mne_library()
     with reading(path, notes):
         raw = getattr(mne.io, _READERS[suffix])(path, preload=False, verbose="WARNING", **options)
-        if suffix in (".edf", ".bdf"):
-            marks = joined_marks(path, sample_bytes=2 if suffix == ".edf" else 3)
-            if marks is not None:
-                raw.set_annotations(mne.Annotations(*([mark[i] for mark in marks] for i in range(3))))
+        if header is not None and header.interrupted:
+            marks = joined_marks(header)
+            raw.set_annotations(mne.Annotations(*([mark[i] for mark in marks] for i in range(3))))
         return raw, left_out
 
 

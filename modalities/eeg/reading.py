@@ -20,7 +20,7 @@ import numpy as np
 from ...core.errors import CorruptFileError, InputError
 from ...core.modality import Recording
 from .annotations import read_annotations
-from .edf_header import microvolts, physical_units
+from .edf_header import microvolts, read_header
 from .mne_files import open_raw, reading, recording_suffix
 from .selection import select_channels
 from .sites import Place
@@ -126,8 +126,8 @@ def _microvolt(path: Path, raw: Any, names: Mapping[str, str]) -> np.ndarray:
     if suffix == ".gdf":  # no more than the factor is kept; 1 = a unit it does not know
         units = {name: "uV" if taken_v[name] < 1 else "" for name in names}
     else:
-        written = physical_units(path)
-        units = dict(zip(raw.ch_names, (written[i] for i in header["sel"]), strict=True))
+        signals = read_header(path).signals
+        units = dict(zip(raw.ch_names, (signals[i].unit for i in header["sel"]), strict=True))
     factors = []
     for name in names:
         unit_uv = microvolts(units[name])
