@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .sequence import _EVENT_FIELDS, _PATCH_FIELDS, _ROW_FIELDS, Events, PatchSequence
+from .sequence import EVENT_FIELDS, PATCH_FIELDS, ROW_FIELDS, Events, PatchSequence
 
 
 def pad(sequence: PatchSequence, n_patches: int) -> PatchSequence:
@@ -23,7 +23,7 @@ def pad(sequence: PatchSequence, n_patches: int) -> PatchSequence:
         return sequence
     changes: dict[str, Any] = {
         name: _extend(getattr(sequence, name), extra, filler)
-        for name, filler in _PATCH_FIELDS.items()
+        for name, filler in PATCH_FIELDS.items()
         if getattr(sequence, name) is not None
     }
     if sequence.edges is not None:
@@ -42,7 +42,7 @@ def collate(sequences: Sequence[PatchSequence]) -> PatchSequence:
     longest = max(s.n_patches for s in sequences)
     padded = [pad(s, longest) for s in sequences]
     changes: dict[str, Any] = {}
-    for name in (*_PATCH_FIELDS, *_ROW_FIELDS):
+    for name in (*PATCH_FIELDS, *ROW_FIELDS):
         fields = [getattr(s, name) for s in padded]
         changes[name] = None if fields[0] is None else torch.cat(fields)
     known = next((s.events for s in padded if s.events is not None), None)
@@ -68,7 +68,7 @@ def concat_kinds(*sequences: PatchSequence) -> PatchSequence:
     if any(len(s) != len(first) for s in sequences):
         raise ValueError("concat_kinds needs the same rows in every sequence")
     changes: dict[str, Any] = {}
-    for name in _PATCH_FIELDS:
+    for name in PATCH_FIELDS:
         fields = [getattr(s, name) for s in sequences]
         changes[name] = None if fields[0] is None else torch.cat(fields, dim=1)
     total, parts, start = sum(s.n_patches for s in sequences), [], 0
@@ -115,7 +115,7 @@ def trim(sequence: PatchSequence) -> PatchSequence:
     if keep == sequence.n_patches:
         return sequence
     changes: dict[str, Any] = {
-        name: getattr(sequence, name)[:, :keep] for name in _PATCH_FIELDS if getattr(sequence, name) is not None
+        name: getattr(sequence, name)[:, :keep] for name in PATCH_FIELDS if getattr(sequence, name) is not None
     }
     if sequence.edges is not None:
         row = torch.div(sequence.edges, sequence.n_patches, rounding_mode="floor")
@@ -130,7 +130,7 @@ def _extend(field: Tensor, extra: int, filler: Any) -> Tensor:
 
 
 def _no_events(like: Events, sequence: PatchSequence) -> Events:
-    empty = {name: getattr(like, name) for name in _EVENT_FIELDS}
+    empty = {name: getattr(like, name) for name in EVENT_FIELDS}
     return Events(**{name: e.new_empty((len(sequence), 0, *e.shape[2:])) for name, e in empty.items()})
 
 
@@ -139,6 +139,6 @@ def _collate_events(events: list[Events]) -> Events:
     return Events(
         **{
             name: torch.cat([_extend(getattr(e, name), longest - e.at.shape[1], filler) for e in events])
-            for name, filler in _EVENT_FIELDS.items()
+            for name, filler in EVENT_FIELDS.items()
         }
     )

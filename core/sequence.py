@@ -121,11 +121,11 @@ class Events:
 
 
 # fields whose second axis is the patch axis, with the filler of padded positions
-_PATCH_FIELDS: dict[str, Any] = {
+PATCH_FIELDS: dict[str, Any] = {
     "values": 0.0, "ids": 0, "valid": False, "coords": 0.0, "kind": 0, "group": 0,
 }  # fmt: skip
-_ROW_FIELDS = ("window", "record", "subject", "site", "label")
-_EVENT_FIELDS: dict[str, Any] = {"at": 0.0, "label": -1, "valid": False, "features": 0.0, "given": 0}
+ROW_FIELDS = ("window", "record", "subject", "site", "label")
+EVENT_FIELDS: dict[str, Any] = {"at": 0.0, "label": -1, "valid": False, "features": 0.0, "given": 0}
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class PatchSequence:
         if (self.values is None) == (self.ids is None):
             raise ValueError("a PatchSequence carries either values or ids")
         rows, patches = self.valid.shape
-        for name in _PATCH_FIELDS:
+        for name in PATCH_FIELDS:
             field = getattr(self, name)
             if field is not None and tuple(field.shape[:2]) != (rows, patches):
                 raise ValueError(f"{name} has shape {tuple(field.shape)}, expected [{rows}, {patches}, ...]")
@@ -198,10 +198,10 @@ class PatchSequence:
         unknown: dict[str, Any] = {
             name: torch.as_tensor(rows.pop(name), device=device) if name in rows
             else torch.full(shape[:1], -1, dtype=torch.long, device=device)
-            for name in _ROW_FIELDS
+            for name in ROW_FIELDS
         }  # fmt: skip
         if rows:
-            raise TypeError(f"unknown row fields {sorted(rows)}, known: {_ROW_FIELDS}")
+            raise TypeError(f"unknown row fields {sorted(rows)}, known: {ROW_FIELDS}")
         return cls(
             spec=spec,
             valid=torch.ones(shape, dtype=torch.bool, device=device) if valid is None else valid,
@@ -264,7 +264,7 @@ class PatchSequence:
         if self.partner is not None:
             changes["partner"] = self.partner._map(function)
         if self.events is not None:
-            changes["events"] = Events(**{name: function(getattr(self.events, name)) for name in _EVENT_FIELDS})
+            changes["events"] = Events(**{name: function(getattr(self.events, name)) for name in EVENT_FIELDS})
         return self.replace(**changes)
 
     # ---- selection --------------------------------------------------------------------------------------------
@@ -276,14 +276,14 @@ class PatchSequence:
             # an empty list becomes a float tensor
             index = index.nonzero(as_tuple=True)[0] if index.dtype == torch.bool else index.long()
         changes: dict[str, Any] = {}
-        for name in (*_PATCH_FIELDS, *_ROW_FIELDS):
+        for name in (*PATCH_FIELDS, *ROW_FIELDS):
             field = getattr(self, name)
             changes[name] = None if field is None else field[index]
         if self.edges is not None:
             chosen = torch.arange(len(self), device=self.device)[index]
             changes["edges"] = _select_edges(self.edges, chosen, len(self), self.n_patches)
         if self.events is not None:
-            changes["events"] = Events(**{name: getattr(self.events, name)[index] for name in _EVENT_FIELDS})
+            changes["events"] = Events(**{name: getattr(self.events, name)[index] for name in EVENT_FIELDS})
         if self.partner is not None:
             changes["partner"] = self.partner.rows(index)
         return self.replace(**changes)
@@ -291,7 +291,7 @@ class PatchSequence:
     def patches(self, index: Tensor) -> PatchSequence:
         """Select patches by a per-row index [batch, k]; coordinates, kinds and groups go along. Edges are dropped."""
         changes: dict[str, Any] = {"edges": None}
-        for name in _PATCH_FIELDS:
+        for name in PATCH_FIELDS:
             field = getattr(self, name)
             changes[name] = None if field is None else gather(field, None, index)
         return self.replace(**changes)
