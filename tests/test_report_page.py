@@ -167,6 +167,21 @@ def test_one_model_only(run):
     assert "No control was evaluated" in text
 
 
+def test_what_rows_reach_without_what_joins_them_is_told_one_by_one(run):
+    """A fine-tuned row that two things join has two scores beside it, which are no runs of one another."""
+    material = Material.load(run)
+    row = {"model": "pretrained", "protocol": "finetune", "label_fraction": 1.0, "fold": 0}
+    material.facts["also"] = [
+        {**row, "name": name, "seed": seed, "metrics": {"macro_f1": score + 0.1 * seed}}
+        for name, score in (("encoder alone", 0.5), ("fine-tuned alone", 0.3))
+        for seed in (0, 1)
+    ]
+    material.save(run)
+    text = write_report(run).read_text(encoding="utf-8")
+    assert "Heads without the hand features: pretrained, fine-tuning (macro F1 0.550 over 2 runs)" in text
+    assert "without what they are pooled with: pretrained, fine-tuning (macro F1 0.350 over 2 runs)" in text
+
+
 def test_intervals_may_be_missing(run):
     def drop(results):
         for entry in results["summary"]:

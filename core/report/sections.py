@@ -34,16 +34,21 @@ def _results(run: Story) -> Section:
 
 
 def _also(run: Story) -> str:
-    """Scores beside the table's: the hand features' other learner, and what encoders reach without hand features."""
+    """Scores beside the table's: the hand features' other learner, and what encoders reach without what joins them."""
     hand: dict[str, list[float]] = {}
-    alone: dict[str, list[float]] = {}
+    encoder: dict[str, list[float]] = {}
+    moved: dict[str, list[float]] = {}
     for entry in run.facts.get("also", []):
         score = entry["metrics"].get(run.metric)
-        if score is not None and entry["model"] == "hand-features":
+        if score is None:
+            continue
+        line = words.line_label(words.line_of(entry))
+        if entry["model"] == "hand-features":
             hand.setdefault(entry["name"], []).append(score)
-        elif score is not None:
-            line = words.line_label(words.line_of(entry))
-            alone.setdefault(line, []).append(score)
+        elif entry["name"] == "fine-tuned alone":
+            moved.setdefault(line, []).append(score)
+        else:
+            encoder.setdefault(line, []).append(score)
     metric = words.metric_label(run.metric)
     html = ""
     for text, scores in (
@@ -51,7 +56,8 @@ def _also(run: Story) -> str:
             "Other learners on the same hand features; which of them makes the row is fixed beforehand, not by a score",
             hand,
         ),
-        ("Heads without the hand features", alone),
+        ("Heads without the hand features", encoder),
+        ("Fine-tuned encoders alone, without what they are pooled with", moved),
     ):
         told = [f"{name} ({metric} {sum(s) / len(s):.3f} over {len(s)} run{'s' * (len(s) > 1)})"
                 for name, s in scores.items()]  # fmt: skip
