@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ecg_kit import SFREQ_HZ, adapter, named, patient, with_signals, write_dat
-from omnipatch.modalities.ecg.quality import lead_quality, without_bad_leads
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omnipatch.modalities.ecg.quality import _segments, lead_quality, without_bad_leads
 from omnipatch.modalities.ecg.reading import read_wfdb
 
 DURATION_S = 30
@@ -30,6 +32,24 @@ def test_problems_are_named():
         "I": "no finite sample", "II": "flat", "III": "20 % of the samples are missing", "V1": "clipped",
         "V2": "larger than 50 mV, wrong unit?", "V3": "smaller than 0.02 mV, wrong unit?",
     }  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(samples=st.integers(1, 700), count=st.integers(1, 260), leads=st.integers(1, 3))
+def test_segments_are_those_that_numpy_cuts(samples, count, leads):
+    count = min(count, samples)
+    x = np.random.default_rng(samples).standard_normal((leads, samples))
+    parts = [part for parts in _segments(x, count) for part in np.moveaxis(parts, 1, 0)]
+    cut = np.array_split(x, count, axis=1)
+    assert len(parts) == count
+    assert all(np.array_equal(part, expected) for part, expected in zip(parts, cut, strict=True))
+
+
+def test_a_fault_counts_in_the_segment_where_it_is():
+    """Of a recording with more segments than are judged together: 60 % flat at its end is flat in 60 % of the time."""
+    x = np.tile(patient(4, ("II",), duration_s=DURATION_S).signals, (1, 40))[:, : round(1003.7 * SFREQ_HZ)]
+    x[:, round(0.4 * x.shape[1]) :] = 0.0
+    assert lead_quality(x, ("II",), SFREQ_HZ) == {"II": "flat, in 60 % of the time"}
 
 
 def test_the_verdict_on_a_lead_does_not_depend_on_those_beside_it():

@@ -18,7 +18,7 @@ A wrongly kept lead costs some noise, a wrongly dropped one a whole view of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.signal import butter, iirnotch, periodogram, sosfiltfilt, tf2sos
@@ -28,6 +28,7 @@ from .filters import FLAT_MV
 
 _UNUSABLE = ("flat", "clipped", "powerline", "noise", "missing")
 _SEGMENT_S = 5.0
+_AT_ONCE = 100  # segments judged together
 _MOST_BAD = 0.5  # share of bad segments from which on a lead is bad
 _PRESENT = 0.9  # share of samples a segment needs
 _PLAUSIBLE_MV = (0.02, 50.0)  # robust range of a lead that stands in the unit it claims; real ones span 0.1 to 10 mV
@@ -44,17 +45,12 @@ def lead_quality(signals: np.ndarray, sensors: tuple[str, ...], sfreq_hz: float)
     """{lead: reason} for the bad leads of [lead, sample] in millivolt."""
     x = np.asarray(signals, np.float64)
     filled, _ = fill_gaps(x)
-    bands = np.stack([filled, *_split(filled, sfreq_hz)], axis=1)
+    bands = np.stack([filled, *_split(filled, sfreq_hz)])
     count = max(1, int(x.shape[1] / sfreq_hz / _SEGMENT_S))
-    # all leads at once: setting up a spectrum costs more than taking it
-    spectra = [
-        periodogram(part, sfreq_hz, window="hann", detrend="linear") for part in np.array_split(filled, count, axis=1)
-    ]
-    found = {}
-    for i, name in enumerate(sensors):
-        if reason := _reason(x[i], bands[i], [(hz, power[i]) for hz, power in spectra], sfreq_hz):
-            found[name] = reason
-    return found
+    parts = zip(_segments(x, count), _segments(bands, count), strict=True)
+    signs = np.concatenate([_signs(part, split, sfreq_hz) for part, split in parts], axis=1)
+    found = ((name, _reason(x[i], signs[i].tolist())) for i, name in enumerate(sensors))
+    return {name: reason for name, reason in found if reason}
 
 
 def without_bad_leads(signals: np.ndarray, sensors: tuple[str, ...], sfreq_hz: float) -> np.ndarray:
@@ -71,11 +67,8 @@ def without_bad_leads(signals: np.ndarray, sensors: tuple[str, ...], sfreq_hz: f
     return kept
 
 
-def _reason(x: np.ndarray, bands: np.ndarray, spectra: Sequence[tuple[np.ndarray, np.ndarray]], sfreq_hz: float) -> str:
-    """What is wrong with a lead [sample].
-
-    bands: [3, sample] without gaps, its QRS band, what lies above. spectra: frequencies and power of each segment.
-    """
+def _reason(x: np.ndarray, signs: list[str]) -> str:
+    """What is wrong with a lead [sample], of whose segments `signs` are known."""
     finite = np.isfinite(x)
     if not finite.any():
         return "no finite sample"
@@ -86,57 +79,77 @@ def _reason(x: np.ndarray, bands: np.ndarray, spectra: Sequence[tuple[np.ndarray
         return f"smaller than {_PLAUSIBLE_MV[0]:g} mV, wrong unit?"
     if size_mv > _PLAUSIBLE_MV[1]:
         return f"larger than {_PLAUSIBLE_MV[1]:g} mV, wrong unit?"
-    count = len(spectra)
-    parts = zip(np.array_split(x, count), np.array_split(bands, count, axis=1), spectra, strict=True)
-    signs = [sign for part, split, spectrum in parts if (sign := _sign(part, split, spectrum, sfreq_hz))]
-    if len(signs) <= _MOST_BAD * count:
+    bad = [sign for sign in signs if sign]
+    if len(bad) <= _MOST_BAD * len(signs):
         return ""
-    worst = max(set(signs), key=lambda sign: (signs.count(sign), sign))
-    return worst if len(signs) == count else f"{worst}, in {100 * len(signs) / count:.0f} % of the time"
+    worst = max(set(bad), key=lambda sign: (bad.count(sign), sign))
+    return worst if len(bad) == len(signs) else f"{worst}, in {100 * len(bad) / len(signs):.0f} % of the time"
 
 
-def _sign(x: np.ndarray, bands: np.ndarray, spectrum: tuple[np.ndarray, np.ndarray], sfreq_hz: float) -> str:
-    """What is wrong with one segment, "" = nothing."""
-    finite = np.isfinite(x)
-    if finite.mean() < _PRESENT:
-        return "missing"
+def _segments(x: np.ndarray, count: int) -> Iterator[np.ndarray]:
+    """`count` segments of [..., sample] as `np.array_split` cuts them; those of one length as [..., segment, sample].
+
+    A hundred at a time: judging one alone costs more in calls than in arithmetic, all of a day's take much memory.
+    """
+    size, longer = divmod(x.shape[-1], count)
+    for first, last, length in ((0, longer, size + 1), (longer, count, size)):
+        for start in range(first, last, _AT_ONCE):
+            stop = min(start + _AT_ONCE, last)
+            offset = 0 if length > size else longer
+            part = x[..., start * length + offset : stop * length + offset]
+            yield part.reshape(*x.shape[:-1], stop - start, length)
+
+
+def _signs(x: np.ndarray, bands: np.ndarray, sfreq_hz: float) -> np.ndarray:
+    """What is wrong with each of [lead, segment, sample], "" = nothing.
+
+    bands: [3, lead, segment, sample] without gaps, its QRS band, what lies above.
+    """
     filled, qrs, above = bands
-    if np.ptp(np.percentile(filled, [0.5, 99.5])) < FLAT_MV:
-        return "flat"
-    if _plateau(x[finite]):
-        return "clipped"
-    hz, power = spectrum
+    hz, power = periodogram(filled, sfreq_hz, window="hann", detrend="linear")
     heart = _band(hz, power, *_HEART_HZ)
-    if max((_hum(hz, power, mains) for mains in _MAINS_HZ if mains < sfreq_hz / 2), default=0.0) > _LOUDER * heart:
-        return "powerline"
-    return "noise" if _noisy(qrs, above, sfreq_hz) else ""
+    hums = [_hum(hz, power, mains) for mains in _MAINS_HZ if mains < sfreq_hz / 2]
+    signs = {
+        "missing": np.isfinite(x).mean(axis=-1) < _PRESENT,
+        "flat": np.ptp(np.percentile(filled, [0.5, 99.5], axis=-1), axis=0) < FLAT_MV,
+        "clipped": _plateau(x),
+        "powerline": np.max([np.zeros_like(heart), *hums], axis=0) > _LOUDER * heart,
+        "noise": _noisy(qrs, above, sfreq_hz),
+    }
+    return np.select(list(signs.values()), list(signs), default="")
 
 
-def _plateau(x: np.ndarray) -> bool:
-    """Whether many samples share one extreme value; an isolated extreme may well be a peak."""
-    return max(np.mean(x == x.max()), np.mean(x == x.min())) > _PLATEAU
+def _plateau(x: np.ndarray) -> np.ndarray:
+    """Whether many finite samples share one extreme value; an isolated extreme may well be a peak."""
+    finite = np.isfinite(x)
+    among = np.maximum(finite.sum(axis=-1), 1)
+    top = np.where(finite, x, -np.inf).max(axis=-1, keepdims=True)
+    bottom = np.where(finite, x, np.inf).min(axis=-1, keepdims=True)
+    return np.maximum((x == top).sum(axis=-1), (x == bottom).sum(axis=-1)) / among > _PLATEAU
 
 
-def _band(hz: np.ndarray, power: np.ndarray, low: float, high: float) -> float:
-    return float(power[(hz >= low) & (hz < high)].sum())
+def _band(hz: np.ndarray, power: np.ndarray, low: float, high: float) -> np.ndarray:
+    return power[..., (hz >= low) & (hz < high)].sum(axis=-1)
 
 
-def _hum(hz: np.ndarray, power: np.ndarray, mains_hz: float) -> float:
+def _hum(hz: np.ndarray, power: np.ndarray, mains_hz: float) -> np.ndarray:
     """Power of a sharp line at the mains frequency, over what lies beside it."""
     line = _band(hz, power, mains_hz - _MAINS_WIDTH_HZ, mains_hz + _MAINS_WIDTH_HZ)
     beside = _band(hz, power, mains_hz - 3 * _MAINS_WIDTH_HZ, mains_hz + 3 * _MAINS_WIDTH_HZ) - line
-    return max(0.0, line - beside / 2)
+    return line - beside / 2
 
 
-def _noisy(qrs: np.ndarray, above: np.ndarray, sfreq_hz: float) -> bool:
+def _noisy(qrs: np.ndarray, above: np.ndarray, sfreq_hz: float) -> np.ndarray:
     """Whether no complex stands out in the band of the QRS complex, or what lies above it is as large as they are.
 
     Medians and percentiles, since the spikes of a pacemaker are loud but short.
     """
-    width = max(1, min(len(qrs), round(_COMPLEX_S * sfreq_hz)))
-    envelope = np.convolve(np.abs(qrs), np.ones(width) / width, mode="valid")
-    peak = np.percentile(envelope, 98)
-    return bool(peak < _LEAST_CREST * np.median(envelope) or np.median(np.abs(above)) > _MOST_ABOVE * peak)
+    width = max(1, min(qrs.shape[-1], round(_COMPLEX_S * sfreq_hz)))
+    total = np.cumsum(np.abs(qrs), axis=-1)
+    total = np.concatenate([np.zeros_like(total[..., :1]), total], axis=-1)
+    envelope = (total[..., width:] - total[..., :-width]) / width
+    peak, median = np.percentile(envelope, [98, 50], axis=-1)
+    return (peak < _LEAST_CREST * median) | (np.median(np.abs(above), axis=-1) > _MOST_ABOVE * peak)
 
 
 def _split(x: np.ndarray, sfreq_hz: float) -> tuple[np.ndarray, np.ndarray]:
