@@ -105,7 +105,8 @@ def execute(arguments: list[str]) -> int:
     except OmnipatchError as error:
         return _fail(error, error.exit_code, debug)
     except KeyboardInterrupt as error:
-        return _fail(OmnipatchError("stopped; continue a pretraining with --resume"), _signal_code(error), debug)
+        more = "; continue a pretraining with --resume" if arguments[0] in ("pretrain", "run") else ""
+        return _fail(OmnipatchError(f"stopped{more}"), _signal_code(error), debug)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

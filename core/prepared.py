@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from .console import Voice
 from .settings import Settings
 
 if TYPE_CHECKING:
+    from .data.shard import Skipped
     from .data.sources import SourceList
     from .data.splits import Split
     from .data.store import WindowStore
@@ -45,7 +47,14 @@ def prepare(settings: Settings, voice: Voice) -> Prepared:
     voice.step(
         f"{len(store)} windows of {len(store.subjects)} subjects, {splits[0].kind} split by {splits[0].group}"
         + (f", {len(splits)} folds" if len(splits) > 1 else "")
-        + (f", {len(store.skipped)} recordings skipped" if store.skipped else "")
+        + _about_skipped(store.skipped)
     )
     leaks = modality.leaks(sources.sources) if ranks(store) else []
     return Prepared(modality, sources, store, splits, leaks)
+
+
+def _about_skipped(skipped: Sequence[Skipped]) -> str:
+    """How many, and of the first one why; the report lists all."""
+    if not skipped:
+        return ""
+    return f", {len(skipped)} recordings skipped ({skipped[0].record}: {skipped[0].reason})"

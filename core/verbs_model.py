@@ -97,16 +97,20 @@ def _embed_file(model: Model, path: Path, coder: TargetProvider | None) -> tuple
         raise CorruptFileError("cannot be read", source=path, got=f"{type(error).__name__}: {error}") from error
     if not windows:
         raise InputError("too short for one window", source=path)
-    parts = [
-        collate([model.modality.patchify(window) for window in windows[start : start + 64]])
-        for start in range(0, len(windows), 64)
-    ]
+    rows = [model.modality.patchify(window) for window in windows]
+    known = [i for i, row in enumerate(rows) if row.valid.any()]  # of a window without any signal there is no vector
+    if not known:
+        raise InputError("no usable signal in any window", source=path)
+    lost = len(rows) - len(known)
+    left_out = [f"left out, without any usable signal: {lost} of {len(rows)} windows"] if lost else []
+    windows, rows = [windows[i] for i in known], [rows[i] for i in known]
+    parts = [collate(rows[start : start + 64]) for start in range(0, len(rows), 64)]
     if coder is not None:
         starts = np.array([window.start_s for window in windows])
-        return _coded(coder, parts, np.split(starts, range(64, len(starts), 64)), path, windows[0].record), []
+        return _coded(coder, parts, np.split(starts, range(64, len(starts), 64)), path, windows[0].record), left_out
     with torch.no_grad():
         vectors = [model.encoder(batch).pooled.float().numpy() for batch in parts]
-    left_out = unknown_ids(unknown)
+    left_out += unknown_ids(unknown)
     if unknown.people:
         left_out.append(f"no vector, nothing of their history is known: {counted(unknown.people)}")
     arrays = {

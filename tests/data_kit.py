@@ -84,6 +84,7 @@ class Toy(Modality):
             self.spec,
             coords=(torch.arange(patches) * 0.5).view(1, patches, 1),
             values=torch.from_numpy(joint.reshape(1, patches, -1)),
+            valid=torch.from_numpy(np.isfinite(joint).any(axis=(1, 2))[None]),
             kind=torch.zeros(1, patches, dtype=torch.long),
             group=(torch.arange(patches) % 3).unsqueeze(0),
             edges=torch.stack([chain, chain + 1]),

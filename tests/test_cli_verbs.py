@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_kit import omni, write_recipe
-from data_kit import write_corpus
+from data_kit import Toy, write_corpus, write_toy
 from omnipatch.core.report.words import TWO_STEPS
 
 pytestmark = pytest.mark.usefixtures("toy_registered_throughout")
@@ -119,6 +119,26 @@ def test_embed_writes_a_vector_a_window(home, corpus):
         assert len({len(found[name]) for name in found.files}) == 1
         assert set(found["path"]) == {str(f) for f in files}
         assert np.isfinite(found["embedding"]).all()
+
+
+def test_embed_leaves_out_windows_without_any_signal(home, corpus, tmp_path):
+    """Their vectors would be zeros, which a classifier takes for something."""
+    good = sorted((corpus / "alpha").glob("*.npz"))[-1]
+    for name, to_s in (("part", 4.0), ("none", None)):
+        loose = Toy().read(good)
+        loose.signals[:, : int(to_s * loose.sfreq_hz) if to_s else None] = np.nan
+        write_toy(tmp_path / f"{name}.npz", loose)
+    files = [tmp_path / "part.npz", tmp_path / "none.npz"]
+    done = omni("embed", "--from", home / "run", good, *files, "--out", tmp_path / "v.npz")
+    assert done.code == 1
+    assert "part.npz: left out, without any usable signal: 1 of 6 windows" in done.out
+    assert "none.npz: no usable signal in any window" in done.err
+    with np.load(tmp_path / "v.npz") as found:
+        of = {name: found["path"] == str(name) for name in (good, *files)}
+        assert of[good].sum() == of[files[0]].sum() + 1
+        assert not of[files[1]].any()
+        assert found["start_s"][of[files[0]]].tolist() == found["start_s"][of[good]].tolist()[1:]
+        assert (np.abs(found["embedding"]).max(axis=1) > 0).all()
 
 
 def test_embed_goes_on_after_a_bad_file(home, corpus, tmp_path):

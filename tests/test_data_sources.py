@@ -255,6 +255,21 @@ def test_subject_on_two_sides_of_a_manifest(folder):
         read_manifest(path)
 
 
+@pytest.mark.parametrize("other", ["files/r.hea", "./files/../files/r", "files/r.dat"])
+def test_other_spellings_of_a_recording_are_the_same_one(folder, other):
+    """Under two names, it could be learned from and tested on."""
+    for ending in ("", ".hea", ".dat"):
+        (folder / f"files/r{ending}").write_bytes(b"")
+    with pytest.raises(InputError, match=r"list.csv:3: the recording is listed twice \(first in line 2\)"):
+        read_manifest(manifest(folder, "files/r,p,x", f"{other},q,x"))
+
+
+def test_files_that_differ_by_their_ending_alone_are_two_recordings(folder):
+    for ending in ("wav", "flac"):
+        (folder / f"files/r.{ending}").write_bytes(b"")
+    assert len(read_manifest(manifest(folder, "files/r.wav,p,x", "files/r.flac,q,x"))) == 2
+
+
 def test_manifest_that_is_no_text(folder):
     with pytest.raises(InputError, match="no such manifest"):
         read_manifest(folder / "missing.csv")

@@ -196,6 +196,14 @@ def test_impossible_splits_are_one_sentence(subjects, config, words):
         make_splits(store_of(subjects), config)
 
 
+def test_a_share_that_official_sides_would_silently_overrule_is_refused():
+    store = store_of([0, 1, 2, 3], sides=["train", "train", "train", "test"])
+    with pytest.raises(SplitError, match=r"no effect.*auto, which is official here.*add --split\.kind holdout"):
+        make_splits(store, SplitConfig(test_fraction=0.5))
+    (split,) = make_splits(store, SplitConfig(kind="holdout", test_fraction=0.5))
+    assert len(split.test) == 2
+
+
 def test_test_groups_are_pretrained_on_only_by_name():
     sides = ["", "", "", "", "", "pretrain", "pretrain"]
     store = store_of([0, 1, 2, 3, 4, 5, -1], sides=sides)

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from data_kit import Toy, ToyConfig, toy_recording, write_corpus, write_toy
+from data_kit import SFREQ_HZ, Toy, ToyConfig, toy_recording, write_corpus, write_toy
 from joblib import parallel_config
 from omnipatch import InputError, PatchSequence
 from omnipatch.core.batching import collate
@@ -188,14 +188,31 @@ def test_patches_that_break_the_contract_are_skipped(corpus, cache, monkeypatch)
 
     def crooked(self, window):
         row = honest(self, window)
-        changed = {"r0": {"coords": row.coords * np.nan}, "r1": {"valid": row.valid & False}}
-        changed["r2"] = {"values": row.values * np.inf}
+        changed = {"r0": {"coords": row.coords * np.nan}, "r2": {"values": row.values * np.inf}}
         return row.replace(**changed.get(window.record, {}))
 
     monkeypatch.setattr(Toy, "patchify", crooked)
     store = WindowStore.prepare(Toy(), corpus, None, cache)
     reasons = [entry.reason for entry in store.skipped]
-    assert all(word in reason for word, reason in zip(("coordinate", "valid patch", "infinite"), reasons, strict=True))
+    assert all(word in reason for word, reason in zip(("coordinate", "infinite"), reasons, strict=True))
+
+
+def test_a_stretch_without_any_signal_costs_its_windows_alone(corpus, cache):
+    """As of a loose electrode; the times and labels of the other windows stay."""
+    whole = WindowStore.prepare(Toy(), corpus, "rhythm", cache)
+    for number, samples in ((1, int(Toy().config.window_s * SFREQ_HZ)), (2, None)):
+        loose = Toy().read(corpus[number].path)
+        loose.signals[:, :samples] = np.nan
+        write_toy(corpus[number].path, loose)
+    part = WindowStore.prepare(Toy(), corpus, "rhythm", cache)
+    assert [(entry.record, entry.reason) for entry in part.skipped] == [("r2", "no usable signal in any window")]
+
+    def windows_of(store, record):
+        mine = store.record_code == store.records.index(record)
+        return list(zip(store.start_s[mine].tolist(), store.items().label[mine].tolist(), strict=True))
+
+    assert windows_of(part, "r1") == windows_of(whole, "r1")[1:]
+    assert windows_of(part, "r3") == windows_of(whole, "r3")
 
 
 def test_quality_is_kept(corpus, cache):

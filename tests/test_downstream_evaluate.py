@@ -144,6 +144,17 @@ def test_no_hand_features_is_a_note_not_a_row():
     assert "no hand-made features" in result.notes[0]
 
 
+def test_a_class_that_nobody_has_is_told():
+    store = FakeStore(windows=4)
+    keep = store.items().label != 2
+    items = store.items()
+    store._items = replace(items, **{
+        name: getattr(items, name)[keep] for name in ("window", "at", "label", "features", "hand", "subject", "record")
+    })  # fmt: skip
+    assert "nothing here is of class V: no average counts it" in run(store, only(QUICK, "knn")).notes
+    assert not any("nothing here" in note for note in run(FakeStore(windows=4), only(QUICK, "knn")).notes)
+
+
 @pytest.mark.parametrize(("few", "words"), [(1, "only one test subject:"), (2, "only 2 test subjects:"), (5, None)])
 def test_few_test_subjects_are_told(few, words):
     found = run(FakeStore(windows=2), only(QUICK, "knn"))

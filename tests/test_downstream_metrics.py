@@ -57,6 +57,7 @@ def test_multilabel_metrics():
     assert metrics["f1_S"] == pytest.approx(2 / 3)
     assert "f1_V" not in metrics
     assert metrics["auroc"] == 1.0
+    assert metrics["balanced_accuracy"] == pytest.approx((1 + 0.75) / 2), "V, which no item has, is no half"
 
 
 @pytest.mark.filterwarnings("error")

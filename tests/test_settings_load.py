@@ -194,6 +194,7 @@ def test_what_a_recipe_says_beside_an_override_is_no_conflict(tmp_path, toy):
             r"--objective\.views\.context\.mask\.ratoi.*did you mean 'ratio'",
         ),
         (["--objective.terms.latent.loss", "l3"], r"--objective\.terms\.latent\.loss: unknown loss 'l3'"),
+        (["--encoder.heads", "0"], r"--encoder\.heads: .*out of range.*got 0, expected above 0"),
         (["--split.test_fraction", "1.5"], r"expected above 0 and below 1"),
         (["--split.folds", "50"], r"--split\.folds: .*no effect.*got 50 with split\.kind auto.*add --split"),
         (["--split", "{kind: holdout, folds: 3}"], r"--split: .*got 3 with split\.kind holdout"),

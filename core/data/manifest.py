@@ -25,6 +25,7 @@ OPTIONAL = ("site", "split", "start_s", "stop_s", "text", "age", "sex")
 SIDES = ("train", "validation", "test")
 COVARIATES = ("age", "sex")  # what tells of a person without any signal
 _EXTRAS = ("text", *COVARIATES)
+_PARTS = (".hea", ".dat", ".mat", ".atr")  # of one recording in WFDB's format, which is named without an ending
 
 
 def read_manifest(path: Path | str) -> list[Source]:
@@ -161,22 +162,30 @@ def _record(path: str, start: float | None, stop: float | None) -> str:
     return PurePath(path).as_posix() + stretch
 
 
+def _one_name(path: Path) -> Path:
+    """One name for all spellings of a path and for the files that make one recording (100, 100.hea, 100.dat)."""
+    whole = path.resolve()
+    return whole.with_suffix("") if whole.suffix.lower() in _PARTS else whole
+
+
 def _escape(name: str) -> str:
     return "".join(f"[{mark}]" if mark in "*?[" else mark for mark in name)
 
 
 def _check_together(path: Path, lines: list[int], sources: list[Source]) -> None:
     """Rules over several rows: no record twice, no half-filled `subject` or `split`, no subject on two sides."""
-    seen: dict[str, int] = {}
+    seen: dict[tuple[Path, float | None, float | None], int] = {}
     sides: dict[str, set[str]] = defaultdict(set)
     for line, source in zip(lines, sources, strict=True):
-        if source.record in seen:
+        assert source.path is not None
+        what = _one_name(source.path), source.start_s, source.stop_s
+        if what in seen:
             raise InputError(
-                f"the recording is listed twice (first in line {seen[source.record]})", source=f"{path}:{line}",
+                f"the recording is listed twice (first in line {seen[what]})", source=f"{path}:{line}",
                 field="path", got=source.record,
                 fix="join several labels with | in one row, or give different start_s and stop_s",
             )  # fmt: skip
-        seen[source.record] = line
+        seen[what] = line
         if source.subject:
             sides[source.subject].add(source.split)
     nameless = [line for line, source in zip(lines, sources, strict=True) if not source.subject]

@@ -79,7 +79,11 @@ def _make(modality: Modality, source: Source, task: Task | None) -> Shard | Skip
         return Skipped(str(source.path or "generated"), source.record, "too short for one window")
     if not own:
         windows = [replace(window, label=() if unlabelled else recording.label) for window in windows]
-    rows = [_patchify(modality, window) for window in windows]
+    # a stretch without any signal, as of a loose electrode, is left out; what lies around it is not
+    patched = [(window, row) for window in windows if (row := _patchify(modality, window)).valid.any()]
+    if not patched:
+        return Skipped(str(source.path or "generated"), source.record, "no usable signal in any window")
+    windows, rows = [window for window, _ in patched], [row for _, row in patched]
     arrays = _patch_arrays(rows) | _row_arrays(windows, task, source.start_s or 0.0) | _event_arrays(windows, task)
     arrays |= _dense_arrays(windows, task) | _question_arrays(windows, task)
     quality = dict(modality.quality(recording))
@@ -107,8 +111,6 @@ def _patchify(modality: Modality, window: Window) -> PatchSequence:
     if len(row) != 1:
         raise ValueError(f"{where}: patchify returned {len(row)} rows, expected 1")
     valid = row.valid[0]
-    if not bool(valid.any()):
-        raise ValueError(f"{where}: no valid patch")
     if not bool(row.coords[0][valid].isfinite().all()):
         raise ValueError(f"{where}: a coordinate of a valid patch is not finite")
     if row.values is not None and bool(row.values[0][valid].isinf().any()):

@@ -107,6 +107,12 @@ def make_splits(store: WindowStore, config: SplitConfig, usual: int = 0) -> list
         official = config.group == "subject" and bool(np.isin(store.fixed_split, SIDES).any())
         fixed = [] if official else _fixed_folds(store, config, names, code, groups)
         kind = "official" if official else "kfold" if usual or fixed else "holdout"
+        if kind != "holdout" and config.test_fraction != SplitConfig().test_fraction:
+            raise SplitError(
+                "the share of who is tested has no effect: the data say who is", field="split.test_fraction",
+                got=f"{config.test_fraction} with split.kind auto, which is {kind} here", expected="split.kind holdout",
+                fix="add --split.kind holdout",
+            )  # fmt: skip
         if kind == "kfold":
             config = replace(config, kind=kind, folds=len(fixed) or min(usual, len(groups)))
 

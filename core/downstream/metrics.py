@@ -32,7 +32,7 @@ def classification_metrics(label: np.ndarray, probability: np.ndarray, classes: 
     """All classification metrics of [item] or [item, class] labels and [item, class] probabilities.
 
     Multi-label tasks: `accuracy` asks for all classes of an item, `balanced_accuracy` is the mean over classes of
-    (sensitivity + specificity) / 2, the rest are means over classes.
+    (sensitivity + specificity) / 2, the rest are means over classes; over those that some item has, here as everywhere.
     """
     multilabel = is_multilabel(label)
     truth, predicted = indicators(label, len(classes)), decide(probability, multilabel)
@@ -94,7 +94,8 @@ def _balanced_accuracy(label: np.ndarray, predicted: np.ndarray, multilabel: boo
         warnings.simplefilter("ignore")  # "y_pred contains classes not in y_true" is our documented rule
         if not multilabel:
             return float(sk.balanced_accuracy_score(label, predicted))
-        return float(np.mean([sk.balanced_accuracy_score(y, p) for y, p in zip(label.T, predicted.T, strict=True)]))
+        known = [(y, p) for y, p in zip(label.T, predicted.T, strict=True) if y.any()]
+        return float(np.mean([sk.balanced_accuracy_score(y, p) for y, p in known])) if known else float("nan")
 
 
 def _calibration_error(label: np.ndarray, probability: np.ndarray, multilabel: bool) -> float:

@@ -91,6 +91,7 @@ class Session:
         if items.given_names:
             self.result.notes.append(_about_given(items))
         numeric = is_number(items.label)
+        self.result.notes.extend([] if numeric else _about_absent(items))
         if numeric and recipe.evaluate.labels_per_class:
             self.result.notes.append("no table of few labels a class: what is predicted is a number")
         for per_class in () if numeric else sorted(set(recipe.evaluate.labels_per_class)):
@@ -413,6 +414,14 @@ class Session:
     def _clock(self, stage: str) -> AbstractContextManager[None]:
         self.say(stage)
         return self.result.timed(stage.split(",")[0])
+
+
+def _about_absent(items: Items) -> list[str]:
+    """A class that no item has is asked of every head and counted by no mean: its recordings may have been skipped."""
+    label, codes = items.label, range(len(items.classes))
+    found = {c for c in codes if (label[:, c] > 0).any()} if is_multilabel(label) else set(np.unique(label).tolist())
+    absent = [items.classes[c] for c in codes if c not in found]
+    return [f"nothing here is of class {', '.join(absent)}: no average counts it"] if absent else []
 
 
 def _about_given(items: Items) -> str:
