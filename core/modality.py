@@ -157,6 +157,8 @@ class Dataset:
         is a control of every score.
     folds: of subjects, by which those who publish on it divide it; 0 = no custom. For data sets without official sides.
         Where it is also custom who is in which, `Source.fold` says so.
+    holds: other named data sets -> the names under which their recordings are in this one too ("HR*"), so that nobody
+        pretrains on the people he tests.
     """
 
     name: str
@@ -169,6 +171,7 @@ class Dataset:
     instructions: str = ""
     covariates: tuple[str, ...] = ()
     folds: int = 0
+    holds: Mapping[str, str] = field(default_factory=dict)
 
 
 class Modality(ABC):

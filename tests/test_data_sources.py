@@ -87,6 +87,17 @@ def test_test_subjects_do_not_come_back_as_additions(data, tmp_path):
     assert not any(f"r{number}.npz" in name for number in tested for name in seen)
 
 
+def test_recordings_of_one_set_that_are_published_in_another_too_are_no_additions(data, monkeypatch):
+    """Under other names of people, the split could not tell."""
+    sets = Toy().datasets() | {"beta": replace(Toy().datasets()["beta"], holds={"alpha": "r[02]"})}
+    monkeypatch.setattr(Toy, "datasets", lambda self: sets)
+    found = resolve_sources(Toy(), DataConfig(name="alpha", pretrain_with=("beta",)))
+    assert [source.record for source in found][6:] == ["beta/r1"]
+    assert "2 recordings of beta left out" in found.note
+    with pytest.raises(InputError, match=r"alpha is a part of beta: its people are tested, field data\.pretrain_with"):
+        resolve_sources(Toy(), DataConfig(name="beta", pretrain_with=("alpha",)))
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [

@@ -5,7 +5,7 @@ Design decisions
 - Data sets of `pretrain_with` join with the side "pretrain": their labels and the task are ignored, they are never
   on any side of the split, and their names carry the data set's name so that record 100 of two sets stays two records.
 - A file that is also in the evaluated set is no addition: it would bring its test subjects into pretraining under
-  another name. Copies under other paths are not noticed.
+  another name. So is a recording of which its data set says so (`Dataset.holds`); other copies are not noticed.
 - `limit` takes records from all official sides and fixed folds in turn, so that a quick look still has something to
   test on.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -181,7 +182,12 @@ def _unlabelled(modality: Modality, name: str, data: DataConfig, evaluated: list
         sources = list_dataset(dataset, dataset_root(dataset, None))
     sources = modality.relate(sources)
     known = {_stem(source.path) for source in evaluated if source.path is not None}
-    new = [source for source in sources if source.path is None or _stem(source.path) not in known]
+    copies = _copies(modality, name, data, evaluated)
+    new = [
+        source
+        for source in sources
+        if (source.path is None or _stem(source.path) not in known) and not fnmatchcase(source.record, copies)
+    ]
     added = [
         replace(
             source,
@@ -193,6 +199,21 @@ def _unlabelled(modality: Modality, name: str, data: DataConfig, evaluated: list
         for source in new
     ]
     return added, len(sources) - len(new)
+
+
+def _copies(modality: Modality, name: str, data: DataConfig, evaluated: list[Source]) -> str:
+    """How those recordings of data set `name` are called that the evaluated one holds too, "" = there are none."""
+    sets = modality.datasets()
+    if data.manifest is not None or name not in sets or data.name not in sets:
+        return ""
+    if part := sets[data.name].holds.get(name, ""):
+        ours = [source.record for source in evaluated if fnmatchcase(source.record, part)]
+        if ours:
+            raise InputError(
+                f"{name} is a part of {data.name}: its people are tested", field="data.pretrain_with", got=name,
+                expected=f"other people than those of {ours[0]}", fix="leave it out",
+            )  # fmt: skip
+    return sets[name].holds.get(data.name, "")
 
 
 def _stem(path: Path) -> Path:

@@ -3,6 +3,9 @@
 The codes stand in each header (`#Dx:`) and are read with the record. Eleven headers of the Georgia centre name their
 record with the ending of its signal file ("E00271.mat"), which wfdb refuses; `headers` reads them through a repaired
 copy, and the report lists them.
+
+Two of its centres are data sets that are also published alone, under other names of people: CPSC 2018 (A0001 and on) and
+PTB-XL (HR00001 and on). PTB-XL has 1.2 records a patient, but who is the same person is not told here.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from .layout import find_headers
 
 
 def list_cinc2021(root: Path) -> list[Source]:
-    """PhysioNet/CinC Challenge 2021: a record a patient; the letters of its name say which centre it came from."""
+    """PhysioNet/CinC Challenge 2021: each record counts as a person; the letters of its name are the centre."""
     found = sorted(root.rglob("*.hea")) or find_headers(root, "cinc2021")
     return [Source(h, h.stem, h.stem, h.stem.rstrip("0123456789")) for h in found]
 
@@ -30,4 +33,5 @@ CINC2021 = Dataset(
         "Download https://physionet.org/content/challenge-2021/1.0.3/ (open) and give --data.root. Headers that name "
         "their record with an ending, such as E00271.mat, are repaired while reading and listed in the report."
     ),
+    holds={"cpsc2018": "A*", "ptbxl": "HR*"},
 )
