@@ -4,8 +4,8 @@ The codes stand in each header (`#Dx:`) and are read with the record. Eleven hea
 record with the ending of its signal file ("E00271.mat"), which wfdb refuses; `headers` reads them through a repaired
 copy, and the report lists them.
 
-Two of its centres are data sets that are also published alone, under other names of people: CPSC 2018 (A0001 and on) and
-PTB-XL (HR00001 and on). PTB-XL has 1.2 records a patient, but who is the same person is not told here.
+Two of its centres are also published as data sets of their own, under other names of people: CPSC 2018 (A0001 and on)
+and PTB-XL (HR00001 and on). PTB-XL has 1.2 records a patient, but who is the same person is not told here.
 """
 
 from __future__ import annotations
