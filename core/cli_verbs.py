@@ -96,6 +96,18 @@ VERBS: dict[str, Verb] = {
         ),
         overrides=True,
     ),
+    "predict": Verb(
+        "decide about your files by the classifier that a run fine-tuned",
+        "omnipatch predict --from runs/first *.hea --out decisions.csv",
+        ".verbs_predict:predict",
+        (
+            _FROM,
+            _argument("files", nargs="+", metavar="FILES", help="recordings in the modality's own formats"),
+            _argument("--out", metavar="FILE.csv", help="write them there instead of showing them"),
+            _argument("--overwrite", action="store_true", help="replace an existing file"),
+        ),
+        overrides=True,
+    ),
     "recommend": Verb(
         "rank what is new to people by their histories",
         "omnipatch recommend --from runs/first --history new.csv --k 20",

@@ -26,6 +26,11 @@ class DataConfig:
     cache: str | None = None  # window cache; default $OMNIPATCH_CACHE or ~/.cache/omnipatch
     jobs: int = 1  # processes that prepare recordings
 
+    @property
+    def meant(self) -> str:
+        """Name of the data that are meant."""
+        return "manifest" if self.manifest else self.name
+
 
 @dataclass(frozen=True)
 class SplitConfig:

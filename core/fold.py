@@ -16,6 +16,7 @@ from .console import Voice
 from .errors import InputError
 from .prepared import Prepared
 from .settings import Settings
+from .train.model_card import pretraining_data
 
 if TYPE_CHECKING:
     from .blocks.encoder import Encoder
@@ -53,6 +54,7 @@ class FoldWork:
         self.settings, self.prepared, self.folder, self.voice = settings, prepared, folder, voice
         self.recipe, self.resume = settings.recipe, resume
         self.source: Path | None = None  # of `use`
+        self.pretrained_on = pretraining_data(settings.recipe)
         self.words: dict[int, Words] = {}  # fold -> what its encoder learned to say about signals
         self.all_unseen = False  # the encoder was trained on other data sets only
         self.encoders: dict[int, Encoder] | None = None  # of an earlier run, by fold
@@ -60,7 +62,7 @@ class FoldWork:
     def use(self, trained: Trained) -> None:
         """Evaluate the encoders of an earlier run instead of pretraining. Raises InputError when a fold has none."""
         splits = self.prepared.splits
-        self.source = trained.source
+        self.source, self.pretrained_on = trained.source, pretraining_data(trained.models[0].recipe)
         self.encoders = {split.fold: trained.model(split, len(splits)).encoder for split in splits}
         if self.recipe.evaluate.zero_shot:
             self.all_unseen = not trained.may_know(self.prepared.sources.name)
@@ -152,6 +154,7 @@ class FoldWork:
         """All downstream rows of one split. further: encoders of other seeds."""
         from .downstream.covariates import Covariates
         from .downstream.evaluate import evaluate as rows
+        from .downstream.served_classifier import FOLDER
         from .train.model_io import fresh_encoder
         from .train.passes import within_passes
 
@@ -163,6 +166,12 @@ class FoldWork:
             lambda seed: fresh_encoder(self.recipe.encoder, store.spec, seed, known), self.voice.step,
             self._fewer_sensors(split), Covariates.of(self.prepared.sources, store.records), further,
         )  # fmt: skip
+        for classifier in found.served:
+            classifier.save(
+                self.folder_of(split) / FOLDER, self.settings.modality, self.recipe,
+                pretrained_on=self.pretrained_on, labels_of=self.prepared.sources.name,
+            )  # fmt: skip
+        found.served.clear()  # files, not the process of the run, keep what is large
         found.notes.extend(self._zero_shot(split, encoder, done))
         done.downstream_s += time.perf_counter() - began
         return found

@@ -1,10 +1,11 @@
 """The run folder: where one run's files lie, who may write there, and what describes the run.
 
     config.yaml  env.json  metrics.csv  checkpoints/  model/  split.json  results.json  report.html  report.npz
-    predictions.npz
+    predictions.npz  classifier/
 
 `report.npz` holds the arrays behind the figures, so that `omnipatch report RUN` can draw them again. `predictions.npz`
 holds what every row decided about whom, for `omnipatch compare`; it names test subjects, as `split.json` does.
+`classifier/` is what fine-tuning made of the model, for `omnipatch predict`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from .settings_yaml import read_yaml
 
 _OWN_FILES = (
     "config.yaml", "env.json", "metrics.csv", "checkpoints", "model", "split.json", "results.json", "report.html",
-    "report.npz", "predictions.npz", "folds", "seeds", "tensorboard", ".lock",
+    "report.npz", "predictions.npz", "classifier", "folds", "seeds", "tensorboard", ".lock",
 )  # fmt: skip
 # processes that Lightning starts for further devices run the same command and must find the same folder
 _HANDED_DOWN = "OMNIPATCH_RUN_FOLDER"

@@ -80,8 +80,7 @@ class Trained:
         """Whether the encoder may have been trained on records of a data set; other sets hold other people, even
         where they bear the same names."""
         data = self.models[0].recipe.data
-        trained_on = "manifest" if data.manifest else data.name
-        return dataset in (trained_on, *data.pretrain_with) or "manifest" in (dataset, trained_on)
+        return dataset in (data.meant, *data.pretrain_with) or "manifest" in (dataset, data.meant)
 
     def stamps(self, splits: list[Split], dataset: str) -> list[str]:
         """What must be said when the encoder was pretrained on test subjects of this evaluation on `dataset`."""
@@ -126,7 +125,7 @@ def modality_for_files(model: Model, overrides: Sequence[str]) -> Modality:
     located = parse_overrides(overrides)
     for key, place in located.places.items():
         if not key.startswith("modality."):
-            raise InputError("vectors are made without a recipe", source=place, fix="leave it out")
+            raise InputError("files are read without a recipe", source=place, fix="leave it out")
     built = build_modality({**model.recipe.modality, **located.data.get("modality", {})}, located)
     return built.restored(model.modality.learned())
 

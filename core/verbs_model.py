@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .console import Voice
-from .errors import CorruptFileError, InputError, OmnipatchError
+from .errors import InputError, OmnipatchError
+from .files import each_file, read_file
 from .known import counted, unknown_ids
 from .output_file import output_file
 from .verbs_ids import FORMS, embed_ids
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from .blocks.targets import TargetProvider
     from .sequence import PatchSequence
     from .train.model_io import Model
+
+_CHUNK = 64  # windows at a time
 
 
 def embed(given: argparse.Namespace, overrides: list[str]) -> int:
@@ -39,21 +42,7 @@ def embed(given: argparse.Namespace, overrides: list[str]) -> int:
     model = load_model(given.source)
     target_of_codes = load_code_target(given.source, model) if given.codes else None
     model = replace(model, modality=modality_for_files(model, overrides).serving())
-    parts: list[dict[str, Any]] = []
-    problems, unit = 0, "tokens" if given.codes else "windows"
-    for i, name in enumerate(given.files):
-        try:
-            part, left_out = _embed_file(model, Path(name), target_of_codes)
-            parts.append(part)
-        except InputError as error:
-            problems += 1
-            voice.problem(f"skipped: {error}")
-        else:
-            voice.step(f"{i + 1}/{len(given.files)} {name}: {len(parts[-1]['path'])} {unit}")
-            for note in left_out:
-                voice.result(f"Note: {name}: {note}.")
-    if not parts:
-        raise InputError(f"none of {len(given.files)} files could be read", fix="check their format")
+    parts, problems = each_file(given.files, lambda path: _embed_file(model, path, target_of_codes), voice)
     arrays: dict[str, Any] = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     with replacing(target) as file:
         np.savez_compressed(file, **arrays)
@@ -81,45 +70,33 @@ def _embed_target(given: argparse.Namespace, overrides: list[str]) -> Path:
     return output_file(given.out, overwrite=given.overwrite, inputs=given.files)
 
 
-def _embed_file(model: Model, path: Path, coder: TargetProvider | None) -> tuple[dict[str, Any], list[str]]:
-    """Arrays of one file, and what of it the model cannot know, in words. coder: whose codes are wanted instead."""
+def _embed_file(model: Model, path: Path, coder: TargetProvider | None) -> tuple[dict[str, Any], str, list[str]]:
+    """Arrays of one file, how many they are of, and notes. coder: whose codes are wanted instead of vectors."""
     import numpy as np
     import torch
 
     from .batching import collate
 
-    try:
-        recording = model.modality.read(path)
-        windows, unknown = model.modality.windows(recording), model.modality.unknown(recording)
-    except OmnipatchError:
-        raise
-    except Exception as error:  # readers of foreign files fail in any way; the other files go on
-        raise CorruptFileError("cannot be read", source=path, got=f"{type(error).__name__}: {error}") from error
-    if not windows:
-        raise InputError("too short for one window", source=path)
-    rows = [model.modality.patchify(window) for window in windows]
-    known = [i for i, row in enumerate(rows) if row.valid.any()]  # of a window without any signal there is no vector
-    if not known:
-        raise InputError("no usable signal in any window", source=path)
-    lost = len(rows) - len(known)
-    left_out = [f"left out, without any usable signal: {lost} of {len(rows)} windows"] if lost else []
-    windows, rows = [windows[i] for i in known], [rows[i] for i in known]
-    parts = [collate(rows[start : start + 64]) for start in range(0, len(rows), 64)]
+    file = read_file(model.modality, path)
+    rows, windows, left_out = file.rows, file.windows, file.left_out
+    parts = [collate(rows[start : start + _CHUNK]) for start in range(0, len(rows), _CHUNK)]
     if coder is not None:
         starts = np.array([window.start_s for window in windows])
-        return _coded(coder, parts, np.split(starts, range(64, len(starts), 64)), path, windows[0].record), left_out
+        split = np.split(starts, range(_CHUNK, len(starts), _CHUNK))
+        arrays = _coded(coder, parts, split, path, windows[0].record)
+        return arrays, f"{len(arrays['path'])} tokens", left_out
     with torch.no_grad():
         vectors = [model.encoder(batch).pooled.float().numpy() for batch in parts]
-    left_out += unknown_ids(unknown)
-    if unknown.people:
-        left_out.append(f"no vector, nothing of their history is known: {counted(unknown.people)}")
+    left_out += unknown_ids(file.unknown)
+    if file.unknown.people:
+        left_out.append(f"no vector, nothing of their history is known: {counted(file.unknown.people)}")
     arrays = {
         "embedding": np.concatenate(vectors),
         "path": np.array([str(path)] * len(windows)),
         "record": np.array([window.record for window in windows]),
         "start_s": np.array([window.start_s for window in windows], np.float64),
     }
-    return arrays, left_out
+    return arrays, f"{len(windows)} windows", left_out
 
 
 def _coded(

@@ -31,8 +31,8 @@ ROOMS = (
     "report",
     "dry_run", "doctor", "fold", "fold_process", "fold_workers", "run",
     "scaffold", "testing",
-    "output_file",
-    "verbs_compare", "verbs_data", "verbs_ids", "verbs_info", "verbs_model", "verbs_rank", "verbs_recipe",
+    "output_file", "files",
+    "verbs_compare", "verbs_data", "verbs_ids", "verbs_info", "verbs_model", "verbs_predict", "verbs_rank", "verbs_recipe",
     "cli_verbs", "cli",
 )  # fmt: skip
 

@@ -11,9 +11,14 @@ import numpy as np
 from ..modality import Task, Window
 
 
+def steps_of(window: Window, task: Task) -> int:
+    """How many steps of a dense task a window has."""
+    return round(window.values.shape[-1] / window.sfreq_hz / task.step)
+
+
 def dense_labels(window: Window, task: Task) -> np.ndarray:
     """[step] int16 class at each step of a window, -1 = not known. Raises ValueError for an unknown class name."""
-    steps = round(window.values.shape[-1] / window.sfreq_hz / task.step)
+    steps = steps_of(window, task)
     code = np.full(steps, -1, np.int16)
     segments = window.segments
     if segments is None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..batching import length_groups, trim
 from ..blocks.encoder import Encoder
+from ..modality import Modality
 from ..rng import RowRandom
 from ..sequence import PatchSequence
 from ..train.precision import autocast
@@ -30,6 +31,16 @@ SIDE_DROP = 0.1
 
 
 View = Callable[[PatchSequence], PatchSequence]
+
+
+def further_views(modality: Modality, seed: int, count: int) -> list[View]:
+    """Beside the batch as it is: `count` - 1 that are drawn as those of training, in a stream apart from theirs. A
+    window has the same ones whatever batch it is in."""
+
+    def view(number: int) -> View:
+        return lambda batch: modality.augment(batch, RowRandom(seed, number, batch.window, "test views"))
+
+    return [view(number) for number in range(1, count)]
 
 
 class ItemClassifier(nn.Module):

@@ -29,7 +29,7 @@ from ..rng import RowRandom
 from ..train.optimizer import decay_groups
 from ..train.precision import autocast
 from ..train.seeding import own_random_state
-from .classifier import ItemClassifier, View, predict
+from .classifier import ItemClassifier, View, further_views, predict
 from .dense_head import DenseHead
 from .head_start import start_head
 from .heads import ItemHead, neighbourhood
@@ -52,13 +52,15 @@ OnStep = Callable[[int, float], None]
 class Trained:
     """model: averaged weights of the chosen step; probability: [test item, class].
 
-    step: the chosen one. history: (step, validation score).
+    step: the chosen one. history: (step, validation score). offsets: [given, class] that validation moved the
+    probabilities by, None where it was not asked.
     """
 
     model: ItemClassifier
     probability: np.ndarray
     step: int
     history: list[tuple[int, float]]
+    offsets: np.ndarray | None = None
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -123,22 +125,23 @@ def train_classifier(
                     best, kept, state = score, step + 1, copy.deepcopy(run.average.state_dict())
         if state is not None:
             run.average.load_state_dict(state)
-    views = [_view(modality, trial.seed, number) for number in range(1, config.test_views)]
+    views = further_views(modality, trial.seed, config.test_views)
     probability = _scores(run.average, trial, store, trial.test, batch_size, precision, views)
+    offsets = None
     if balance:
         held_out = _scores(run.average, trial, store, trial.validation, batch_size, precision, views)
-        probability = _balanced(trial, held_out, probability)
-    return Trained(run.average, probability, kept, history)
+        offsets = _balanced(trial, held_out)
+        probability = moved(probability, offsets[trial.items.given[trial.test]], several=trial.multilabel)
+    return Trained(run.average, probability, kept, history, offsets)
 
 
-def _balanced(trial: Trial, held_out: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Probabilities [test item, class] moved to where those `held_out` of validation items say, for each head alone."""
-    given, out = trial.items.given, probability.copy()
-    for code in np.unique(given[trial.validation]):
-        known, asked = given[trial.validation] == code, given[trial.test] == code
-        offsets = balanced_offsets(held_out[known], trial.items.label[trial.validation[known]])
-        out[asked] = moved(probability[asked], offsets, several=trial.multilabel)
-    return out
+def _balanced(trial: Trial, held_out: np.ndarray) -> np.ndarray:
+    """[given, class] offsets that probabilities `held_out` [validation item, class] ask for, for each head alone."""
+    given, offsets = trial.items.given[trial.validation], np.zeros((trial.items.models, held_out.shape[1]))
+    for code in np.unique(given):
+        asked = trial.validation[given == code]
+        offsets[code] = balanced_offsets(held_out[given == code], trial.items.label[asked])
+    return offsets
 
 
 class _Run:
@@ -249,8 +252,3 @@ def _scores(
 ) -> np.ndarray:
     options: dict[str, Any] = {"multilabel": trial.multilabel, "batch_size": batch_size, "precision": precision}
     return predict(model, store, ItemLayout(trial.items, asked), asked, views=views, **options)
-
-
-def _view(modality: Modality, seed: int, number: int) -> View:
-    """The same view of a window whatever batch it is in; a stream apart from what training draws."""
-    return lambda batch: modality.augment(batch, RowRandom(seed, number, batch.window, "test views"))

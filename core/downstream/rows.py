@@ -15,6 +15,7 @@ from .segments import Boundaries
 
 if TYPE_CHECKING:
     from .occlusion import Occlusion
+    from .served_classifier import ServedClassifier
 
 MODELS = ("pretrained", "random-init", "scratch", "hand-features", "covariates", "prior")
 # controls without an encoder: fits on what does not depend on a protocol
@@ -127,6 +128,7 @@ class Evaluation:
     classes, subjects, records: names of the codes. unit: of the task.
     covariates: names of those in the row of that name, () = no such row.
     given: names of what is known beforehand; scores are means over them.
+    served: the fine-tuned model of the first seed and all labels, to be kept with the run; at most one.
     ranked: of a ranking task, everything that ranks by its name, those without a row of the table too.
     seconds: {stage: time}. notes: what was left out and why.
     """
@@ -151,6 +153,7 @@ class Evaluation:
     covariates: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
     ranked: list[tuple[str, Row, Prediction]] = field(default_factory=list)
+    served: list[ServedClassifier] = field(default_factory=list)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

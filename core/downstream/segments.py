@@ -82,7 +82,7 @@ def find_boundaries(task: Task, items: Items, chosen: np.ndarray, probability: n
     found: list[tuple[int, int, int, float, int]] = []
     for stretch in _stretches(items, chosen, task.step):
         truth = _runs(label[stretch])
-        predicted = _join_short(_runs(probability[stretch].argmax(axis=1)), round(task.shortest / task.step))
+        predicted = _predicted(task, probability[stretch])
         for code in range(len(task.classes)):
             if code != background:
                 for side in (ONSET, OFFSET):
@@ -91,6 +91,19 @@ def find_boundaries(task: Task, items: Items, chosen: np.ndarray, probability: n
     kinds = (np.int64, np.int64, np.int64, np.float64, np.int64)
     code, side, outcome, error, item = (np.array(c, kind) for c, kind in zip(columns, kinds, strict=True))
     return Boundaries(code, side, outcome, error, item, background)
+
+
+def predicted_segments(task: Task, probability: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """Class, first step and the step after the last of each segment in [step, class] probabilities of neighbours."""
+    background = task.classes.index(task.background) if task.background else -1
+    runs = _predicted(task, probability)
+    for code, first, stop in zip(runs.code.tolist(), runs.first.tolist(), runs.stop.tolist(), strict=True):
+        if code != background:
+            yield code, first, stop
+
+
+def _predicted(task: Task, probability: np.ndarray) -> _Runs:
+    return _join_short(_runs(probability.argmax(axis=1)), round(task.shortest / task.step))
 
 
 def _stretches(items: Items, chosen: np.ndarray, step: float) -> Iterator[np.ndarray]:

@@ -37,6 +37,7 @@ from .records import AVERAGED, per_decision
 from .rows import TRAINED, WITHOUT_ENCODER, Evaluation, Prediction, Row, RowKey
 from .scoring import row_metrics
 from .segments import find_boundaries
+from .served_classifier import ServedClassifier
 from .targets import is_multilabel
 from .trial import Trial
 
@@ -84,6 +85,7 @@ class Session:
         # a decision about a whole recording or person would only be said again for each of its stretches
         self.decisions_s = () if items.unit in AVERAGED else recipe.evaluate.decisions_s
         self.looked_into: RowKey | None = None
+        self.served: RowKey | None = None
         self.covariates = covariates
         self.result = self._empty()
         if len(self.decisions_s) < len(recipe.evaluate.decisions_s):
@@ -134,6 +136,8 @@ class Session:
         trained = [p for p in wanted.get("pretrained", ()) if p in TRAINED and p != "side"]
         if trained and self.recipe.evaluate.occlusion and not is_number(self.items.label):
             self.looked_into = ("pretrained", trained[-1], max(self.recipe.evaluate.label_fractions), first, self.fold)
+        if "finetune" in wanted.get("pretrained", ()):
+            self.served = ("pretrained", "finetune", max(self.recipe.evaluate.label_fractions), first, self.fold)
         for model, protocols in wanted.items():
             fixed = model == "pretrained"  # one encoder for all seeds; controls draw a new one each
             used, features, layers = encoder, None, None
@@ -360,6 +364,8 @@ class Session:
         curve: list[tuple[int, float]] = []
         trained = self._classifier(row, planned, encoder, features, curve)
         planned.into.histories[row.key] = curve
+        if planned.into is self.result and row.key == self.served:
+            self.result.served.append(self._to_serve(planned.trial, trained))
         if planned.into is self.result and row.key == self.looked_into:
             self.say("what decisions rest on")
             asked, most = self.sides["test"], self.recipe.evaluate.occlusion
@@ -367,6 +373,11 @@ class Session:
             if found is not None:
                 self.result.occlusion[row.key] = found
         return trained.probability, trained.chosen
+
+    def _to_serve(self, trial: Trial, trained: Trained) -> ServedClassifier:
+        tested = self._score(self._prediction(trial.restored(trained.probability)))
+        assert self.store.task is not None
+        return ServedClassifier.of(trained, trial, self.store.task, self.readout, self.recipe, tested)
 
     def _classifier(
         self,

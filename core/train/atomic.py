@@ -61,7 +61,7 @@ def replacing_folder(folder: Path | str) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         yield part
-        for file in part.iterdir():
+        for file in filter(Path.is_file, part.rglob("*")):
             with open(file, "rb") as opened:
                 os.fsync(opened.fileno())
         sync_folder(part)

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import Recipe
-from ..sequence import SequenceSpec
+
+if TYPE_CHECKING:
+    from ..sequence import SequenceSpec
+
+
+def pretraining_data(recipe: Recipe) -> str:
+    """Names of the data that a recipe pretrains on."""
+    return ", ".join([recipe.data.meant, *recipe.data.pretrain_with])
 
 
 def model_card(
-    recipe: Recipe, spec: SequenceSpec, parameters: int, preprocessing: Mapping[str, Any], extra: Mapping[str, object]
-) -> str:
-    """Markdown text of the card. `extra` adds rows to the table of facts."""
+    recipe: Recipe, spec: SequenceSpec, parameters: int, preprocessing: Mapping[str, Any], extra: Mapping[str, object],
+    *, tuned: bool = False,
+) -> str:  # fmt: skip
+    """Markdown text of the card. `extra` adds rows to the table of facts. tuned: with labels, after pretraining."""
     facts = {
         "modality": recipe.modality["name"],
         "objective": recipe.objective["name"],
         "encoder": f"{recipe.encoder['name']}, {parameters / 1e6:.2f} M parameters",
-        "pretraining data": ", ".join([recipe.data.name, *recipe.data.pretrain_with]),
+        "pretraining data": pretraining_data(recipe),
         "pretraining steps": recipe.trainer.max_steps,
         "patch": f"{' x '.join(map(str, spec.patch_shape))} values, unit {spec.unit}",
         "coordinates": ", ".join(spec.axes),
         "sampling rate": "none" if spec.sfreq_hz is None else f"{spec.sfreq_hz:g} Hz",
         **extra,
     }
+    labels = "without labels on the data named above" + (", then fine-tuned with labels" if tuned else "")
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     return f"""# {recipe.name}
 
@@ -54,6 +63,6 @@ Applied again to everything the model reads:
 
 ## Limits
 
-The encoder was trained without labels on the data named above. It is a research model, not a medical device; evaluate
+The encoder was trained {labels}. It is a research model, not a medical device; evaluate
 it on your own subjects before you rely on it.
 """

@@ -73,8 +73,13 @@ def save_model(
     modality: Modality,
     recipe: Recipe,
     extra_card: Mapping[str, object] | None = None,
+    *,
+    tuned: bool = False,
 ) -> None:
-    """Write a model folder, replacing an older one. `extra_card`: further lines of the card, name -> value."""
+    """Write a model folder, replacing an older one. `extra_card`: further lines of the card, name -> value.
+
+    tuned: the encoder was fine-tuned with labels.
+    """
     with replacing_folder(folder) as part:
         state = {name: value.detach().cpu().contiguous() for name, value in encoder.state_dict().items()}
         save_file(state, part / _WEIGHTS, metadata={"format": "pt"})
@@ -94,7 +99,7 @@ def save_model(
         shutil.copymode(part / _CONFIG, part / _WEIGHTS)  # safetensors writes for the owner alone
         (part / _PREPROCESSING).write_text(json.dumps(preprocessing, indent=2) + "\n")
         size = sum(p.numel() for p in encoder.parameters())
-        (part / _CARD).write_text(model_card(recipe, encoder.spec, size, preprocessing, extra_card or {}))
+        (part / _CARD).write_text(model_card(recipe, encoder.spec, size, preprocessing, extra_card or {}, tuned=tuned))
 
 
 def load_model(folder: Path | str) -> Model:
@@ -118,16 +123,17 @@ def load_model(folder: Path | str) -> Model:
     settings = load_plain({**config["recipe"], "modality": preprocessing}, str(folder / _CONFIG))
     modality = settings.modality
     if "learned_sha256" in config:
-        modality = modality.restored(_read_tensors(folder / _LEARNED, config, "learned_sha256", load_numpy))
+        modality = modality.restored(read_tensors(folder / _LEARNED, config, "learned_sha256", load_numpy))
     spec = modality.spec
     _check_spec(spec, config.get("spec"), folder)
     encoder = fresh_encoder(settings.recipe.encoder, spec, seed=0, known=modality.known_of_ids())
-    state = _read_tensors(folder / _WEIGHTS, config, "weights_sha256", load_file)
+    state = read_tensors(folder / _WEIGHTS, config, "weights_sha256", load_file)
     load_strictly(encoder, state, folder / _WEIGHTS)
     return Model(encoder.eval(), modality, settings.recipe)
 
 
-def _read_tensors(path: Path, config: Mapping[str, Any], digest: str, load: Callable[[Path], Any]) -> Any:
+def read_tensors(path: Path, config: Mapping[str, Any], digest: str, load: Callable[[Path], Any]) -> Any:
+    """What `load` finds in a file whose checksum `config[digest]` tells; raises CorruptFileError."""
     try:
         if file_sha256(path) != config.get(digest):
             fix = "they are damaged or cut short: copy the folder again, or repeat the run"
