@@ -76,6 +76,12 @@ def test_what_cannot_be_decided_is_said_in_a_sentence():
         burden_from_beats(np.array([1.0, 3.0, 2.0]), 20.0)
     with pytest.raises(InputError, match="one probability a window"):
         burden_from_windows(np.arange(3.0), 10.0, np.zeros(2))
+    for start in ([0.0, 20.0, 10.0], [0.0, np.nan, 20.0]):
+        with pytest.raises(InputError, match="one after the other"):
+            burden_from_windows(np.array(start), 10.0, np.zeros(3))
+    for wrong in (np.nan, -0.1, 1.1):
+        with pytest.raises(InputError, match="outside 0 to 1"):
+            burden_from_windows(np.arange(3.0), 10.0, np.array([0.0, wrong, 1.0]))
 
 
 def test_overlapping_windows_meet_half_way_and_gaps_stay_unknown():

@@ -10,6 +10,7 @@ from ecg_kit import STANDARD_LEADS, adapter, patient, with_leads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omnipatch.core.errors import InputError
+from omnipatch.modalities.ecg import ECG, ECGConfig
 from omnipatch.modalities.ecg.leads import (
     DIRECTIONS,
     canonical_lead,
@@ -70,6 +71,15 @@ def test_a_bad_alias_names_itself(pair):
 def test_an_unknown_slot_names_the_nearest_lead():
     with pytest.raises(InputError, match=r"modality\.leads.*V66.*V6"):
         parse_slots(["II", "V66"])
+    with pytest.raises(InputError, match=r"modality\.leads: a joint patch needs leads"):
+        ECG(ECGConfig(leads=()))
+    assert ECG(ECGConfig(leads=(), tokens="lead")).config.leads == ()
+
+
+def test_a_filter_above_what_the_rate_can_hold_is_refused():
+    with pytest.raises(InputError, match=r"modality\.lowpass_hz: lies above.*got 70, expected at most 60, half of"):
+        ECG(ECGConfig(lowpass_hz=70))
+    assert ECG(ECGConfig(lowpass_hz=60)).config.lowpass_hz == 60
 
 
 def test_slots_take_their_first_choice_that_is_left():

@@ -8,7 +8,7 @@ from ecg_kit import Annotation, adapter, named, patient, write_dat, write_marks
 from omnipatch.core.errors import CorruptFileError
 from omnipatch.modalities.ecg.marks import read_waves
 from omnipatch.modalities.ecg.reading import read_wfdb
-from omnipatch.modalities.ecg.tasks import rhythm_class
+from omnipatch.modalities.ecg.tasks import AAMI, BEAT_MARKS, rhythm_class
 
 
 @pytest.fixture
@@ -79,6 +79,12 @@ def test_unclassed_beats_find_the_normal_beat_and_are_not_scored(header):
     assert window.label == ()
 
 
+@pytest.mark.parametrize(("marks", "name"), [("NLRBejn", "N"), ("AaJS", "S"), ("VEr", "V"), ("F", "F"), ("/fQ?", "")])
+def test_every_beat_mark_of_physionet_has_its_aami_class(marks, name):
+    assert set(marks) <= BEAT_MARKS
+    assert {AAMI.get(mark, "") for mark in marks} == {name}
+
+
 def test_a_wave_is_no_rhythm():
     assert [rhythm_class(mark) for mark in ("(N", "(AFIB", "(B", "(VT", "P", "QRS", "")] == [
         "sinus", "atrial fibrillation", "bigeminy", "other", "", "", "",
@@ -87,9 +93,25 @@ def test_a_wave_is_no_rhythm():
 
 @pytest.mark.parametrize("extension", ["atr", "ii"])
 def test_marks_outside_the_record_are_refused(header, extension):
-    write_marks(header, [(100, "N", ""), (2000, "N", "")], extension)
-    with pytest.raises(CorruptFileError, match=rf"r\.{extension}: marks out of order or outside.*got 100 to 2000"):
+    write_marks(header, [(100, "N", ""), (2021, "N", "")], extension)
+    with pytest.raises(CorruptFileError, match=rf"r\.{extension}: marks out of order or outside.*got 100 to 2021"):
         read_wfdb(header)
+
+
+def test_marks_a_little_behind_the_end_cost_themselves_alone(header):
+    """As where a recording was cut, or a detector ran on."""
+    write_marks(header, [(100, "N", ""), (1999, "V", ""), (2000, "N", ""), (2019, "N", "")])
+    assert [a.label for a in read_wfdb(header).annotations] == ["N", "V"]
+
+
+def test_beats_that_nobody_marked_are_found_where_heads_ask_for_them(header):
+    recording = read_wfdb(header)
+    (window,) = adapter(residual=True).windows(recording)
+    assert np.isfinite(window.values).all(), "the difference to the normal beat needs beats"
+    (window,) = adapter().windows(recording, "beats")
+    assert window.events is not None
+    assert len(window.events.at) >= 6
+    assert set(window.events.label) == {""}
 
 
 @pytest.mark.parametrize("content", [b"\x01", b"\x00\xec\xff\xff", b"\x64\xfc\xff"])

@@ -7,7 +7,8 @@ import pytest
 from ecg_kit import SFREQ_HZ, adapter, named, patient, with_signals, write_dat
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omnipatch.modalities.ecg.quality import _segments, lead_quality, without_bad_leads
+from omnipatch.modalities.ecg.leads import LIMB_LEADS
+from omnipatch.modalities.ecg.quality import _segments, lead_quality, usable_leads, without_bad_leads
 from omnipatch.modalities.ecg.reading import read_wfdb
 
 DURATION_S = 30
@@ -120,6 +121,24 @@ def test_bad_leads_become_missing_and_never_zero():
     assert np.isfinite(x).all()
     for window in adapter().windows(with_signals(recording, x)):
         assert np.isnan(window.values[window.sensors.index("V1")]).all()
+
+
+def test_nothing_follows_from_a_bad_lead():
+    """It is what the good ones say of it; where they say nothing it is missing, and so is what only follows from it."""
+    recording = patient(1, ("I", "II", "III", "V1"), DURATION_S)
+    x = recording.signals.copy()
+    x[1], x[3] = np.random.default_rng(0).normal(0, 5.0, (2, x.shape[1]))
+    found, names = usable_leads(x, recording.sensors, SFREQ_HZ)
+    assert names[:4] == recording.sensors
+    lead = dict(zip(names, found, strict=True))
+    np.testing.assert_allclose(lead["II"], x[0] + x[2], atol=1e-5)
+    np.testing.assert_allclose(lead["aVF"], x[2] + x[0] / 2, atol=1e-5)
+    assert np.isnan(lead["V1"]).all()
+    found, names = usable_leads(x[:2], ("I", "II"), SFREQ_HZ)
+    assert names == ("I", "II")
+    assert np.isnan(found[1]).all()
+    every, names = usable_leads(recording.signals[:2], ("I", "II"), SFREQ_HZ)
+    assert (set(names), np.isfinite(every).all()) == (set(LIMB_LEADS), True)
 
 
 @pytest.mark.parametrize("change", [lambda x: x * 1000, lambda x: -x, lambda x: x[:, ::-1], lambda x: x + 3.0])

@@ -60,6 +60,7 @@ def test_ptbxl_has_its_folds_patients_and_statements(tmp_path):
     sources = list_ptbxl(root)
     assert [s.split for s in sources] == ["train", "train", "validation", "test", "train"]
     assert sources[0].subject == sources[4].subject == "ptbxl10"
+    assert ECG().load(sources[0]).extras["text"] == "sinusrhythmus", "what ecg-report learns from"
     assert [s.label for s in sources][1] == ("IMI", "AFIB")
     assert sources[0].extras == {"age": "56.0", "sex": "1", "report": "sinusrhythmus"}
     ecg = adapter()

@@ -107,6 +107,24 @@ def test_a_record_is_named_by_any_of_its_files(tmp_path, two, name):
     assert (read.record, read.subject) == ("100", "100")
 
 
+def test_a_file_that_only_shares_its_name_with_a_record_is_not_read_as_it(tmp_path, two):
+    write_dat(tmp_path, "100", named(two))
+    (tmp_path / "100.txt").write_text("about the patient")
+    with pytest.raises(CorruptFileError, match=r"100\.txt: no WFDB header"):
+        read_wfdb(tmp_path / "100.txt")
+    header = (tmp_path / "100.hea").read_text().replace("100.dat", "100.sig")
+    (tmp_path / "100.dat").rename(tmp_path / "100.sig")
+    (tmp_path / "100.hea").write_text(header)
+    assert read_wfdb(tmp_path / "100.sig").record == "100"
+
+
+def test_a_record_whose_name_has_a_dot_is_not_the_one_without(tmp_path, two, whole):
+    write_dat(tmp_path, "100", named(two))
+    dotted = write_dat(tmp_path, "other", named(whole)).rename(tmp_path / "100.5.hea")
+    dotted.write_text(dotted.read_text().replace("other ", "100.5 ", 1))
+    assert len(read_wfdb(tmp_path / "100.5").sensors) == len(whole.sensors)
+
+
 # ---- the challenge form -------------------------------------------------------------------------------------------
 
 

@@ -32,7 +32,8 @@ ROOMS = (
     "dry_run", "doctor", "fold", "fold_process", "fold_workers", "run",
     "scaffold", "testing",
     "output_file", "files",
-    "verbs_compare", "verbs_data", "verbs_ids", "verbs_info", "verbs_model", "verbs_predict", "verbs_rank", "verbs_recipe",
+    "verbs_compare", "verbs_data", "verbs_ids", "verbs_info", "verbs_model", "verbs_predict", "verbs_rank",
+    "verbs_recipe",
     "cli_verbs", "cli",
 )  # fmt: skip
 

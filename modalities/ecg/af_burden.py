@@ -78,11 +78,16 @@ def burden_from_windows(start_s: np.ndarray, window_s: float, probability: np.nd
     """Burden from the probability of fibrillation in windows that start at `start_s`, ascending.
 
     Where windows overlap, a moment belongs to the window in whose middle it lies most nearly; between windows that do
-    not meet nothing is analysed. Raises InputError for an empty record or shapes that do not agree.
+    not meet nothing is analysed. Raises InputError for an empty record, shapes that do not
+    agree, starts that do not ascend and what is no probability.
     """
     start_s, probability = np.asarray(start_s, float), np.asarray(probability, float)
     if not len(start_s) or start_s.shape != probability.shape:
         raise InputError("need one probability a window", field="probability", got=f"{probability.shape}")
+    if not (np.isfinite(start_s).all() and np.all(np.diff(start_s) > 0) and 0 < window_s < np.inf):
+        raise InputError("windows must start one after the other and have a length", field="start_s")
+    if not ((probability >= 0) & (probability <= 1)).all():
+        raise InputError("a probability lies outside 0 to 1", field="probability", fix="leave out windows without one")
     stop_s = start_s + window_s
     meet = (start_s[1:] + stop_s[:-1]) / 2
     overlap = start_s[1:] < stop_s[:-1]

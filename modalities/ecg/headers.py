@@ -28,16 +28,24 @@ _MAT4_TYPES = {"16": 30, "32": 20}  # WFDB format -> type code in the header of 
 _RATES_HZ = (20.0, 20_000.0)
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_SIGNALS = 64
+_ENDINGS = ("", ".dat", ".mat", ".atr")
 
 
 def find_header(path: Path) -> Path:
     """The header of a record named by its header, signal file or name without ending."""
     # a record name may itself contain a dot
-    choices = [path] if path.suffix == ".hea" else [path.with_suffix(".hea"), path.parent / f"{path.name}.hea"]
+    choices = [path] if path.suffix == ".hea" else [path.parent / f"{path.name}.hea", path.with_suffix(".hea")]
     for header in choices:
-        if header.is_file():
+        if header.is_file() and (header is choices[0] or _is_of(path, header)):
             return header
-    raise CorruptFileError("no WFDB header", source=path, expected=choices[0].name, fix="give the .hea file")
+    raise CorruptFileError("no WFDB header", source=path, expected=choices[-1].name, fix="give the .hea file")
+
+
+def _is_of(path: Path, header: Path) -> bool:
+    """Whether a file belongs to the record of a header, and is not something else of the same name (100.txt)."""
+    if path.suffix in _ENDINGS:
+        return True
+    return any(line.split(maxsplit=1)[0] == path.name for line in _lines(header) if line.strip())
 
 
 @contextmanager

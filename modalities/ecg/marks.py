@@ -24,6 +24,7 @@ from .leads import STANDARD_LEADS
 from .tasks import UNCLASSED_BEAT
 
 WAVES = {"p": "P", "N": "QRS", "t": "T"}
+_BEHIND = 0.01  # of a record's length: marks no further behind its end are left out, others are of another record
 _READ_FIRST = ("II", *(lead for lead in STANDARD_LEADS if lead != "II"))
 
 
@@ -93,7 +94,10 @@ def _read(header: Path, extension: str, n_samples: int) -> tuple[np.ndarray, lis
                 marks = wfdb.rdann(str(Path(alone) / file.stem), extension)
     except Exception as error:
         raise unreadable(file, error) from error
-    samples = np.asarray(marks.sample)
+    samples, symbols, notes = np.asarray(marks.sample), np.array(marks.symbol, object), np.array(marks.aux_note, object)
+    # the last marks may lie at or a little behind the end, where a recording was cut or a detector ran on
+    inside = (samples < n_samples) | (samples >= (1 + _BEHIND) * n_samples)
+    samples, symbols, notes = samples[inside], symbols[inside], notes[inside]
     if len(samples) and (samples.min() < 0 or samples.max() >= n_samples or np.any(np.diff(samples) < 0)):
         raise CorruptFileError(
             "marks out of order or outside the record",
@@ -101,7 +105,7 @@ def _read(header: Path, extension: str, n_samples: int) -> tuple[np.ndarray, lis
             got=f"{samples.min()} to {samples.max()}",
             expected=f"0 to {n_samples - 1}, ascending",
         )
-    return samples, list(marks.symbol), list(marks.aux_note)
+    return samples, list(symbols), list(notes)
 
 
 def _beats_and_rhythms(

@@ -23,8 +23,8 @@ from .demo import make_recording
 from .features import RHYTHM_FEATURES, rhythm_features
 from .filters import preprocess
 from .lead_presence import LeadDropout
-from .leads import DIRECTIONS, STANDARD_LEADS, derive_limb_leads, parse_aliases, parse_slots
-from .quality import lead_quality, without_bad_leads
+from .leads import DIRECTIONS, STANDARD_LEADS, parse_aliases, parse_slots
+from .quality import lead_quality, usable_leads
 from .reading import read_ecg
 from .record_features import record_features
 from .record_tasks import label_sets, record_labels
@@ -46,7 +46,7 @@ class ECGConfig:
     tokens: Literal["joint", "lead"] = "joint"  # a patch over all leads, or one token a lead
     scales: tuple[str, ...] = ("patch",)  # patch, beat, rhythm: which tokens a window has; beats bring the residual
     rhythm_s: tuple[float, ...] = (10.0, 60.0, 300.0)  # stretches whose beat intervals a rhythm token describes
-    residual: bool = False  # also show the difference to the record's normal beat (needs beat marks)
+    residual: bool = False  # also show the difference to the record's normal beat
     normal_heights: bool | None = None  # leads in units of their normal beat's height; None = where beats are tokens
     beat_intervals: bool = True  # heads that name beats are told the intervals around each
     sfreq_hz: float = 120.0  # rate after resampling
@@ -69,6 +69,13 @@ class ECGConfig:
             raise InputError("must be positive stretches", source="modality.rhythm_s", got=self.rhythm_s)
         if not 0 <= self.lead_dropout <= 1:
             raise InputError("must lie between 0 and 1", source="modality.lead_dropout", got=self.lead_dropout)
+        if self.tokens == "joint" and not self.leads:
+            raise InputError("a joint patch needs leads", source="modality.leads", expected="at least one")
+        if self.lowpass_hz > self.sfreq_hz / 2:
+            raise InputError(
+                "lies above what the rate can hold", source="modality.lowpass_hz", got=self.lowpass_hz,
+                expected=f"at most {self.sfreq_hz / 2:g}, half of modality.sfreq_hz",
+            )  # fmt: skip
         if self.highpass_hz >= self.lowpass_hz:
             raise InputError("highpass_hz must lie below lowpass_hz", source="modality", got=self.highpass_hz)
         if not self.patch_s <= self.stride_s <= self.window_s:
@@ -125,11 +132,11 @@ class ECG(Modality):
                 got=f"{signals.shape[1] / recording.sfreq_hz:.3f} s",
                 expected=f"at least {c.patch_s} s",
             )
-        signals = without_bad_leads(signals, sensors, recording.sfreq_hz)
         x = preprocess(signals, recording.sfreq_hz, c.sfreq_hz, c.highpass_hz, c.lowpass_hz, c.powerline_hz)
-        marks = self._beat_marks(recording, signals, sensors)
-        r_s = np.array([a.onset_s for a in marks])
+        # heads that name beats are asked about every beat, in recordings without marks too
         needed = self._residual or self._heights or task == "beats"
+        marks = self._beat_marks(recording, signals, sensors, detect=needed or c.scales != ("patch",))
+        r_s = np.array([a.onset_s for a in marks])
         beats = find_beats(x, r_s, c.sfreq_hz) if len(marks) and needed else None
         if self._heights and beats is not None:
             x, beats = in_normal_heights(x, beats)
@@ -169,15 +176,18 @@ class ECG(Modality):
             )
         return windows
 
-    def _beat_marks(self, recording: Recording, signals: np.ndarray, sensors: tuple[str, ...]) -> list[Annotation]:
-        """Given beat marks; detected ones where a scale needs them and nobody marked any."""
+    @staticmethod
+    def _beat_marks(
+        recording: Recording, signals: np.ndarray, sensors: tuple[str, ...], *, detect: bool
+    ) -> list[Annotation]:
+        """Given beat marks; detected ones where nobody marked any."""
         marks = [a for a in recording.annotations if a.duration_s == 0 and a.label in BEAT_MARKS]
-        if not marks and self.config.scales != ("patch",):
+        if not marks and detect:
             return list(detected_beats(replace(recording, signals=signals, sensors=sensors)))
         return marks
 
     def _wanted(self, recording: Recording) -> tuple[np.ndarray, tuple[str, ...]]:
-        """The leads that tokens can use; limb leads that follow from others are derived."""
+        """The leads that tokens can use, bad ones missing; limb leads that follow from others are derived."""
         known = [i for i, s in enumerate(recording.sensors) if s in DIRECTIONS]
         if not known:
             raise InputError(
@@ -189,9 +199,8 @@ class ECG(Modality):
             )
         if recording.unit != "mV":
             raise InputError("wrong unit", source=recording.record, got=recording.unit, expected="mV")
-        signals, sensors = derive_limb_leads(
-            np.asarray(recording.signals)[known], tuple(recording.sensors[i] for i in known)
-        )
+        names = tuple(recording.sensors[i] for i in known)
+        signals, sensors = usable_leads(np.asarray(recording.signals)[known], names, recording.sfreq_hz)
         if self.config.tokens == "joint":
             slots = parse_slots(self.config.leads)
             used = sorted({i for i in tokens.fill_slots(slots, sensors) if i is not None})
@@ -225,8 +234,7 @@ class ECG(Modality):
     @staticmethod
     def _record_hand(recording: Recording, r_s: np.ndarray) -> np.ndarray:
         """Hand features see every lead in millivolt, whatever the tokens are made of."""
-        signals, sensors = derive_limb_leads(np.asarray(recording.signals), recording.sensors)
-        signals = without_bad_leads(signals, sensors, recording.sfreq_hz)
+        signals, sensors = usable_leads(np.asarray(recording.signals), recording.sensors, recording.sfreq_hz)
         if not len(r_s):
             found = detected_beats(replace(recording, signals=signals, sensors=sensors))
             r_s = np.array([a.onset_s for a in found])

@@ -25,6 +25,7 @@ from scipy.signal import butter, iirnotch, periodogram, sosfiltfilt, tf2sos
 
 from ...core.signals import fill_gaps
 from .filters import FLAT_MV
+from .leads import derive_limb_leads
 
 _UNUSABLE = ("flat", "clipped", "powerline", "noise", "missing")
 _SEGMENT_S = 5.0
@@ -65,6 +66,21 @@ def without_bad_leads(signals: np.ndarray, sensors: tuple[str, ...], sfreq_hz: f
     kept = np.array(signals, dtype=np.float32)
     kept[rows] = np.nan
     return kept
+
+
+def usable_leads(signals: np.ndarray, sensors: tuple[str, ...], sfreq_hz: float) -> tuple[np.ndarray, tuple[str, ...]]:
+    """[lead, sample] with the limb leads that follow from others, and their names.
+
+    Nothing follows from a bad lead: where it is a limb lead it becomes what the good ones say it is, else it is NaN.
+    """
+    kept = without_bad_leads(signals, sensors, sfreq_hz)
+    bad = np.isnan(kept).all(axis=1)
+    if not bad.any():
+        return derive_limb_leads(kept, sensors)
+    good = tuple(name for name, lost in zip(sensors, bad, strict=True) if not lost)
+    known, names = derive_limb_leads(kept[~bad], good)
+    rows = dict(zip((*sensors, *names), (*kept, *known), strict=True))  # what is known of a bad lead takes its place
+    return np.stack(list(rows.values())), tuple(rows)
 
 
 def _reason(x: np.ndarray, signs: list[str]) -> str:

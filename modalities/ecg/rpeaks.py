@@ -66,6 +66,8 @@ def detect_r_peaks(x: Tensor, sfreq_hz: float, valid: Tensor | None = None) -> l
 
 def r_peaks(signals: np.ndarray, sfreq_hz: float) -> np.ndarray:
     """R peaks of one recording: [lead, sample] in millivolt, NaN where missing -> [beat] seconds. Raises InputError."""
+    if np.ndim(signals) != 2:
+        raise InputError("signals must be [lead, sample]", got=np.shape(signals), fix="of one lead give signal[None]")
     x = torch.from_numpy(np.array(signals, dtype=np.float32))
     return detect_r_peaks(x.unsqueeze(0), sfreq_hz)[0].numpy()
 

@@ -7,9 +7,10 @@ from .delineation import TASK as DELINEATION
 from .features import RHYTHM_FEATURES
 from .record_tasks import label_sets
 
-# ANSI/AAMI EC57 classes from MIT-BIH beat marks; paced and unclassifiable beats ("/", "f", "Q") carry no class here
+# ANSI/AAMI EC57 classes from PhysioNet's beat marks, atrial escape beats with the normal ones as in de Chazal et al.
+# 2004 (doi:10.1109/TBME.2004.827359); paced and unclassifiable beats ("/", "f", "Q") carry no class here
 AAMI_CLASSES = ("N", "S", "V", "F")
-_MARKS = {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F"}
+_MARKS = {"N": "NLRBejn", "S": "AaJS", "V": "VEr", "F": "F"}
 AAMI = {mark: name for name, marks in _MARKS.items() for mark in marks}
 UNCLASSED_BEAT = "?"  # a beat that nobody gave a class
 BEAT_MARKS = frozenset(AAMI) | frozenset("/fQ") | {UNCLASSED_BEAT}

@@ -55,7 +55,7 @@ def _sources(table: Path, column: str) -> Iterator[Source]:
             site=f"ptbxl{whole_number(table, line, 'site', row['site'])}" if row.get("site") else "ptbxl",
             split=_SIDES[fold],
             label=_codes(table, line, row["scp_codes"]),
-            extras=personal(row, age="age", sex="sex", report="report"),
+            extras=personal(row, age="age", sex="sex", text="report"),
         )
 
 
