@@ -60,12 +60,12 @@ def test_ptbxl_has_its_folds_patients_and_statements(tmp_path):
     sources = list_ptbxl(root)
     assert [s.split for s in sources] == ["train", "train", "validation", "test", "train"]
     assert sources[0].subject == sources[4].subject == "ptbxl10"
-    assert ECG().load(sources[0]).extras["text"] == "sinusrhythmus", "what ecg-report learns from"
     assert [s.label for s in sources][1] == ("IMI", "AFIB")
-    assert sources[0].extras == {"age": "56.0", "sex": "1", "report": "sinusrhythmus"}
+    assert sources[0].extras == {"age": "56.0", "sex": "1", "text": "sinusrhythmus"}
     ecg = adapter()
     recording = ecg.load(sources[0])
     assert (recording.sfreq_hz, recording.sensors, recording.record) == (100.0, STANDARD_LEADS, "ptbxl1")
+    assert recording.extras["text"] == "sinusrhythmus", "what ecg-report learns from"
     labels = [ecg.windows(ecg.load(s), "ptbxl-superdiagnostic")[0].label for s in sources]
     assert labels == [("NORM",), ("MI",), ("STTC", "HYP"), (), ("CD",)]
 
