@@ -124,14 +124,15 @@ class ECG(Modality):
     def windows(self, recording: Recording, task: str | None = None) -> list[Window]:
         """Filter, resample, scale to beat heights, cut; a recording shorter than a window gives one short window."""
         c = self.config
-        signals, sensors = self._wanted(recording)
-        if signals.shape[1] < self._patch / c.sfreq_hz * recording.sfreq_hz:
+        n_samples = np.asarray(recording.signals).shape[1]
+        if n_samples < self._patch / c.sfreq_hz * recording.sfreq_hz:
             raise InputError(
                 "recording is shorter than one patch",
                 source=recording.record,
-                got=f"{signals.shape[1] / recording.sfreq_hz:.3f} s",
+                got=f"{n_samples / recording.sfreq_hz:.3f} s",
                 expected=f"at least {c.patch_s} s",
             )
+        signals, sensors = self._wanted(recording)
         x = preprocess(signals, recording.sfreq_hz, c.sfreq_hz, c.highpass_hz, c.lowpass_hz, c.powerline_hz)
         # heads that name beats are asked about every beat, in recordings without marks too
         needed = self._residual or self._heights or task == "beats"
