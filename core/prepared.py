@@ -39,7 +39,8 @@ def prepare(settings: Settings, voice: Voice) -> Prepared:
 
     data = settings.recipe.data
     sources = resolve_sources(settings.modality, data)
-    voice.step(f"data {sources.name}: {len(sources)} recordings")
+    asked = f", task {sources.task.name}" if sources.task else ""
+    voice.step(f"data {sources.name}: {len(sources)} recordings{asked}")
     modality = settings.modality.fitted(sources.sources)
     with voice.counting("reading") as progress:
         store = WindowStore.prepare(modality, sources, sources.task, data.cache, data.jobs, progress)

@@ -90,6 +90,18 @@ def test_a_record_is_decided_once(recipe, data, tmp_path):
     np.testing.assert_allclose(sorted(found), sorted(kept_by(tmp_path / "run")[:, 0]), atol=2e-4)
 
 
+def test_numbers_are_said_in_the_unit_of_the_labels(recipe, data, tmp_path):
+    rows = [f"{data}/toy/alpha/r{i}.npz,p{i},{100 + 7.5 * i}" for i in range(10)]
+    (tmp_path / "mine.csv").write_text("\n".join(["path,subject,label", *rows]) + "\n")
+    done = omni("run", recipe, "--data.manifest", tmp_path / "mine.csv", "--out", tmp_path / "run", *OPTIONS)
+    assert done.code == 0, done.err
+    split = json.loads((tmp_path / "run/split.json").read_text())["folds"][0]
+    asked = [data / f"toy/alpha/r{name[1:]}.npz" for name in split["test"]]
+    found = [float(line["number"]) for line in predicted(tmp_path / "run", asked, tmp_path / "t.csv")]
+    np.testing.assert_allclose(sorted(found), sorted(kept_by(tmp_path / "run")[:, 0]), atol=2e-3)
+    assert min(found) > 50
+
+
 def test_a_person_is_decided_once(recipe, data, tmp_path):
     """By the mean over all windows of all files; a file of nobody is a person of its own."""
     run = trained(recipe, data, tmp_path / "run", "--data.task", "rhythm")

@@ -149,6 +149,7 @@ def test_manifest_end_to_end(folder):
     assert found.name == "manifest"
     assert found.task.unit == "record"
     assert found.task.classes == ("ill", "well")
+    assert "taken for" not in found.note
     assert found.task.multilabel
     store = WindowStore.prepare(Toy(), found, found.task, folder / "cache")
     assert store.subjects == ("p0", "p1", "p2", "p3")
@@ -165,7 +166,9 @@ def test_a_manifest_that_names_nobody_says_so(folder, subjects, said):
 
 def test_manifest_labels_of_a_known_task(folder):
     path = manifest(folder, "files/m0.npz,p0,x|y", "files/m1.npz,p1,z")
-    assert resolve_sources(Toy(), DataConfig(manifest=str(path))).task.name == "findings"
+    taken = resolve_sources(Toy(), DataConfig(manifest=str(path)))
+    assert taken.task.name == "findings"
+    assert "the labels were taken for those of task findings, whose classes they are among" in taken.note
     path = manifest(folder, "files/m0.npz,p0,", "files/m1.npz,p1,")
     assert resolve_sources(Toy(), DataConfig(manifest=str(path))).task is None
     assert resolve_sources(Toy(), DataConfig(manifest=str(path), task="beats")).task.name == "beats"

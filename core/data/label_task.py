@@ -9,6 +9,8 @@ from ..errors import InputError
 from ..modality import Modality, Source, Task
 from .numbers import parse_number
 
+MADE = "manifest"  # name of a task that is made of labels
+
 
 def label_task(sources: Sequence[Source], modality: Modality, scale: str = "auto") -> Task | None:
     """The modality's task whose classes cover all labels of a manifest, else a record task made of them.
@@ -42,7 +44,7 @@ def _made(sources: Sequence[Source], labels: list[str], scale: str, learner: str
     several = any(len(source.label) > 1 for source in sources)
     if scale not in ("interval", "ordinal"):
         classes = tuple(labels)
-        return Task(name="manifest", unit="record", classes=classes, multilabel=several, hand_learner=learner)
+        return Task(name=MADE, unit="record", classes=classes, multilabel=several, hand_learner=learner)
     strange = next((name for name in labels if not _is_number(name)), None)
     if strange is not None or several:
         raise InputError(
@@ -51,7 +53,7 @@ def _made(sources: Sequence[Source], labels: list[str], scale: str, learner: str
             fix="correct the column, or leave --data.scale out",
         )  # fmt: skip
     classes = tuple(sorted(labels, key=parse_number)) if scale == "ordinal" else ()
-    return Task(name="manifest", unit="record", classes=classes, scale=scale, hand_learner=learner)
+    return Task(name=MADE, unit="record", classes=classes, scale=scale, hand_learner=learner)
 
 
 def _covers(task: Task, sources: Sequence[Source]) -> bool:

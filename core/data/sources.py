@@ -22,7 +22,7 @@ from pathlib import Path
 from ..config import DataConfig
 from ..errors import InputError, nearest
 from ..modality import Dataset, Modality, Source, Task
-from .label_task import label_task
+from .label_task import MADE, label_task
 from .manifest import COVARIATES, read_manifest
 
 PRETRAIN_SIDE = "pretrain"  # value of Source.split for unlabelled additions
@@ -73,6 +73,8 @@ def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
         sources, name, licence = read_manifest(data.manifest), "manifest", ""
         covariates = COVARIATES
         task = modality.task(data.task) if data.task else label_task(sources, modality, data.scale)
+        if task is not None and task.name != MADE and not data.task and task.unit != "ranking":
+            notes.append(f"the labels were taken for those of task {task.name}, whose classes they are among")
         if len(sources) > 1 and not any(source.subject for source in sources) and not modality.spec.vocabulary:
             notes.append(NAMELESS)
     elif data.name == "demo":

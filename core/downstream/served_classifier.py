@@ -98,19 +98,13 @@ class ServedClassifier:
         return cls(trained.model, task, readout, *decided, people, tested, precision)
 
     @property
-    def models(self) -> int:
-        return max(1, len(self.task.given))
-
-    @property
     def classes(self) -> int:
         """Numbers said of an item."""
         return 1 if self.task.numeric else len(self.task.classes)
 
     # ---- files --------------------------------------------------------------------------------------------------
 
-    def save(
-        self, folder: Path, modality: Modality, recipe: Recipe, *, pretrained_on: str, labels_of: str
-    ) -> None:  # fmt: skip
+    def save(self, folder: Path, modality: Modality, recipe: Recipe, *, pretrained_on: str, labels_of: str) -> None:
         """Write a classifier folder, replacing an older one. The two names of data are for its card."""
         state = {name: value.detach().cpu().contiguous() for name, value in self._rest().state_dict().items()}
         with replacing_folder(folder) as part:
