@@ -167,10 +167,8 @@ class FoldWork:
             self._fewer_sensors(split), Covariates.of(self.prepared.sources, store.records), further,
         )  # fmt: skip
         for classifier in found.served:
-            classifier.save(
-                self.folder_of(split) / FOLDER, self.settings.modality, self.recipe,
-                pretrained_on=self.pretrained_on, labels_of=self.prepared.sources.name,
-            )  # fmt: skip
+            told = replace(classifier, labels_of=self.prepared.sources.name)
+            told.save(self.folder_of(split) / FOLDER, self.settings.modality, self.recipe, self.pretrained_on)
         found.served.clear()  # files, not the process of the run, keep what is large
         found.notes.extend(self._zero_shot(split, encoder, done))
         done.downstream_s += time.perf_counter() - began

@@ -54,10 +54,11 @@ def _about(classifier: ServedClassifier) -> str:
     from .report.words import metric_label
 
     task = classifier.task
-    what = f"{task.name}: {', '.join(task.classes) or 'a number'}, learned from {classifier.people} people"
+    what = f"{task.name}: {', '.join(task.classes) or 'a number'}"
+    learned = f"learned from {classifier.people} people of {classifier.labels_of}"
     names = ("macro_f1", "auroc", "mae", "spearman")
     tested = [f"{metric_label(m)} {classifier.tested[m]:.3f}" for m in names if m in classifier.tested]
-    return f"{what}; tested on others: {', '.join(tested) or 'never'}"
+    return f"{what}, {learned}; tested on others: {', '.join(tested) or 'never'}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,6 +48,7 @@ FOLDER = "classifier"
 FORMAT = 1
 _HEAD, _WEIGHTS = "head.json", "head.safetensors"
 _BATCH = 64  # windows at a time
+_TOLD = ("views", "seed", "people", "labels_of", "tested")  # what `head.json` says as it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +70,8 @@ class ServedClassifier:
     """A trained head on its encoder, and all that its decisions need.
 
     offsets: [given, class] by which probabilities are moved, None = not. centre, spread: [given] of numbers, as they
-    were learned. views, seed: see `finetune.test_views`. people: whose labels it learned from. tested: metrics of the
-    test side of its run, of this model alone. precision: as `trainer.precision`.
+    were learned. views, seed: see `finetune.test_views`. people: how many's labels it learned from, of the data
+    `labels_of`. tested: metrics of the test side of its run, of this model alone. precision: as `trainer.precision`.
     """
 
     model: ItemClassifier
@@ -84,6 +85,7 @@ class ServedClassifier:
     people: int
     tested: Mapping[str, float]
     precision: str
+    labels_of: str = ""
 
     @classmethod
     def of(
@@ -104,15 +106,15 @@ class ServedClassifier:
 
     # ---- files --------------------------------------------------------------------------------------------------
 
-    def save(self, folder: Path, modality: Modality, recipe: Recipe, *, pretrained_on: str, labels_of: str) -> None:
-        """Write a classifier folder, replacing an older one. The two names of data are for its card."""
+    def save(self, folder: Path, modality: Modality, recipe: Recipe, pretrained_on: str) -> None:
+        """Write a classifier folder, replacing an older one. pretrained_on: names of data, for its card."""
         state = {name: value.detach().cpu().contiguous() for name, value in self._rest().state_dict().items()}
         with replacing_folder(folder) as part:
             what = ", ".join(self.task.classes) or "a number"
             facts = {
                 "pretraining data": pretrained_on,
                 "fine-tuned for": f"{self.task.name} ({what})",
-                "with labels of": f"{self.people} people of {labels_of}",
+                "with labels of": f"{self.people} people of {self.labels_of}",
             }
             save_model(part / "model", self.model.encoder, modality, recipe, facts, tuned=True)
             save_file(state, part / _WEIGHTS, metadata={"format": "pt"})
@@ -127,8 +129,7 @@ class ServedClassifier:
                 "offsets": None if self.offsets is None else self.offsets.tolist(),
                 "centre": np.asarray(self.centre, float).tolist(),
                 "spread": np.asarray(self.spread, float).tolist(),
-                **{name: getattr(self, name) for name in ("views", "seed", "people")},
-                "tested": dict(self.tested),
+                **{name: getattr(self, name) for name in _TOLD},
                 "weights_sha256": file_sha256(part / _WEIGHTS),
             }
             (part / _HEAD).write_text(json.dumps(about, indent=2) + "\n")
@@ -151,7 +152,7 @@ class ServedClassifier:
             task, readout = Task(**_tuples(about["task"])), Readout(**_tuples(about["readout"]))
             offsets = None if about["offsets"] is None else np.array(about["offsets"])
             centre, spread = np.array(about["centre"]), np.array(about["spread"])
-            told = {name: about[name] for name in ("views", "seed", "people", "tested")}
+            told = {name: about[name] for name in _TOLD}
             classifier = _built(model, task, readout, about)
         except (OSError, ValueError, KeyError, TypeError) as error:
             got = "other fields" if isinstance(error, KeyError | TypeError) else error

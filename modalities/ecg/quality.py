@@ -74,7 +74,7 @@ def usable_leads(signals: np.ndarray, sensors: tuple[str, ...], sfreq_hz: float)
     Nothing follows from a bad lead: where it is a limb lead it becomes what the good ones say it is, else it is NaN.
     """
     kept = without_bad_leads(signals, sensors, sfreq_hz)
-    bad = np.isnan(kept).all(axis=1)
+    bad = np.array([np.isnan(row).all() for row in kept])
     if not bad.any():
         return derive_limb_leads(kept, sensors)
     good = tuple(name for name, lost in zip(sensors, bad, strict=True) if not lost)
