@@ -28,7 +28,7 @@ _MAT4_TYPES = {"16": 30, "32": 20}  # WFDB format -> type code in the header of 
 _RATES_HZ = (20.0, 20_000.0)
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_SIGNALS = 64
-_ENDINGS = ("", ".dat", ".mat", ".atr")
+ENDINGS = ("", ".dat", ".mat", ".atr")
 
 
 def find_header(path: Path) -> Path:
@@ -43,7 +43,7 @@ def find_header(path: Path) -> Path:
 
 def _is_of(path: Path, header: Path) -> bool:
     """Whether a file belongs to the record of a header, and is not something else of the same name (100.txt)."""
-    if path.suffix in _ENDINGS:
+    if path.suffix in ENDINGS:
         return True
     return any(line.split(maxsplit=1)[0] == path.name for line in _lines(header) if line.strip())
 

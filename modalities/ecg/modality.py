@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -25,7 +26,7 @@ from .filters import preprocess
 from .lead_presence import LeadDropout
 from .leads import DIRECTIONS, STANDARD_LEADS, parse_aliases, parse_slots
 from .quality import lead_quality, usable_leads
-from .reading import read_ecg
+from .reading import apart, read_ecg
 from .record_features import record_features
 from .record_tasks import label_sets, record_labels
 from .rpeaks import detected_beats
@@ -114,6 +115,9 @@ class ECG(Modality):
 
     def read(self, path: Path | str) -> Recording:
         return read_ecg(path, self._aliases)
+
+    def relate(self, sources: Sequence[Source]) -> list[Source]:
+        return apart(sources)
 
     def load(self, source: Source) -> Recording:
         """As everywhere; where one file holds many exams, the path that `read` gets names one of them."""

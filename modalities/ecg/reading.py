@@ -6,16 +6,20 @@ inside it becomes one CorruptFileError.
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...core.errors import CorruptFileError, InputError
-from ...core.modality import Recording
+from ...core.modality import Recording, Source
 from .exams import is_exam, read_exam
-from .headers import check_parsed, find_header, readable, repairs
+from .headers import ENDINGS, check_parsed, find_header, readable, repairs
 from .leads import STANDARD_LEADS, canonical_lead
 from .marks import read_marks, unreadable, wfdb_library
 from .matfile import is_challenge_struct, read_struct
@@ -65,6 +69,34 @@ def read_wfdb(path: Path | str, aliases: dict[str, str] | None = None) -> Record
             "text": header_report(comments, diagnoses),
         },
     )
+
+
+def apart(sources: Sequence[Source]) -> list[Source]:
+    """Sources in the same order; files of one name in several folders are different people, told apart by their folder.
+
+    A file names its person by its own name alone, which is what those keep that no other folder has, and what a source
+    says of its subject stands.
+    """
+    places = [
+        None if source.path is None or source.subject else source.path.parent.resolve() / _record_name(source.path)
+        for source in sources
+    ]
+    folders: dict[str, set[Path]] = defaultdict(set)
+    for place in places:
+        if place is not None:
+            folders[place.name].add(place.parent)
+    # from the folder on that they share, as a corpus may move
+    shared = {name: os.path.commonpath(found) for name, found in folders.items() if len(found) > 1}
+    return [
+        source
+        if place is None or place.name not in shared
+        else replace(source, subject=place.relative_to(shared[place.name]).as_posix())
+        for source, place in zip(sources, places, strict=True)
+    ]
+
+
+def _record_name(path: Path) -> str:
+    return path.stem if path.suffix in (".hea", *ENDINGS) else path.name
 
 
 def _decode(header: Path) -> tuple[Any, str]:
