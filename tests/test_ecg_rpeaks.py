@@ -178,6 +178,8 @@ def test_bad_input_is_a_sentence():
         detect_r_peaks(torch.zeros(2, 100), 250.0)
     with pytest.raises(InputError, match="too low"):
         detect_r_peaks(torch.zeros(1, 2, 100), 20.0)
+    with pytest.raises(InputError, match=r"\[lead, sample\].*give signal\[None\]"):
+        r_peaks(np.zeros(1000), 250.0)
     assert [len(r) for r in detect_r_peaks(torch.zeros(2, 1, 0), 250.0)] == [0, 0]
 
 
