@@ -11,6 +11,7 @@ from ecg_sets_kit import signals, write_code15, write_cpsc2018, write_ptbxl
 from omnipatch.core.data.store import WindowStore
 from omnipatch.core.errors import InputError
 from omnipatch.modalities.ecg.datasets import DATASETS, list_code15, list_cpsc2018, list_ludb, list_ptbxl
+from omnipatch.modalities.ecg.datasets.layout import personal
 from omnipatch.modalities.ecg.findings import findings, statements
 from omnipatch.modalities.ecg.record_tasks import label_sets, record_labels
 
@@ -68,6 +69,20 @@ def test_ptbxl_has_its_folds_patients_and_statements(tmp_path):
     assert recording.extras["text"] == "sinusrhythmus", "what ecg-report learns from"
     labels = [ecg.windows(ecg.load(s), "ptbxl-superdiagnostic")[0].label for s in sources]
     assert labels == [("NORM",), ("MI",), ("STTC", "HYP"), (), ("CD",)]
+
+
+@pytest.mark.parametrize(("cell", "age"), [("56.0", "56.0"), ("300.0", "90"), (">89", "90"), ("about 40", "about 40")])
+def test_ages_that_are_hidden_are_ninety(cell, age):
+    assert personal({"Age": cell, "Sex": "F"}, age="Age", sex="Sex") == {"age": age, "sex": "F"}
+    assert personal({"Age": "", "Sex": "F"}, age="Age", sex="Sex") == {"sex": "F"}
+
+
+@pytest.mark.parametrize(("name", "write"), [("ptbxl", write_ptbxl), ("code15", write_code15)])
+def test_age_and_sex_are_a_control_where_a_set_tells_them(name, write, tmp_path):
+    told = DATASETS[name].covariates
+    assert len(told) == 2
+    (tmp_path / name).mkdir()
+    assert all(set(told) <= set(source.extras) for source in DATASETS[name].list_sources(write(tmp_path / name)))
 
 
 def test_ptbxl_tells_a_missing_file_from_a_folder_that_is_not_there(tmp_path):

@@ -45,8 +45,8 @@ def _refuse(word):
 
 def test_files_of_the_run_folder(run):
     assert sorted(p.name for p in run.iterdir() if p.name != ".lock") == [
-        "checkpoints", "config.yaml", "env.json", "metrics.csv", "model", "predictions.npz", "report.html",
-        "report.npz", "results.json", "split.json",
+        "checkpoints", "classifier", "config.yaml", "env.json", "metrics.csv", "model", "predictions.npz",
+        "report.html", "report.npz", "results.json", "split.json",
     ]  # fmt: skip
     assert sorted(p.name for p in (run / "model").iterdir()) == [
         "README.md", "config.json", "preprocessing.json", "weights.safetensors",

@@ -70,6 +70,8 @@ def evaluate(
         for one, own, place in zip(fewer, every[1:], places[1:], strict=True):
             lost[one.loss] = place[split.items(own, one.store, "test")]
         store = cast("WindowStore", stack)  # it has all that this room reads of a store
+    if items.unit == "dense":
+        covariates = None  # who somebody is says nothing of where a wave begins
     session = Session(recipe, modality, store, items, sides, lost, split.fold, say, covariates)
     session.run(wanted, encoder, fresh_encoder)
     return session.result

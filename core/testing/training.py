@@ -85,19 +85,20 @@ def simclr_step_is_finite(case: Case) -> None:
 @check(fix="return float32 values and coordinates, and the same optional fields for every window")
 def window_cache_gives_back_the_patches(case: Case) -> None:
     modality, source = case.modality, case.sources[0]
-    windows = modality.windows(modality.load(source))
+    rows = [modality.patchify(window) for window in modality.windows(modality.load(source))]
+    rows = [row for row in rows if row.valid.any()]  # a window without any signal is not kept
     with tempfile.TemporaryDirectory() as cache:
         try:
             store = WindowStore.prepare(modality, [source], None, cache)
         except InputError as error:
             fail(got=str(error), expected="a window cache of the first demo recording")
         expect(
-            len(store) == len(windows) and store.spec == modality.spec,
+            len(store) == len(rows) and store.spec == modality.spec,
             got=f"{len(store)} windows in the cache",
-            expected=len(windows),
+            expected=len(rows),
         )
-        for i, window in enumerate(windows):
-            found = sequence_difference(store.batch([i]), modality.patchify(window))
+        for i, row in enumerate(rows):
+            found = sequence_difference(store.batch([i]), row)
             expect(not found, got=f"{found} out of the window cache", expected="what `patchify` returned")
 
 

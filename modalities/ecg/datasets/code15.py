@@ -60,6 +60,7 @@ CODE15 = Dataset(
     "ecg/code15",
     list_code15,
     tasks=("code15",),
+    covariates=("age", "male"),
     licence="CC BY 4.0",
     citation="Ribeiro et al. 2020, doi:10.1038/s41467-020-15432-4",
     instructions=(

@@ -9,6 +9,7 @@ from pathlib import Path
 from ....core.errors import CorruptFileError, wrong_layout
 
 _MAX_TABLE_BYTES = 1 << 30
+_HIDDEN_AGE = 300.0
 
 
 def find_headers(root: Path, name: str, *folders: str) -> list[Path]:
@@ -73,4 +74,11 @@ def file_inside(path: Path, line: int, column: str, cell: str) -> Path:
 
 def personal(row: dict[str, str], **columns: str) -> dict[str, str]:
     """What a table says beside the labels (age, sex, report), for `Source.extras`; empty cells are left out."""
-    return {name: row[column] for name, column in columns.items() if row.get(column)}
+    found = {name: row[column] for name, column in columns.items() if row.get(column)}
+    return found | ({"age": _age(found["age"])} if "age" in found else {})
+
+
+def _age(cell: str) -> str:
+    """Years; above 89 they are hidden, by PTB-XL as 300 and by LUDB as >89, which both become 90."""
+    hidden = cell.startswith(">") or (cell.replace(".", "", 1).isdigit() and float(cell) >= _HIDDEN_AGE)
+    return "90" if hidden else cell

@@ -46,6 +46,7 @@ LUDB = Dataset(
     "ecg/ludb",
     list_ludb,
     tasks=("ludb-rhythm", "ludb-conduction", "ludb-diagnosis", "delineation"),
+    covariates=("age", "sex"),
     licence="ODC-BY 1.0",
     citation="Kalyakulina et al. 2020, doi:10.1109/ACCESS.2020.3029211",
     instructions="Download https://physionet.org/content/ludb/1.0.1/ (open) and give its folder as --data.root.",

@@ -93,6 +93,7 @@ PTBXL = Dataset(
         "ptbxl-superdiagnostic", "ptbxl-subdiagnostic", "ptbxl-diagnostic", "ptbxl-form", "ptbxl-rhythm", "ptbxl-all",
         "diagnosis", "record-rhythm",
     ),
+    covariates=("age", "sex"),
     licence="CC BY 4.0",
     citation="Wagner et al. 2020, doi:10.1038/s41597-020-0495-6",
     instructions="Download https://physionet.org/content/ptb-xl/1.0.3/ (open) and give its folder as --data.root.",
