@@ -78,6 +78,9 @@ def _check(path: str, overrides: list[str], voice: Voice) -> int:
     if found.unreadable:
         voice.result("")
         voice.table(("record", "problem"), [(record.record, record.problem) for record in found.unreadable])
+    if doubts := found.doubts():
+        voice.result("")
+        voice.table(("record", "sensor", "remark"), doubts)
     if found.readable and not any(record.subject for record in found.readable):
         voice.result("\nno subject is known, so there can be no split by subject: name them in a manifest")
     return 1 if found.unreadable else 0

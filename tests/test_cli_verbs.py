@@ -1,6 +1,7 @@
 """Every verb as a user calls it, on one shared run of the toy modality."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -280,9 +281,13 @@ def test_data_list_check_and_prepare(home, corpus):
 def test_data_check_names_what_cannot_be_read(corpus, tmp_path):
     write_corpus(tmp_path / "d", count=3)
     (tmp_path / "d/r1.npz").write_bytes(b"junk")
+    flat = Toy().read(tmp_path / "d/r2.npz")
+    flat.signals[0] = 0
+    write_toy(tmp_path / "d/r2.npz", flat)
     done = omni("data", "check", tmp_path / "d", "--data.name", "alpha")
     assert done.code == 1
     assert "r1" in done.out
+    assert re.search(rf"r2 +{flat.sensors[0]} +flat", done.out)
 
 
 def test_information_verbs():

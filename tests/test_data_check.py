@@ -26,6 +26,8 @@ def test_report_counts_and_names_problems(tmp_path):
     assert table["sensors"] == "c a (2), a b (1)"
     assert table["bad sensors"] == "1"
     assert table["sfreq_hz"] == "16 (3)"
+    assert report.doubts() == [("r4", "a", "flat")]
+    assert report.doubts(most=0) == [("...", "", "1 more")]
     beats = sum(len(Toy().read(s.path).annotations) for s in (sources[0], sources[3], sources[4]))
     assert sum(report.labels()[name] for name in ("N", "V", "~")) == beats
 

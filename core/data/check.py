@@ -58,6 +58,12 @@ class CheckReport:
             total.update(dict(record.labels))
         return dict(total.most_common())
 
+    def doubts(self, most: int = 20) -> list[tuple[str, str, str]]:
+        """(record, sensor, reason) of the first sensors that should not be trusted, and of remarks on a recording."""
+        found = [(record.record, *one) for record in self.readable for one in record.quality]
+        more = [("...", "", f"{len(found) - most} more")] if len(found) > most else []
+        return found[:most] + more
+
     def table(self) -> list[tuple[str, str]]:
         """(what, value) rows for printing."""
         good = self.readable
