@@ -11,10 +11,13 @@ import torch
 from downstream_fakes import FakeEncoder, FakeModality, FakeStore
 from omnipatch.core.config import EvaluateConfig, FinetuneConfig, ProbeConfig, Recipe, TrainerConfig
 from omnipatch.core.data.splits import Split
+from omnipatch.core.downstream import session
+from omnipatch.core.downstream.baselines import hand_learners
 from omnipatch.core.downstream.evaluate import evaluate
 from omnipatch.core.downstream.rows import merge
 from omnipatch.core.downstream.summary import summarise_all
 from omnipatch.core.downstream.tables import by_record, confusion, without_largest
+from omnipatch.core.downstream.trial import Trial
 from omnipatch.core.errors import InputError, SplitError
 
 QUICK = Recipe(
@@ -142,6 +145,25 @@ def test_no_hand_features_is_a_note_not_a_row():
     result = run(store, only(QUICK, "knn", models=("pretrained", "hand-features")))
     assert {row.model for row in result.rows} == {"pretrained"}
     assert "no hand-made features" in result.notes[0]
+
+
+@pytest.mark.parametrize(("most_items", "fits"), [(4000, 1), (10, 3)])
+def test_hand_learners_are_fitted_once_for_all_seeds_unless_they_draw(monkeypatch, most_items, fits):
+    fitted = []
+
+    def counted(trial, *rest):
+        fitted.append(trial.seed)
+        return hand_learners(trial, *rest)
+
+    monkeypatch.setattr(session, "hand_learners", counted)
+    recipe = only(QUICK, "knn", models=("hand-features",), seeds=3)
+    result = run(FakeStore(windows=4), replace(recipe, probe=replace(QUICK.probe, most_items=most_items)))
+    assert len(fitted) == fits
+    said = [result.predictions[row.key].probability for row in result.rows]
+    assert len(said) == 3
+    store = FakeStore(windows=4)
+    alone = hand_learners(Trial.of(store, store.split(), 2), replace(QUICK.probe, most_items=most_items))
+    np.testing.assert_array_equal(said[2], alone[0].probability)
 
 
 def test_a_class_that_nobody_has_is_told():

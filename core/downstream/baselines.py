@@ -17,6 +17,7 @@ import numpy as np
 from ..config import ProbeConfig
 from ..task import EXTRA_TREES, KERNEL_MACHINE
 from .calibration import temperature_of_unseen
+from .estimator import MOST_ITEMS
 from .given import for_each
 from .kernel import kernel_machine
 from .linear import linear_probe
@@ -66,6 +67,13 @@ def hand_learners(trial: Trial, config: ProbeConfig, first: str = "") -> list[Le
     if first in _OF_A_FIELD:
         return [Learned(first, _OF_A_FIELD[first](trial, config), {}), *learners]
     return sorted(learners, key=lambda learned: learned.learner != first) if first else learners
+
+
+def draws(trial: Trial, config: ProbeConfig, first: str = "") -> bool:
+    """Whether `hand_learners` depend on the trial's seed: forests and kernels draw, and so does who thins a class."""
+    one = trial.multilabel or trial.numeric
+    counts = [len(trial.learnable)] if one else np.bincount(trial.items.label[trial.learnable], minlength=1)
+    return first in _OF_A_FIELD or max(counts) > min(config.most_items, MOST_ITEMS)
 
 
 def temperature_of(learned: Learned, trial: Trial, config: ProbeConfig) -> float:

@@ -6,7 +6,7 @@ which no item that will be scored has a label, and returns probabilities of thos
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from ..data.numbers import is_number
 from ..errors import InputError
 from ..modality import Modality, SensorLoss
 from .anchors import anchor_places
-from .baselines import Learned, covariate_learner, hand_learners, prior, temperature_of
+from .baselines import Learned, covariate_learner, draws, hand_learners, prior, temperature_of
 from .blend import pool_opinions
 from .calibration import softened
 from .covariates import Covariates
@@ -73,7 +73,7 @@ class Session:
         self.lost, self.fold, self.say = lost, fold, say
         # everything that is scored: the test side, and again after each loss of sensors
         self.scored = np.concatenate([sides["test"], *lost.values()])
-        self.blend, self.learned = recipe.evaluate.blend, dict[Trial, list[Learned]]()
+        self.blend, self.learned = recipe.evaluate.blend, dict[Hashable, list[Learned]]()
         self.beside, self.alone = dict[Trial, tuple[np.ndarray, dict[str, Any]]](), dict[Trial, np.ndarray]()
         self.temperatures = dict[bytes, float]()
         self.unmoved = dict[tuple[bool, Trial], np.ndarray]()
@@ -347,12 +347,14 @@ class Session:
         return self.temperatures[same]
 
     def _learners(self, trial: Trial) -> list[Learned]:
-        """Those of the hand features, trained once a trial."""
-        if trial not in self.learned:
-            task = self.store.task
-            assert task is not None
-            self.learned[trial] = hand_learners(trial, self.recipe.probe, task.hand_learner)
-        return self.learned[trial]
+        """Those of the hand features, trained once a trial, or once for all seeds where they draw nothing."""
+        task = self.store.task
+        assert task is not None
+        asked = (trial, self.recipe.probe, task.hand_learner)
+        key: Hashable = trial if draws(*asked) else (trial.train.tobytes(), trial.validation.tobytes())
+        if key not in self.learned:
+            self.learned[key] = hand_learners(*asked)
+        return self.learned[key]
 
     def _tell_also(self, planned: Planned, name: str, row: Row, probability: np.ndarray) -> None:
         prediction = self._prediction(planned.trial.restored(probability))
