@@ -1,10 +1,10 @@
-"""The verb `predict`: what the classifier of a run says of files that nobody labelled."""
+"""The verb `predict`: what the classifier of a run, or those of its folds, say of files that nobody labelled."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,10 +33,11 @@ def predict(given: argparse.Namespace, overrides: list[str]) -> int:
             given.out, overwrite=given.overwrite, what="decisions", forms=(".csv",), inputs=given.files
         )
     voice = Voice(given.quiet)
-    classifier, model = ServedClassifier.load(given.source)
-    modality = modality_for_files(model, overrides).serving()
-    voice.step(_about(classifier))
-    decisions = _Decisions(classifier, modality)
+    loaded = ServedClassifier.load(given.source)
+    voice.step(_about([classifier for classifier, _ in loaded]))
+    decisions = _Decisions(
+        [(classifier, modality_for_files(model, overrides).serving()) for classifier, model in loaded]
+    )
     found, problems = each_file(given.files, decisions.of_file, voice)
     lines = decisions.lines(found)
     if target is None:
@@ -49,31 +50,39 @@ def predict(given: argparse.Namespace, overrides: list[str]) -> int:
     return 1 if problems else 0
 
 
-def _about(classifier: ServedClassifier) -> str:
-    """What it is, and how it did on people it had not seen."""
+def _about(classifiers: Sequence[ServedClassifier]) -> str:
+    """What they are, and how they did on people they had not seen."""
     from .report.words import metric_label
 
-    task = classifier.task
-    what = f"{task.name}: {', '.join(task.classes) or 'a number'}"
-    learned = f"learned from {classifier.people} people of {classifier.labels_of}"
+    first, count = classifiers[0], len(classifiers)
+    what = f"{first.task.name}: {', '.join(first.task.classes) or 'a number'}"
+    people = sorted({classifier.people for classifier in classifiers})
+    many = f"{people[0]} to {people[-1]}" if len(people) > 1 else f"{people[0]}"
+    learned = f"learned from {many} people of {first.labels_of}"
     names = ("macro_f1", "auroc", "mae", "spearman")
-    tested = [f"{metric_label(m)} {classifier.tested[m]:.3f}" for m in names if m in classifier.tested]
-    return f"{what}, {learned}; tested on others: {', '.join(tested) or 'never'}"
+    tested = [
+        f"{metric_label(m)} {sum(c.tested[m] for c in classifiers) / count:.3f}"
+        for m in names
+        if all(m in c.tested for c in classifiers)
+    ]
+    told = f"tested on others: {', '.join(tested) or 'never'}"
+    if count == 1:
+        return f"{what}, {learned}; {told}"
+    return f"{what}, the mean of {count} folds' classifiers, each {learned}; {told} (each alone; their mean was not)"
 
 
 @dataclass(frozen=True, eq=False)
 class _Said:
-    """A file and what was said of the items in it."""
+    """A file and what was said of its items.
+
+    place: [item] on the first axis. given: [item] code of what is known beforehand. probability: [item, class], or
+    [item, 1] numbers.
+    """
 
     file: FileRead
-    asked: Asked
-
-    @property
-    def start_s(self) -> np.ndarray:
-        """[item] of the window that it is in."""
-        import numpy as np
-
-        return np.array([window.start_s for window in self.file.windows])[self.asked.window]
+    place: np.ndarray
+    given: np.ndarray
+    probability: np.ndarray
 
     @property
     def record(self) -> str:
@@ -84,11 +93,13 @@ class _Decisions:
     """From what is said of items to lines of a table, as the task decides.
 
     A record or a person is decided once, by the mean over the windows; segments of a dense task by the mean of all
-    windows at each step.
+    windows at each step. Of several classifiers each item is told their mean.
     """
 
-    def __init__(self, classifier: ServedClassifier, modality: Modality) -> None:
-        self.classifier, self.modality, self.task = classifier, modality, classifier.task
+    def __init__(self, members: Sequence[tuple[ServedClassifier, Modality]]) -> None:
+        self.members = members
+        (classifier, modality), *_ = members
+        self.task = classifier.task
         axis = modality.spec.axes[0]
         places = {
             "event": ("path", "record", axis),
@@ -107,12 +118,16 @@ class _Decisions:
 
     def of_file(self, path: Path) -> tuple[_Said, str, list[str]]:
         """What is said of one file; raises InputError where there is nothing in it that the task asks for."""
-        file = read_file(self.modality, path, self.classifier.task_of_windows(self.modality))
-        asked = self.classifier.ask(self.modality, file.windows, file.rows)
-        if not len(asked.window):
+        file, heard = None, list[_Said]()
+        for classifier, modality in self.members:
+            if file is None or modality.learned():  # what a fold learned of its people is part of reading
+                file = read_file(modality, path, classifier.task_of_windows(modality))
+            heard.append(_said(file, classifier.ask(modality, file.windows, file.rows)))
+        said = _mean(heard)
+        if not len(said.place):
             missing = f"one of {' | '.join(self.task.given)}, known beforehand" if self.task.given else "events"
             raise InputError(f"nothing in it to decide for task {self.task.name}", source=path, expected=missing)
-        return _Said(file, asked), f"{len(asked.window)} items of {len(file.windows)} windows", file.left_out
+        return said, f"{len(said.place)} items of {len(said.file.windows)} windows", said.file.left_out
 
     def lines(self, found: Sequence[_Said]) -> list[_Line]:
         if self.task.unit == "subject":
@@ -121,17 +136,16 @@ class _Decisions:
         return [line for said in found for line in of_file(said)]
 
     def _of_items(self, said: _Said) -> Iterator[_Line]:
-        place = said.start_s + said.asked.at
-        given = said.asked.given.tolist()
-        for i in place.argsort(kind="stable").tolist():
-            where = (str(said.file.path), said.record, f"{place[i]:.3f}")
-            yield (*where, *self._named(given[i]), *self._decided(said.asked.probability[i]))
+        given = said.given.tolist()
+        for i in said.place.argsort(kind="stable").tolist():
+            where = (str(said.file.path), said.record, f"{said.place[i]:.3f}")
+            yield (*where, *self._named(given[i]), *self._decided(said.probability[i]))
 
     def _of_record(self, said: _Said) -> Iterator[_Line]:
         import numpy as np
 
-        for code in np.unique(said.asked.given).tolist():
-            own = said.asked.probability[said.asked.given == code]
+        for code in np.unique(said.given).tolist():
+            own = said.probability[said.given == code]
             where = (str(said.file.path), said.record, str(len(own)))
             yield (*where, *self._named(code), *self._decided(own.mean(axis=0)))
 
@@ -143,8 +157,8 @@ class _Decisions:
         for said in found:
             people.setdefault(said.file.subject or str(said.file.path), []).append(said)
         for name, own in people.items():
-            given = np.concatenate([said.asked.given for said in own])
-            probability = np.concatenate([said.asked.probability for said in own])
+            given = np.concatenate([said.given for said in own])
+            probability = np.concatenate([said.probability for said in own])
             for code in np.unique(given).tolist():
                 part = probability[given == code]
                 where = (name, str(len(own)), str(len(part)))
@@ -156,10 +170,10 @@ class _Decisions:
         from .downstream.segments import predicted_segments
 
         step = self.task.step
-        number = np.round((said.start_s + said.asked.at) / step - 0.5).astype(int)
+        number = np.round(said.place / step - 0.5).astype(int)
         steps, place = np.unique(number, return_inverse=True)
         mean = np.zeros((len(steps), len(self.task.classes)))
-        np.add.at(mean, place, said.asked.probability)
+        np.add.at(mean, place, said.probability)
         mean /= np.bincount(place)[:, None]
         for part in np.split(np.arange(len(steps)), np.flatnonzero(np.diff(steps) > 1) + 1):
             for code, first, stop in predicted_segments(self.task, mean[part]):
@@ -184,3 +198,21 @@ class _Decisions:
         else:
             name = classes[chosen]
         return (name, *(f"{p:.4f}" for p in said))
+
+
+def _said(file: FileRead, asked: Asked) -> _Said:
+    import numpy as np
+
+    start = np.array([window.start_s for window in file.windows])[asked.window]
+    return _Said(file, start + asked.at, asked.given, asked.probability)
+
+
+def _mean(heard: Sequence[_Said]) -> _Said:
+    """Of what several say of one file, item by item."""
+    import numpy as np
+
+    first, *others = heard
+    for other in others:
+        if not (np.array_equal(first.place, other.place) and np.array_equal(first.given, other.given)):
+            raise InputError("folds of the run find other items in it", source=first.file.path, fix="name one fold")
+    return replace(first, probability=np.mean([said.probability for said in heard], axis=0))

@@ -12,7 +12,6 @@ import pytest
 from cli_kit import omni, write_recipe
 from data_kit import Toy, write_corpus, write_toy
 from omnipatch.core.downstream.predictions import Predictions
-from omnipatch.core.downstream.served_classifier import Asked
 from omnipatch.core.modality import Task
 from omnipatch.core.verbs_predict import _Decisions, _Said
 
@@ -121,12 +120,11 @@ def test_a_person_is_decided_once(recipe, data, tmp_path):
 def test_segments_of_overlapping_windows_are_joined():
     """Steps of 0.5 s; the second window begins in the first one's middle, and says something else of its half."""
     task = Task("waves", "dense", ("none", "P"), step=0.5, background="none", tolerance=0.5)
-    decisions = _Decisions(SimpleNamespace(task=task), Toy())
-    at = np.tile(np.arange(4) * 0.5 + 0.25, 2)
+    decisions = _Decisions([(SimpleNamespace(task=task), Toy())])
+    place = np.concatenate([start + np.arange(4) * 0.5 + 0.25 for start in (0.0, 1.0)])
     p = np.array([0, 1, 1, 0, 1, 0.4, 1, 1])[:, None]
-    asked = Asked(np.repeat([0, 1], 4), at, np.zeros(8, int), np.hstack([1 - p, p]))
-    windows = [SimpleNamespace(start_s=start, record="r") for start in (0.0, 1.0)]
-    said = _Said(SimpleNamespace(path="f", windows=windows), asked)
+    file = SimpleNamespace(path="f", windows=[SimpleNamespace(record="r")] * 2)
+    said = _Said(file, place, np.zeros(8, int), np.hstack([1 - p, p]))
     assert list(decisions._of_segments(said)) == [
         ("f", "r", "0.500", "1.500", "P", "1.0000"), ("f", "r", "2.000", "3.000", "P", "1.0000"),
     ]  # fmt: skip
@@ -142,7 +140,7 @@ def test_segments_of_overlapping_windows_are_joined():
     ],
 )
 def test_how_a_decision_is_written(task, probability, cells):
-    decisions = _Decisions(SimpleNamespace(task=task), Toy())
+    decisions = _Decisions([(SimpleNamespace(task=task), Toy())])
     assert decisions._decided(np.array(probability)) == cells
     assert len(decisions.head) == 3 + len(cells)
 
@@ -163,20 +161,26 @@ def test_the_classifier_is_a_model_too(recipe, data, tmp_path):
     assert "fine-tuned" not in (run / "model/README.md").read_text()
 
 
-def test_finetune_leaves_one_and_folds_have_one_each(recipe, data, tmp_path):
-    first = trained(recipe, data, tmp_path / "first")
+def test_finetune_leaves_one_a_fold_and_the_run_says_their_mean(recipe, data, tmp_path):
+    first, tuned, file = trained(recipe, data, tmp_path / "first"), tmp_path / "ft", tested_files(data)[0]
     options = ("--from", first, "--data.name", "alpha", "--data.root", data / "toy/alpha", "--split.kind", "kfold")
-    done = omni("finetune", recipe, *options, "--split.folds", 3, "--evaluate.seeds", 1, "--out", tmp_path / "ft")
+    done = omni("finetune", recipe, *options, "--split.folds", 3, "--evaluate.seeds", 1, "--out", tuned)
     assert done.code == 0, done.err
-    lost = omni("predict", "--from", tmp_path / "ft", tested_files(data)[0])
-    assert lost.code == 2
-    assert "one classifier a fold" in lost.complaint
-    card = (tmp_path / "ft/folds/0/classifier/model/README.md").read_text()
+    card = (tuned / "folds/0/classifier/model/README.md").read_text()
     assert "| pretraining data | alpha |" in card
-    done = omni("predict", "--from", tmp_path / "ft/folds/0", tested_files(data)[0])
-    assert done.code == 0, done.err
+    done = omni("predict", "--from", tuned / "folds/0", file)
     assert "p_N" in done.out
     assert re.search(r"beats: N, V, learned from \d people of alpha; tested on others: macro F1 0\.\d+", done.err)
+    assert "mean" not in done.err
+    alone = [predicted(tuned / f"folds/{fold}", [file], tmp_path / f"{fold}.csv") for fold in range(3)]
+    told = [np.array([float(line["p_N"]) for line in lines]) for lines in alone]
+    assert np.abs(told[0] - told[1]).max() > 1e-3
+    together = predicted(tuned, [file], tmp_path / "mean.csv")
+    np.testing.assert_allclose([float(line["p_N"]) for line in together], np.mean(told, axis=0), atol=1e-4)
+    assert [line["time_s"] for line in together] == [line["time_s"] for line in alone[0]]
+    said = omni("predict", "--from", tuned, file).err
+    assert "the mean of 3 folds' classifiers, each learned from" in said
+    assert "(each alone; their mean was not)" in said
 
 
 def test_what_cannot_be_decided(recipe, data, tmp_path):

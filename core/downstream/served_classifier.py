@@ -135,12 +135,15 @@ class ServedClassifier:
             (part / _HEAD).write_text(json.dumps(about, indent=2) + "\n")
 
     @classmethod
-    def load(cls, source: Path | str) -> tuple[ServedClassifier, Model]:
-        """Of a run or classifier folder, with the model that its encoder is of.
+    def load(cls, source: Path | str) -> list[tuple[ServedClassifier, Model]]:
+        """That of a run, fold or classifier folder, or one a fold, each with the model that its encoder is of.
 
         Raises InputError when there is none, CorruptFileError when a file is damaged or does not fit the others.
         """
-        folder = _find(Path(source))
+        return [cls._load(folder) for folder in _folders(Path(source))]
+
+    @classmethod
+    def _load(cls, folder: Path) -> tuple[ServedClassifier, Model]:
         model = load_model(folder / "model")
         try:
             about = json.loads((folder / _HEAD).read_text(encoding="utf-8"))
@@ -252,15 +255,14 @@ def _built(model: Model, task: Task, readout: Readout, about: Mapping[str, Any])
     return ItemClassifier(model.encoder, head, frozen=False, temporal=temporal)
 
 
-def _find(source: Path) -> Path:
-    """The classifier folder that a path means."""
+def _folders(source: Path) -> list[Path]:
+    """The classifier folders that a path means."""
     for folder in (source / FOLDER, source):
         if (folder / _HEAD).is_file():
-            return folder
-    if any((source / "folds").glob(f"*/{FOLDER}")):
-        raise InputError(
-            "the run has one classifier a fold", source=source, expected="one of them", fix=f"name {source}/folds/0"
-        )
+            return [folder]
+    folds = [path.parent for path in (source / "folds").glob(f"*/{FOLDER}/{_HEAD}")]
+    if folds:
+        return sorted(folds, key=lambda path: int(path.parent.name))
     raise InputError(
         "no classifier here", source=source, expected=f"a run that fine-tuned, with a folder {FOLDER}",
         fix=f"omnipatch finetune RECIPE --from {source}",
