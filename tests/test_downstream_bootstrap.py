@@ -155,10 +155,23 @@ def test_summary_entries_have_the_fixed_fields_and_plain_numbers():
     assert lines == summarise_all(evaluation, 100)[0]
 
 
-def test_one_subject_gives_no_width_and_no_error():
+def test_one_subject_gives_no_interval_and_no_error():
     rng = np.random.default_rng(6)
     entry = summarise(_evaluation({("prior", "linear", 0): _prediction(rng, subjects=1)}), 50)[0]
-    assert entry["ci_low"] == pytest.approx(entry["ci_high"])
+    assert entry["ci_low"] is None
+    assert entry["ci_high"] is None
+
+
+def test_one_subject_a_class_gives_no_interval():
+    """Only the resample with everybody has all classes: its scores are no interval, and no difference is certain."""
+    rng = np.random.default_rng(8)
+    owner = np.repeat(np.arange(len(CLASSES)), 10)
+    alone = {
+        (model, "linear", 0): _prediction(rng, skill=skill, label=owner, owner=owner, items=len(owner))
+        for model, skill in (("pretrained", 3.0), ("random-init", 0.5))
+    }
+    lines, differ = summarise_all(_evaluation(alone), 50)
+    assert all(entry["ci_low"] is None and entry["ci_high"] is None for entry in [*lines, *differ])
 
 
 def test_many_subjects_are_merged_into_blocks(monkeypatch):

@@ -8,6 +8,8 @@
 - Where something is given, a metric is computed within each of it and averaged in each resample, as it is in the rows.
 - Subjects that lack a class their fold's test side has (under one thing given) would answer another question, a macro
   average over fewer classes: that fold has no say in the resample; where no fold has one, it is drawn again.
+- Where so few subjects share the classes that all resamples are the same (one of each), nothing is known about other
+  subjects: there is no interval, instead of one without width.
 """
 
 from __future__ import annotations
@@ -107,6 +109,8 @@ class Bootstrap:
         units = [self._units(predictions[fold], seed) for fold in self._column]
         drawn, self._weights = resample_folds([holds for _, holds in units], resamples, seed)
         distinct = [_distinct(times, weight) for times, weight in zip(drawn, self._weights.T, strict=True)]
+        ranks = not evaluation.classes  # people are asked for ids: no class makes a resample incomplete
+        self._alike = not ranks and all((times == times[0]).all() for times in (*drawn, self._weights))
         for row in evaluation.rows:
             prediction, column = evaluation.predictions[row.key], self._column[row.fold]
             of_code, (times, back) = units[column][0], distinct[column]
@@ -129,7 +133,9 @@ class Bootstrap:
         return of_code, holds
 
     def samples(self, line: tuple[str, str, float], metric: str) -> np.ndarray:
-        """[resample] values."""
+        """[resample] values; NaN where all resamples are the same people."""
+        if self._alike:
+            return np.full(len(self._weights), np.nan)
         rows = self.evaluation.runs(*line)
         weight = np.stack([self._weights[:, self._column[row.fold]] for row in rows])
         known = [self._by_row[row.key] for row in rows]
@@ -144,7 +150,7 @@ class Bootstrap:
         """Mean over the line's rows and its percentile interval."""
         found = _percentile(_mean(self.evaluation.runs(*line), metric), self.samples(line, metric), metric)
         # shifting the samples of a biased metric can leave its range
-        return replace(found, low=max(0.0, found.low)) if metric in _BIASED else found
+        return replace(found, low=float(np.maximum(0.0, found.low))) if metric in _BIASED else found
 
     def difference(self, line: tuple[str, str, float], other: tuple[str, str, float], metric: str) -> Interval:
         """Mean of `line` minus mean of `other`, with the interval of the paired difference."""

@@ -38,8 +38,8 @@ class ZeroShot:
     name: str
     against: str
     auroc: float
-    ci_low: float
-    ci_high: float
+    ci_low: float | None  # None where nobody can be resampled
+    ci_high: float | None
     positives: int
     negatives: int
     subjects: int
@@ -101,14 +101,15 @@ def score_zero_shot(
         row = Row("pretrained", "zero-shot", 0.0, seed, 0, row_metrics(prediction, ("other", name)))
         evaluation = Evaluation([row], {row.key: prediction}, {}, ("other", name), store.subjects, store.records)
         interval = Bootstrap(evaluation, resamples, seed).interval(row.key[:3], "auroc")
+        plain = interval.plain()
         found.append(
             ZeroShot(
                 prompts.name,
                 name,
                 entry.against,
                 interval.mean,
-                interval.low,
-                interval.high,
+                plain["ci_low"],
+                plain["ci_high"],
                 int(label.sum()),
                 int((label == 0).sum()),
                 len(np.unique(prediction.subject)),
@@ -123,12 +124,15 @@ def sentences(found: Sequence[ZeroShot], pairs: int, generated: int) -> list[str
     generated: how many of these pairs nobody measured or wrote.
     """
     lines = [
-        f"zero-shot {one.name} against {one.against or 'the rest'}: AUROC {one.auroc:.3f} "
-        f"[{one.ci_low:.3f}, {one.ci_high:.3f}], {one.positives} records with it and {one.negatives} without, of "
-        f"{one.subjects} subjects"
+        f"zero-shot {one.name} against {one.against or 'the rest'}: AUROC {one.auroc:.3f}{_bounds(one)}, "
+        f"{one.positives} records with it and {one.negatives} without, of {one.subjects} subjects"
         for one in found
     ] or ["no class of the prompts is labelled on both sides here, so zero-shot scores say nothing"]
     return [*lines, f"zero-shot words were learned from {pairs - generated} real and {generated} generated reports"]
+
+
+def _bounds(one: ZeroShot) -> str:
+    return "" if one.ci_low is None else f" [{one.ci_low:.3f}, {one.ci_high:.3f}]"
 
 
 def _signals(
