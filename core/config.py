@@ -74,7 +74,7 @@ class TrainerConfig:
     num_nodes: int = 1  # machines, under torchrun or SLURM
     strategy: str = "auto"  # of lightning: ddp, fsdp, ...
     # folds that are worked on at the same time, each in a process with its share of the threads; 0 = as many as there
-    # are threads on a CPU, 1 on an accelerator
+    # are threads on a CPU, 1 on an accelerator. Of one fold alone: the rows with and without pretraining, 1 = in turn
     folds_at_once: int = 0
     accumulate_grad_batches: int = 1  # batches whose gradients make one step of the weights
     checkpoint_every: int = 200  # steps between checkpoints

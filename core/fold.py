@@ -1,7 +1,8 @@
 """One fold of a run: pretraining on its side of the split, then all rows of the result table on its test side.
 
-Folds know nothing of each other: they are worked on one after the other in the process of the run, or several at once
-in processes of their own (`fold_workers`). Nothing here writes outside of the fold's own folder.
+Folds know nothing of each other, nor do the rows of one model of another's: they are worked on one after the other
+in the process of the run, or several at once in processes of their own (`fold_workers`). Nothing here writes outside
+of the fold's own folder.
 """
 
 from __future__ import annotations
@@ -26,6 +27,17 @@ if TYPE_CHECKING:
     from .train.alignment_io import Words
     from .train.model_io import Model
     from .trained import Trained
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is worked on at once: a fold, or its rows of some models, () = all of it."""
+
+    fold: int
+    models: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"the rows of {', '.join(self.models)}" if self.models else f"fold {self.fold}"
 
 
 @dataclass(eq=False)
@@ -68,8 +80,9 @@ class FoldWork:
             self.all_unseen = not trained.may_know(self.prepared.sources.name)
             self.words = {split.fold: trained.words(split, len(splits)) for split in splits}
 
-    def work(self, split: Split, *, evaluates: bool = True) -> FoldDone:
-        """Everything for one split; `evaluates` = False leaves out what follows pretraining."""
+    def work(self, split: Split, *, evaluates: bool = True, models: tuple[str, ...] = ()) -> FoldDone:
+        """Everything for one split; `evaluates` = False leaves out what follows pretraining. models: in the rows, () =
+        all that the recipe asks for."""
         done = FoldDone()
         if self.encoders is None:
             encoder = self._pretrained(split, done)
@@ -77,7 +90,7 @@ class FoldWork:
         else:
             encoder, further = self.encoders[split.fold], {}
         if evaluates:
-            done.evaluation = self._evaluated(split, encoder, further, done)
+            done.evaluation = self._evaluated(split, encoder, further, done, models)
         return done
 
     def folder_of(self, split: Split, seed: int | None = None) -> Path:
@@ -150,8 +163,10 @@ class FoldWork:
 
     # ---- downstream -----------------------------------------------------------------------------------------------
 
-    def _evaluated(self, split: Split, encoder: Encoder, further: Mapping[int, Encoder], done: FoldDone) -> Evaluation:
-        """All downstream rows of one split. further: encoders of other seeds."""
+    def _evaluated(
+        self, split: Split, encoder: Encoder, further: Mapping[int, Encoder], done: FoldDone, models: tuple[str, ...]
+    ) -> Evaluation:
+        """Downstream rows of one split. further: encoders of other seeds."""
         from .downstream.covariates import Covariates
         from .downstream.evaluate import evaluate as rows
         from .downstream.served_classifier import FOLDER
@@ -161,6 +176,8 @@ class FoldWork:
         began, store = time.perf_counter(), self.prepared.store
         known = self.settings.modality.known_of_ids()
         recipe = within_passes(self.recipe, len(split.windows(store, "pretrain")))
+        if models:
+            recipe = replace(recipe, evaluate=replace(recipe.evaluate, models=models))
         found = rows(
             recipe, self.settings.modality, store, split, encoder,
             lambda seed: fresh_encoder(self.recipe.encoder, store.spec, seed, known), self.voice.step,
@@ -170,7 +187,8 @@ class FoldWork:
             told = replace(classifier, labels_of=self.prepared.sources.name)
             told.save(self.folder_of(split) / FOLDER, self.settings.modality, self.recipe, self.pretrained_on)
         found.served.clear()  # files, not the process of the run, keep what is large
-        found.notes.extend(self._zero_shot(split, encoder, done))
+        if not models or "pretrained" in models:
+            found.notes.extend(self._zero_shot(split, encoder, done))
         done.downstream_s += time.perf_counter() - began
         return found
 

@@ -1,7 +1,7 @@
 """The inside of a process that works on folds for a run (`fold_workers` is the run's side).
 
-It listens in a thread of its own: for the next fold, for the wish that it stops, and for the end of the connection,
-which is the end of the run, however that came about.
+It listens in a thread of its own: for the next piece of work, for the wish that it stops, and for the end of the
+connection, which is the end of the run, however that came about.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rich.console import Console
 
 from .console import Counter, Voice
 from .errors import OmnipatchError, first_line
-from .fold import FoldWork
+from .fold import FoldWork, Piece
 from .prepared import Prepared
 from .settings import Settings
 
@@ -34,7 +34,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What a worker needs to know before its first fold; see `FoldWork`. source: of encoders to evaluate, if any."""
+    """What a worker needs to know before its first piece; see `FoldWork`. source: of encoders to evaluate, if any."""
 
     settings: Settings
     prepared: Prepared
@@ -50,7 +50,7 @@ class Job:
 
 
 def serve(handle: int) -> None:
-    """Work on folds, one after the other, as the other end of the connection asks for them."""
+    """Work on folds or parts of them, one after the other, as the other end of the connection asks for them."""
     run = _Run(Connection(handle))
     try:
         told = run.connection.recv_bytes()
@@ -74,8 +74,8 @@ def _work(job: Job, run: _Run) -> None:
 
         work.use(load_trained(job.source))
     splits = {split.fold: split for split in job.prepared.splits}
-    while (fold := run.next_fold()) is not None:
-        done = work.work(splits[fold], evaluates=job.evaluates)
+    while (piece := run.next_piece()) is not None:
+        done = work.work(splits[piece.fold], evaluates=job.evaluates, models=piece.models)
         with _undisturbed():
             run.tell("done", done)
 
@@ -85,7 +85,7 @@ class _Run:
 
     def __init__(self, connection: Connection) -> None:
         self.connection, self.stopping = connection, False
-        self._folds: SimpleQueue[int | None] = SimpleQueue()
+        self._pieces: SimpleQueue[Piece | None] = SimpleQueue()
         self._telling = threading.Lock()  # a loader's thread may warn
 
     def listen(self) -> None:
@@ -93,17 +93,17 @@ class _Run:
         try:
             while True:
                 kind, value = pickle.loads(self.connection.recv_bytes())
-                if kind == "fold":
-                    self._folds.put(value)
+                if kind == "piece":
+                    self._pieces.put(value)
                 else:
                     self.stopping = True
-                    self._folds.put(None)
+                    self._pieces.put(None)
                     _thread.interrupt_main(value)  # as if the signal had come here: training saves a checkpoint
         except (EOFError, OSError):
             os._exit(1)  # no clean-up: it could wait for a long step, and the lock of the fold with it
 
-    def next_fold(self) -> int | None:
-        return self._folds.get()
+    def next_piece(self) -> Piece | None:
+        return self._pieces.get()
 
     def tell(self, kind: str, content: object) -> None:
         # plain pickle: that of multiprocessing leaves tensors in this process for the other to fetch

@@ -1,6 +1,7 @@
-"""Several folds at once, each in a process of its own with its share of the threads.
+"""Several folds at once, each in a process of its own with its share of the threads; of one fold alone, its rows.
 
-The models here are small, and a second thread helps one process little; a second process has a fold of its own.
+The models here are small, and a second thread helps one process little; a second process has a fold of its own, or the
+rows of models that know nothing of pretraining while the first has the others.
 A worker is a fresh interpreter (never a fork, which threads do not survive). It gets the prepared data by pickle, of
 which the windows are the cache's memory maps, writes into the folders of its folds alone, and tells the run about
 everything else.
@@ -21,7 +22,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -29,15 +30,18 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, OmnipatchError
-from .fold import FoldDone, FoldWork
+from .fold import FoldDone, FoldWork, Piece
 from .fold_process import SIGNALS, Job, serve
 
 if TYPE_CHECKING:
     from .config import TrainerConfig
+    from .console import Voice
 
 # what the others get to save their checkpoints, once a fold has failed
 _GRACE_S = 30.0
 _LOOK_S = 0.2  # between two looks for a signal
+# a fresh interpreter takes seconds to begin: of fewer windows than these the rows are done before it pays
+_WORTH_WINDOWS = 1000
 
 
 def folds_at_once(config: TrainerConfig, folds: int) -> int:
@@ -68,8 +72,27 @@ def _spread(config: TrainerConfig) -> bool:
     return not alone or os.environ.get("WORLD_SIZE", "1") != "1"
 
 
-def work_at_once(work: FoldWork, at_once: int, *, evaluates: bool) -> list[FoldDone]:
-    """The work of all folds, so many at once; in the order of the folds.
+def row_pieces(work: FoldWork) -> list[Piece]:
+    """The rows of a run with one fold as two pieces that cost alike: those of the pretrained encoder and of what has
+    none, and those of the same network without pretraining. None where one process does better, or must."""
+    from .data.questions import ranks
+    from .downstream.evaluate import wanted_rows
+    from .downstream.rows import WITHOUT_ENCODER
+
+    store, config = work.prepared.store, work.recipe.trainer
+    if len(work.prepared.splits) > 1 or ranks(store) or folds_at_once(config, 2) < 2:
+        return []
+    if not config.folds_at_once and len(store) < _WORTH_WINDOWS:
+        return []
+    wanted = tuple(wanted_rows(work.recipe))
+    first = tuple(model for model in wanted if model == "pretrained" or model in WITHOUT_ENCODER)
+    fresh = tuple(model for model in wanted if model not in first)
+    fold = work.prepared.splits[0].fold
+    return [Piece(fold, first), Piece(fold, fresh)] if fresh and "pretrained" in first else []
+
+
+def work_at_once(work: FoldWork, pieces: Sequence[Piece], at_once: int, *, evaluates: bool) -> list[FoldDone]:
+    """All pieces of the work, so many at once; in their order.
 
     The first failure of a fold is raised here as it was raised there, after the others have saved their checkpoints.
     SIGINT or SIGTERM lets all folds save theirs and raises Interrupted; where none was training, the signal takes
@@ -78,14 +101,15 @@ def work_at_once(work: FoldWork, at_once: int, *, evaluates: bool) -> list[FoldD
     import torch
 
     threads = max(1, torch.get_num_threads() // at_once)
-    splits, say = work.prepared.splits, work.voice.step
+    say, splits = work.voice.step, {split.fold: split for split in work.prepared.splits}
     told = _pickled(Job.of(work, threads, evaluates=evaluates))
     if told is None:
-        say("one fold after the other: what reads the data cannot be handed to another process")
-        return [work.work(split, evaluates=evaluates) for split in splits]
-    say(f"{len(splits)} folds, {at_once} at a time with {threads} thread{'s' * (threads > 1)} each")
+        say("one after the other: what reads the data cannot be handed to another process")
+        return [work.work(splits[piece.fold], evaluates=evaluates, models=piece.models) for piece in pieces]
+    what = f"{len(pieces)} folds" if not pieces[0].models else "rows with and without pretraining"
+    say(f"{what}, {at_once} at a time with {threads} thread{'s' * (threads > 1)} each")
     with _signals_noted() as noted:
-        team = _Team(work, noted)
+        team = _Team(work.voice, pieces, noted)
         try:
             for _ in range(at_once):
                 team.hire(told, threads)
@@ -96,7 +120,7 @@ def work_at_once(work: FoldWork, at_once: int, *, evaluates: bool) -> list[FoldD
         raise team.failure
     if noted.number:
         raise team.interrupted()
-    return [team.done[split.fold] for split in splits]
+    return [team.done[piece] for piece in pieces]
 
 
 def _pickled(job: Job) -> bytes | None:
@@ -157,7 +181,7 @@ def _start(handle: int, threads: int) -> subprocess.Popen[bytes]:
 class _Worker:
     process: subprocess.Popen[bytes]
     connection: Connection
-    fold: int | None = None  # what it works on
+    piece: Piece | None = None  # what it works on
 
     def tell(self, message: bytes) -> None:
         with contextlib.suppress(OSError):  # that it has ended is seen where it is listened to
@@ -167,18 +191,18 @@ class _Worker:
 class _Team:
     """The workers of a run: who works on what, and what they told."""
 
-    def __init__(self, work: FoldWork, noted: _Noted) -> None:
-        self.voice, self.noted = work.voice, noted
-        self.done: dict[int, FoldDone] = {}
+    def __init__(self, voice: Voice, pieces: Sequence[Piece], noted: _Noted) -> None:
+        self.voice, self.noted = voice, noted
+        self.done: dict[Piece, FoldDone] = {}
         self.failure: Exception | None = None
-        self._waiting = [split.fold for split in work.prepared.splits]
+        self._waiting = list(pieces)
         self._saved: list[int] = []  # folds that had to stop and saved a checkpoint
         self._workers: list[_Worker] = []
         self._stopping, self._until = False, float("inf")
         self._warned: dict[Any, Any] = {}
 
     def hire(self, told: bytes, threads: int) -> None:
-        """Start a worker and give it a fold."""
+        """Start a worker and give it something."""
         ours, theirs = Pipe()
         with theirs, _signals_blocked():
             process = _start(theirs.fileno(), threads)
@@ -189,7 +213,7 @@ class _Team:
 
     def run(self) -> None:
         """Until nothing is worked on."""
-        while busy := [worker for worker in self._workers if worker.fold is not None]:
+        while busy := [worker for worker in self._workers if worker.piece is not None]:
             if self.noted.number:
                 self._stop(self.noted.number)
             if time.monotonic() > self._until:
@@ -224,10 +248,10 @@ class _Team:
         return Interrupted(f"stopped by a signal; {saved}, continue with --resume", number)
 
     def _give(self, worker: _Worker) -> None:
-        """The next fold, if any is left."""
-        worker.fold = self._waiting.pop(0) if self._waiting and not self._stopping else None
-        if worker.fold is not None:
-            worker.tell(pickle.dumps(("fold", worker.fold)))
+        """The next piece, if any is left."""
+        worker.piece = self._waiting.pop(0) if self._waiting and not self._stopping else None
+        if worker.piece is not None:
+            worker.tell(pickle.dumps(("piece", worker.piece)))
 
     def _stop(self, number: int) -> None:
         if not self._stopping:
@@ -242,38 +266,39 @@ class _Team:
         self._stop(signal.SIGINT)
 
     def _hear(self, worker: _Worker) -> None:
-        fold = worker.fold
-        assert fold is not None
+        piece = worker.piece
+        assert piece is not None
+        whose = "" if piece.models else f"{piece}: "  # stages of rows say whose they are
         try:
             kind, content = pickle.loads(worker.connection.recv_bytes())
         except (EOFError, OSError):
-            worker.fold = None
+            worker.piece = None
             code = worker.process.wait()
             if code < 0 or not self._stopping:  # else the wish to stop came while it was about to end
-                self._fail(_vanished(fold, code))
+                self._fail(_vanished(piece, code))
             return
         if kind == "say":
-            self.voice.step(f"fold {fold}: {content}")
+            self.voice.step(f"{whose}{content}")
         elif kind == "warn":
             warnings.warn_explicit(*content, registry=self._warned)  # once, not once a fold
         elif kind == "done":
-            self.done[fold] = content
+            self.done[piece] = content
             self._give(worker)
         elif kind == "stopped":
-            worker.fold = None
+            worker.piece = None
             if content:
-                self._saved.append(fold)
-                self.voice.step(f"fold {fold}: {content}")
+                self._saved.append(piece.fold)
+                self.voice.step(f"{whose}{content}")
         else:
-            worker.fold = None
+            worker.piece = None
             error, trace = content
-            error.add_note(f"in the process of fold {fold}:\n{trace}")  # for --debug
+            error.add_note(f"in the process of {piece}:\n{trace}")  # for --debug
             self._fail(error)
 
 
-def _vanished(fold: int, code: int) -> OmnipatchError:
+def _vanished(piece: Piece, code: int) -> OmnipatchError:
     ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     return OmnipatchError(
-        f"the process of fold {fold} {ended}, as happens where memory is short; continue with --resume, and with fewer "
+        f"the process of {piece} {ended}, as happens where memory is short; continue with --resume, and with fewer "
         "at a time by --trainer.folds_at_once"
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .console import Voice
 from .errors import InputError
-from .fold import FoldWork
+from .fold import FoldDone, FoldWork, Piece
 from .prepared import prepare
 from .run_folder import run_folder, versions, write_json
 from .settings import Settings
@@ -103,13 +103,35 @@ class _Pipeline:
         splits = self.prepared.splits
         self.at_once = folds_at_once(self.recipe.trainer, len(splits))
         if self.at_once > 1:
-            done = work_at_once(self.work, self.at_once, evaluates=evaluates)
+            pieces = [Piece(split.fold) for split in splits]
+            done = work_at_once(self.work, pieces, self.at_once, evaluates=evaluates)
+        elif evaluates and len(splits) == 1:
+            done = [self.one_fold(splits[0])]
         else:
             done = [self.work.work(split, evaluates=evaluates) for split in splits]
         self.seconds["pretrain"] = sum(one.pretrain_s for one in done)
         self.seconds["downstream"] = sum(one.downstream_s for one in done)
         self.zero_shots = [entry for one in done for entry in one.zero_shots]
         return [one.evaluation for one in done if one.evaluation is not None]
+
+    def one_fold(self, split: Split) -> FoldDone:
+        """A fold that is worked on alone: pretraining has all threads, rows go on in two processes where that pays."""
+        from .downstream.rows import join
+        from .fold_workers import row_pieces, work_at_once
+        from .trained import load_trained
+
+        pieces = row_pieces(self.work)
+        if not pieces:
+            return self.work.work(split)
+        before = self.work.work(split, evaluates=False)
+        if self.work.source is None:
+            self.work.use(load_trained(self.folder))  # as every process gets it
+        done = work_at_once(self.work, pieces, len(pieces), evaluates=True)
+        rows = [one.evaluation for one in done if one.evaluation is not None]
+        return FoldDone(
+            join(rows, self.recipe.evaluate.models), before.pretrain_s, sum(one.downstream_s for one in done),
+            [entry for one in done for entry in one.zero_shots],
+        )  # fmt: skip
 
     def refuse_unlabelled(self) -> None:
         """Before hours of pretraining, not after."""

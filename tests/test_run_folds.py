@@ -11,15 +11,19 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from cli_kit import omni, write_recipe
 from omnipatch.core.cli import main
-from omnipatch.core.config import TrainerConfig
+from omnipatch.core.config import EvaluateConfig, TrainerConfig
+from omnipatch.core.downstream.predictions import Predictions
 from omnipatch.core.errors import CollapseError, CorruptFileError, InputError, OmnipatchError
 from omnipatch.core.fold_process import _ending, _portable, serve
-from omnipatch.core.fold_workers import _pickled, check_folds_at_once, folds_at_once
+from omnipatch.core.fold_workers import _pickled, check_folds_at_once, folds_at_once, row_pieces
+from omnipatch.core.report.material import Material
 from omnipatch.core.settings import load, shipped_recipes
 from omnipatch.core.train.atomic import SaveError
 from omnipatch.core.train.lock import folder_lock
@@ -136,6 +140,80 @@ def test_folds_that_were_pretrained_before_are_evaluated_at_once(home, in_turn, 
                  "--fast-dev-run")  # fmt: skip
     assert again.code == 0, again.err
     assert contents(home / "short/results.json")["rows"] == contents(home / "again/results.json")["rows"]
+
+
+# ---- one fold, its rows at once ---------------------------------------------------------------------------------
+
+WIDE = ("--evaluate.protocols", "knn,linear,attentive,finetune", "--evaluate.models",
+        "prior,scratch,pretrained,random-init,hand-features", "--evaluate.labels_per_class", "[1]",
+        "--evaluate.frozen_share", 0.5, "--evaluate.blend", 0.5, "--evaluate.occlusion", 4)  # fmt: skip
+
+
+def test_rows_of_one_fold_at_once_are_those_in_turn(home, forked):
+    done = omni("run", home / "toy-jepa.yaml", "--out", home / "one", *WIDE, "--trainer.folds_at_once", 1)
+    assert done.code == 0, done.err
+    assert "at a time" not in done.err
+    halves = omni("run", home / "toy-jepa.yaml", "--out", home / "halves", *WIDE, *AT_ONCE)
+    assert halves.code == 0, halves.err
+    assert "rows with and without pretraining, 2 at a time with 1 thread each" in halves.err
+    assert " scratch: finetune, seed 0" in halves.err
+    one, other = (contents(home / name / "results.json") for name in ("one", "halves"))
+    models = [row["model"] for row in other["rows"]]
+    assert list(dict.fromkeys(models)) == ["prior", "scratch", "pretrained", "random-init", "hand-features"]
+    for key in one.keys() - {"seconds", "versions"}:
+        assert json.dumps(other[key]) == json.dumps(one[key]), key
+    alike, found = (Predictions.load(home / name).evaluation for name in ("one", "halves"))
+    assert list(found.predictions) == list(alike.predictions)
+    for key, prediction in alike.predictions.items():
+        np.testing.assert_array_equal(found.predictions[key].probability, prediction.probability)
+    assert_same_material(Material.load(home / "one"), Material.load(home / "halves"))
+    for path in (home / "one").rglob("*.safetensors"):
+        assert path.read_bytes() == (home / "halves" / path.relative_to(home / "one")).read_bytes(), path
+    assert other["seconds"]["pretrain"] > 0 < other["seconds"]["downstream"]
+
+
+def assert_same_material(one: Material, other: Material) -> None:
+    """All that the report is drawn from, but times and places."""
+    assert other.arrays.keys() == one.arrays.keys()
+    for name, array in one.arrays.items():
+        np.testing.assert_array_equal(other.arrays[name], array, err_msg=name)
+    for name in ("also", "differences", "classes", "choices"):
+        assert other.facts.get(name) == one.facts.get(name), name
+
+
+def test_rows_that_were_pretrained_before_are_made_at_once(home, forked):
+    assert (home / "one").is_dir(), "made by the test above"
+    more = ("--from", home / "one", "--trainer.folds_at_once", 2)
+    done = omni("evaluate", home / "toy-jepa.yaml", "--out", home / "later", *WIDE, *more)
+    assert done.code == 0, done.err
+    assert "rows with and without pretraining" in done.err
+    assert contents(home / "later/results.json")["rows"] == contents(home / "one/results.json")["rows"]
+    lone = omni("evaluate", home / "toy-jepa.yaml", "--out", home / "lone", *FEW, *more)
+    assert lone.code == 0, lone.err
+    assert "at a time" not in lone.err
+
+
+@pytest.mark.parametrize(
+    ("config", "models", "windows", "pieces"),
+    [
+        (TrainerConfig(accelerator="cpu"), "pretrained prior scratch", 1000, ["pretrained prior", "scratch"]),
+        (TrainerConfig(accelerator="cpu"), "pretrained prior scratch", 999, []),
+        (TrainerConfig(accelerator="cpu", folds_at_once=2), "random-init pretrained", 9, ["pretrained", "random-init"]),
+        (TrainerConfig(accelerator="cpu", folds_at_once=1), "pretrained scratch", 1000, []),
+        (TrainerConfig(accelerator="cpu"), "pretrained hand-features", 1000, []),
+        (TrainerConfig(accelerator="cpu"), "random-init scratch", 1000, []),
+        (TrainerConfig(accelerator="cuda"), "pretrained scratch", 1000, []),
+    ],
+)
+def test_when_rows_are_made_at_once(monkeypatch, config, models, windows, pieces):
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: config.accelerator == "cuda")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    recipe = SimpleNamespace(trainer=config, evaluate=EvaluateConfig(models=tuple(models.split())))
+    store = type("Store", (), {"asked_side": None, "__len__": lambda self: windows})()
+    prepared = SimpleNamespace(store=store, splits=[SimpleNamespace(fold=0)])
+    found = row_pieces(SimpleNamespace(recipe=recipe, prepared=prepared))
+    assert [" ".join(piece.models) for piece in found] == pieces
 
 
 # ---- what ends early --------------------------------------------------------------------------------------------

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -38,6 +38,8 @@ SUPPORTED: dict[str, tuple[str, ...]] = {
 FEW_SUBJECTS = 5
 
 RowKey = tuple[str, str, float, int, int]
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,29 @@ def merge(evaluations: list[Evaluation]) -> Evaluation:
         ranked=[entry for e in evaluations for entry in e.ranked],
         notes=list(dict.fromkeys([*(note for e in evaluations for note in e.notes), *_few(predictions)])),
     )
+
+
+def join(parts: Sequence[Evaluation], models: Sequence[str]) -> Evaluation:
+    """Rows of one fold, of some models in each part, as if they had been made together: in the order of `models`."""
+    whole = merge(list(parts))
+
+    def sort(found: dict[_Key, _Value]) -> dict[_Key, _Value]:
+        return dict(sorted(found.items(), key=lambda entry: models.index(_model(entry[0]))))
+
+    return replace(
+        whole,
+        rows=sorted(whole.rows, key=lambda row: models.index(row.model)),
+        also=sorted(whole.also, key=lambda entry: models.index(entry[1].model)),
+        predictions=sort(whole.predictions), choices=sort(whole.choices), histories=sort(whole.histories),
+        fewer=sort(whole.fewer), longer=sort(whole.longer), occlusion=sort(whole.occlusion), leak=sort(whole.leak),
+        few={per_class: join([part.few[per_class] for part in parts], models) for per_class in whole.few},
+        embedding=sort({model: shown for part in parts for model, shown in part.embedding.items()}),
+    )  # fmt: skip
+
+
+def _model(key: Any) -> str:
+    """That a key of `Evaluation` begins with: the name itself, a row's, or that of a row and what was done to it."""
+    return key if isinstance(key, str) else _model(key[0])
 
 
 def _few(predictions: dict[RowKey, Prediction]) -> list[str]:
