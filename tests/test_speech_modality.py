@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from omnipatch.core.config import DataConfig
+from omnipatch.core.data.check import check_sources
 from omnipatch.core.data.sources import resolve_sources
 from omnipatch.core.data.store import WindowStore
 from omnipatch.core.errors import InputError
@@ -102,6 +103,17 @@ def test_bad_files_are_counted_and_the_rest_goes_on(tmp_path):
              "silent": "no sound"}  # fmt: skip
     assert set(reasons) == set(words)
     assert all(word in reasons[name] for name, word in words.items())
+
+
+def test_a_check_of_the_files_meets_what_a_run_would_leave_out(tmp_path):
+    write(tmp_path / "array.wav", np.stack([chirp()] * 4))
+    write(tmp_path / "balanced.wav", np.stack([chirp(), -chirp()]))
+    write(tmp_path / "good.wav", np.stack([chirp(), chirp()]))
+    found = check_sources(Speech(), [Source(p, p.stem, p.stem) for p in sorted(tmp_path.iterdir())])
+    said = {record: reason for record, _, reason in found.doubts()}
+    assert said.keys() == {"array", "balanced"}
+    assert "more than two channels; choose one by --modality.channel 'channel 1'" in said["array"]
+    assert "the channels cancel each other; choose one by --modality.channel 'left'" in said["balanced"]
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,15 @@ class TestTrimming:
     def test_nothing_is_cut_from_a_steady_sound(self):
         assert preprocess(recording(tone()), CONFIG).values.shape[1] == 100
 
+    @pytest.mark.parametrize("offset", [0.1, -0.6])
+    def test_an_offset_of_the_recorder_is_no_sound(self, offset):
+        """It would stand in the lowest bands of all frames, and in the quiet ends."""
+        hiss = 1e-4 * np.random.default_rng(0).normal(size=3 * RATE_HZ)
+        x = hiss + np.concatenate([np.zeros(RATE_HZ), 0.3 * chirp(), np.zeros(RATE_HZ)])
+        plain, moved = (preprocess(recording(y), CONFIG) for y in (x, x + offset))
+        assert moved.start_s == plain.start_s
+        assert np.abs(moved.values - plain.values).mean() < 0.01  # the hiss has a mean of its own
+
 
 class TestNormalisation:
     @given(st.integers(0, 1000), st.floats(0.5, 5.0), st.floats(-20, 5))
@@ -104,6 +113,17 @@ class TestChannels:
         x = np.stack([tone(), tone()])
         x[0, :4000] = np.nan
         np.testing.assert_allclose(one_channel(recording(x, sensors=("left", "right")), "mix"), tone(), atol=1e-7)
+
+    @pytest.mark.parametrize("noise", [0.0, 1e-3])
+    def test_channels_that_cancel_are_no_silence_and_no_noise(self, noise):
+        """A balanced microphone on a stereo input: what the mix leaves is the noise of both."""
+        hiss = noise * np.random.default_rng(0).normal(size=(2, RATE_HZ)).astype(np.float32)
+        both = recording(np.stack([tone(), -tone()]) + hiss, sensors=("left", "right"))
+        with pytest.raises(InputError, match=r"r: the channels cancel each other.*--modality\.channel 'left'"):
+            preprocess(both, CONFIG)
+        assert preprocess(both, replace(CONFIG, channel="left")).values.shape == (40, 100)
+        one_sided = recording(np.stack([tone(), 0 * tone()]) + hiss, sensors=("left", "right"))
+        assert preprocess(one_sided, CONFIG).values.shape == (40, 100)
 
     def test_an_array_of_microphones_must_be_chosen_from(self):
         eight = recording(np.stack([tone()] * 8), sensors=tuple(f"channel {i}" for i in range(1, 9)))

@@ -132,6 +132,22 @@ class TestRefused:
             with pytest.raises(CorruptFileError, match=words):
                 read_audio(tmp_path / name)
 
+    @pytest.mark.parametrize(
+        ("head", "words"),
+        [
+            (b"", "got an empty file; copy it again"),
+            (b"\0\0\0 ftypM4A \0\0\0\0", r"got MPEG-4.*; convert it: ffmpeg -i"),
+            (b"\x1a\x45\xdf\xa3" + bytes(60), r"got Matroska or WebM; convert it"),
+            (b"#!AMR\n" + bytes(60), r"got AMR; convert it"),
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", r"Git LFS.*; fetch.*git lfs pull"),
+            (b"<html>404</html>" * 9, r"not recognised.*; copy it again.*, or convert it"),
+        ],
+    )
+    def test_what_is_no_sound_is_named_with_a_remedy(self, tmp_path, head, words):
+        (tmp_path / "x.wav").write_bytes(head)
+        with pytest.raises(CorruptFileError, match=f"x.wav: cannot be read as audio, .*{words}"):
+            read_audio(tmp_path / "x.wav")
+
     def test_a_file_without_samples(self, tmp_path):
         with pytest.raises(CorruptFileError, match="no samples"):
             read_audio(write(tmp_path / "x.wav", np.zeros(0, np.float32)))

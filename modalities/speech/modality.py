@@ -18,7 +18,7 @@ from .datasets import DATASETS
 from .datasets import TASKS as DATASET_TASKS
 from .demo import STATES, WORDS, demo_sources, make_recording
 from .features import mfcc_statistics
-from .preprocess import PreprocessConfig, preprocess
+from .preprocess import PreprocessConfig, one_channel, preprocess
 from .quality import channel_quality
 from .reading import read_audio
 from .tasks import TASKS
@@ -144,7 +144,13 @@ class Speech(Modality):
         return crop(make_recording(np.random.default_rng(source.seed), *known), source.start_s, source.stop_s)
 
     def quality(self, recording: Recording) -> dict[str, str]:
-        return channel_quality(recording.signals, recording.sensors)
+        """Of channels; and why none can be made of them, which a check that windows nothing would not meet."""
+        found = channel_quality(recording.signals, recording.sensors)
+        try:
+            one_channel(recording, self.config.channel)
+        except InputError as error:
+            found["channels"] = f"left out of a run: {error.what}" + (f"; {error.fix}" if error.fix else "")
+        return found
 
 
 def _labels(recording: Recording, task: Task | None) -> tuple[str, ...]:

@@ -7,6 +7,8 @@
 - The default normalisation is one mean and one spread for a whole recording: it takes loudness and leaves the spectrum.
   Per band (cepstral mean normalisation) it would also take the microphone, and with it every class that is a steady
   sound, such as a sustained vowel.
+- A constant offset of the recorder that is about as loud as the sound is taken out: it would leak into the lowest bands
+  of every frame, and no end would be quiet.
 - Trimming cuts what is quiet before the first and after the last sound, never in between.
 """
 
@@ -21,11 +23,13 @@ from ...core.errors import InputError
 from ...core.modality import Recording
 from ...core.signals import fill_gaps, mean_of_present, resample
 from .mel import MelShape, log_mel
-from .quality import is_silent
+from .quality import SILENT_FS, is_silent
 
 _DB = np.log(10) / 10  # a decibel of power in natural logarithms
 _FIXED_MEAN, _FIXED_SPREAD = -8.0, 4.0  # typical log power of speech at full scale
 _LEAST_SPREAD = 0.1
+_CANCELLED = 1e-3  # share of the louder channel's power that a mix keeps at least: 30 dB below it, it is what is left
+_LOUD_OFFSET = 0.5  # times the spread of the samples
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Spectrum:
 
 def preprocess(recording: Recording, config: PreprocessConfig) -> Spectrum:
     """Log-mel of a recording. Raises InputError for a wrong unit or channel, no sound, or less than one frame."""
-    wave = one_channel(recording, config.channel)
+    wave = _without_offset(one_channel(recording, config.channel))
     if wave.size * config.sfreq_hz < config.frame * recording.sfreq_hz:
         raise InputError(
             "recording is too short", source=recording.record, got=f"{wave.size / recording.sfreq_hz:.4f} s",
@@ -100,7 +104,28 @@ def one_channel(recording: Recording, channel: str) -> np.ndarray:
             "more than two channels", source=recording.record, got=len(x), expected="one or two to mix",
             fix=f"choose one by --modality.channel {names[0]!r}",
         )  # fmt: skip
-    return x[0] if len(x) == 1 else mean_of_present(x)
+    return x[0] if len(x) == 1 else _mixed(recording, x)
+
+
+def _mixed(recording: Recording, x: np.ndarray) -> np.ndarray:
+    """[sample] mean of [channel, sample]. Raises InputError where one is the other upside down, as a balanced
+    microphone on a stereo input leaves them: the noise of both would be taken for the sound."""
+    mix = mean_of_present(x)
+    loudest = max((float(np.nanvar(one)) for one in x if np.isfinite(one).any()), default=0.0)
+    if loudest > SILENT_FS**2 and float(np.nanvar(mix)) < _CANCELLED * loudest:
+        raise InputError(
+            "the channels cancel each other", source=recording.record, got="one is the other upside down",
+            fix=f"choose one by --modality.channel {recording.sensors[0]!r}",
+        )  # fmt: skip
+    return mix
+
+
+def _without_offset(wave: np.ndarray) -> np.ndarray:
+    """[sample] without a constant that is about as loud as what moves around it."""
+    heard = wave[np.isfinite(wave)].astype(float)
+    if not len(heard) or abs(heard.mean()) <= _LOUD_OFFSET * heard.std():
+        return wave
+    return (wave - heard.mean()).astype(wave.dtype)
 
 
 def sounding(power: np.ndarray, config: PreprocessConfig) -> tuple[int, int]:

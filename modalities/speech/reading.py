@@ -28,6 +28,14 @@ _UNKNOWN_LENGTHS = (0, 0x7FFFFFFF, 0xFFFFFFFF)  # of a chunk that was written to
 _SIDES = {1: ("mono",), 2: ("left", "right")}
 # every page of an Ogg file begins with these letters; its last one has this flag
 _PAGE, _LONGEST_PAGE, _LAST = b"OggS", 27 + 255 + 255 * 255, 4
+# what phones, browsers and clones leave that is no sound to libsndfile: where in a file, with which bytes
+_FOREIGN = (
+    (4, b"ftyp", "MPEG-4 (m4a, mp4, 3gp)"),
+    (0, b"\x1a\x45\xdf\xa3", "Matroska or WebM"),
+    (0, b"#!AMR", "AMR"),
+    (0, b"\x30\x26\xb2\x75", "Windows Media"),
+)
+_POINTER = b"version https://git-lfs"
 
 
 def read_audio(path: Path | str, start_s: float | None = None, stop_s: float | None = None) -> Recording:
@@ -79,7 +87,28 @@ def _opened(path: Path) -> Iterator[Any]:
         raise
     except (RuntimeError, OSError, ValueError, TypeError, MemoryError) as error:
         words = " ".join(str(error).replace(str(path), "the file").split())
-        raise CorruptFileError("cannot be read as audio", source=path, got=words or type(error).__name__) from error
+        got, fix = _instead(path)
+        raise CorruptFileError(
+            "cannot be read as audio", source=path, got=got or words or type(error).__name__, fix=fix
+        ) from error
+
+
+def _instead(path: Path) -> tuple[str, str]:
+    """What a file is that is no audio here ("" = nobody knows), and what to do about it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError:
+        return "", "check that the file may be read"
+    if not head:
+        return "an empty file", "copy it again from where it came from"
+    if head.startswith(_POINTER):
+        return "a pointer of Git LFS instead of the sound", "fetch the sounds by git lfs pull"
+    convert = "convert it: ffmpeg -i FILE FILE.wav"
+    for at, mark, name in _FOREIGN:
+        if head[at:].startswith(mark):
+            return name, convert
+    return "", f"copy it again from where it came from, or {convert}"
 
 
 def _samples(path: Path, file: Any, first: int, last: int) -> np.ndarray:
