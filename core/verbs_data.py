@@ -83,6 +83,8 @@ def _check(path: str, overrides: list[str], voice: Voice) -> int:
         voice.table(("record", "sensor", "remark"), doubts)
     if found.readable and not any(record.subject for record in found.readable):
         voice.result("\nno subject is known, so there can be no split by subject: name them in a manifest")
+    elif sources.note:
+        voice.result(f"\n{sources.note}")
     return 1 if found.unreadable else 0
 
 

@@ -174,6 +174,22 @@ def test_manifest_labels_of_a_known_task(folder):
     assert resolve_sources(Toy(), DataConfig(manifest=str(path), task="beats")).task.name == "beats"
 
 
+@pytest.mark.parametrize(
+    ("labels", "scale", "said"),
+    [
+        ("012", "auto", True),
+        ("012", "ordinal", False),
+        ("012", "interval", False),
+        ("01", "auto", False),
+        ("01x", "auto", False),
+    ],
+)
+def test_whole_numbers_taken_for_names_are_told(folder, labels, scale, said):
+    path = manifest(folder, *(f"files/m{n}.npz,p{n},{label}" for n, label in enumerate(labels)))
+    note = resolve_sources(ECG(), DataConfig(manifest=str(path), scale=scale)).note
+    assert ("whole numbers and were taken for names of classes" in note) == said
+
+
 def test_manifest_stretches_extras_and_byte_order_mark(folder):
     path = folder / "list.csv"
     header = "path,subject,label,start_s,stop_s,age,sex,text,notes"

@@ -12,6 +12,7 @@ Design decisions
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from ..errors import InputError, nearest
 from ..modality import Dataset, Modality, Source, Task
 from .label_task import MADE, label_task
 from .manifest import COVARIATES, read_manifest
+from .numbers import parse_number
 
 PRETRAIN_SIDE = "pretrain"  # value of Source.split for unlabelled additions
 
@@ -58,6 +60,11 @@ NAMELESS = (
     "and files of one person may lie on both sides"
 )
 
+WHOLE_NUMBERS = (
+    "the labels are whole numbers and were taken for names of classes: say --data.scale ordinal where they are "
+    "degrees, interval where they are amounts"
+)
+
 
 def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
     """Sources, task, licence and notes of `data`.
@@ -75,6 +82,8 @@ def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
         task = modality.task(data.task) if data.task else label_task(sources, modality, data.scale)
         if task is not None and task.name != MADE and not data.task and task.unit != "ranking":
             notes.append(f"the labels were taken for those of task {task.name}, whose classes they are among")
+        if task is not None and _named_by_numbers(task):
+            notes.append(WHOLE_NUMBERS)
         if len(sources) > 1 and not any(source.subject for source in sources) and not modality.spec.vocabulary:
             notes.append(NAMELESS)
     elif data.name == "demo":
@@ -100,6 +109,12 @@ def resolve_sources(modality: Modality, data: DataConfig) -> SourceList:
         if repeated:
             notes.append(f"{repeated} recordings of {extra} left out of that, they are in {name} as well")
     return SourceList(tuple(sources), name, task, licence, "; ".join(notes), covariates, folds)
+
+
+def _named_by_numbers(task: Task) -> bool:
+    """Whether a task was made of numbers that may well be no names: of two, order and distance say nothing more."""
+    made = task.name == MADE and not task.numeric and not task.multilabel
+    return made and len(task.classes) > 2 and all(math.isfinite(parse_number(name)) for name in task.classes)
 
 
 def find_dataset(modality: Modality, name: str) -> Dataset:
