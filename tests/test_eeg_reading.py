@@ -210,6 +210,16 @@ def test_electrodes_of_another_rate_are_left_out_with_a_note(tmp_path):
     assert any("another sampling rate: Pz" in note for note in recording.extras["notes"])
 
 
+def test_belts_and_sensors_do_not_decide_the_rate(tmp_path):
+    """A night in a sleep laboratory: three electrodes, and more signals of odd names and another rate."""
+    belts = {name: np.zeros(4 * 32) for name in ("Flow", "Effort", "DIF1", "Light")}
+    rates = dict.fromkeys(head(), SFREQ_HZ) | dict.fromkeys(belts, 32.0)
+    path = write_edf(tmp_path / "r.edf", belts | head(), rates)
+    assert (read_eeg(path).sfreq_hz, read_eeg(path).sensors) == (SFREQ_HZ, tuple(head()))
+    lead = write_edf(tmp_path / "n.edf", belts | head(("Pulse 1", "Pulse 2")), rates | {"Pulse 1": 128, "Pulse 2": 128})
+    assert read_eeg(lead, {"Pulse 1": "Fz", "Pulse 2": "Cz"}).sensors == ("Fz", "Cz"), "an alias says that it is EEG"
+
+
 def test_aliases_name_a_recorders_inputs(tmp_path):
     path = write_edf(tmp_path / "r.edf", head(("E1", "E2")))
     with pytest.raises(InputError, match=r"r\.edf: unknown EEG channel, got E1, expected a site.*modality\.aliases"):
@@ -229,6 +239,18 @@ def test_numbered_inputs_are_no_ears(tmp_path):
     np.testing.assert_allclose(placed.extras["positions"]["input A1"], (0, 0, 1), atol=0.05)  # A1 is the vertex
     with pytest.raises(InputError, match=r"unknown montage.*biosemi128"):
         read_eeg(path, montage="biosemi129")
+
+
+def test_inputs_of_a_biosemi_cap_that_is_listed_by_site_are_its_sites(tmp_path):
+    names = [f"{bank}{i}" for bank in "AB" for i in range(1, 33)]
+    path = write_edf(tmp_path / "r.bdf", head((*names, "EXG1")))
+    with pytest.raises(InputError, match=r'got A1, expected.*"A1=Cz", or name the cap: modality\.montage'):
+        EEG().windows(read_eeg(path))
+    recording = read_eeg(path, {"B5": "FT10"}, montage="biosemi64")
+    found = dict(zip(names, recording.sensors, strict=True))
+    # BioSemi's own list for 64 electrodes, and one that the user has put elsewhere
+    assert [found[name] for name in ("A1", "A32", "B1", "B32", "B5")] == ["Fp1", "CPz", "Fpz", "O2", "FT10"]
+    assert "EXG1" in recording.extras["unknown_channels"]
 
 
 def test_digitised_electrodes_need_no_name(tmp_path):
@@ -279,6 +301,19 @@ def test_the_wrong_file_is_one_sentence(tmp_path, name, sentence):
         read_eeg(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["r-epo.fif", "r.set"])
+def test_a_file_of_epochs_says_that_the_whole_recording_is_needed(tmp_path, name):
+    import mne
+
+    epochs = mne.make_fixed_length_epochs(raw_array(head()), 1.0, preload=True, verbose="ERROR")
+    if name.endswith(".set"):
+        epochs.export(tmp_path / name, verbose="ERROR")
+    else:
+        epochs.save(tmp_path / name, verbose="ERROR")
+    with pytest.raises(CorruptFileError, match=r"give the whole recording, not epochs"):
+        read_eeg(tmp_path / name)
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("content", [b"", b"x", b"\0" * 4096])
 def test_no_recording_is_one_sentence(tmp_path, suffix, content):
@@ -291,6 +326,7 @@ def test_no_recording_is_one_sentence(tmp_path, suffix, content):
 def test_a_subject_is_what_the_path_says():
     assert subject_of(Path("set/sub-07/eeg/sub-07_task-rest_eeg.edf")) == "sub-07"
     assert subject_of(Path("set/r.edf")) == ""
+    assert subject_of(Path("/data/sub-study/bids/sub-07/eeg/sub-07_task-rest_eeg.edf")) == "sub-07"
 
 
 def test_without_mne_the_error_says_what_to_install(tmp_path, monkeypatch):

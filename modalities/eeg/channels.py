@@ -103,9 +103,11 @@ def wanted_channels(names: Iterable[str]) -> tuple[str, ...]:
 
 def unknown_channel(name: str, source: object = None) -> InputError:
     """The error for a name that means no site."""
+    written = name.removeprefix(INPUT)
     return InputError(
-        "unknown EEG channel", source=source, got=name, expected=f"a site of the 10-05 system ({nearest_sites(name)})",
-        fix=f'map it with modality.aliases, e.g. "{name}=Cz"',
+        "unknown EEG channel", source=source, got=written,
+        expected=f"a site of the 10-05 system ({nearest_sites(written)})",
+        fix=f'map it with modality.aliases, e.g. "{written}=Cz", or name the cap: modality.montage',
     )  # fmt: skip
 
 

@@ -16,11 +16,12 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import CorruptFileError
-from .channels import channel_kind
+from .channels import channel_kind, parse_channel
 
 _FIXED_BYTES = _SIGNAL_BYTES = 256
 _SAMPLE_BYTES = {".edf": 2, ".bdf": 3}
@@ -76,17 +77,21 @@ class Header:
         return (self.path.stat().st_size - self.bytes) // self.record_bytes
 
 
-def choose_signals(header: Header, notes: list[str]) -> tuple[list[str], dict[str, str]]:
+def choose_signals(
+    header: Header, notes: list[str], aliases: Mapping[str, str] | None = None
+) -> tuple[list[str], dict[str, str]]:
     """Names of the EEG signals to read, all of one rate, and {name: kind} of the others.
 
-    The trigger channel of a BDF file is among the first. EEG of another rate is left out with a note.
-    Raises CorruptFileError.
+    Signals that name a site, as they stand or by `aliases`, decide the rate; others do where there is none. The trigger
+    channel of a BDF file is among the first. EEG of another rate is left out with a note. Raises CorruptFileError.
     """
     if header.interrupted:
         notes.append("the recording has interruptions (EDF+D); its parts are joined")
     signals = [s for s in header.signals if not s.holds_marks]
-    kinds = {s.name: channel_kind(s.name) for s in signals}
-    rates = Counter(s.samples for s in signals if kinds[s.name] == "eeg" and s.samples)
+    kinds = {s.name: "eeg" if s.name in (aliases or {}) else channel_kind(s.name) for s in signals}
+    eeg = [s for s in signals if kinds[s.name] == "eeg" and s.samples]
+    # a sleep laboratory's file may hold more belts and sensors of odd names than electrodes
+    rates = Counter(s.samples for s in eeg if parse_channel(s.name, aliases)) or Counter(s.samples for s in eeg)
     if not rates:
         raise CorruptFileError("no EEG signal", source=header.path, got=", ".join(kinds) or "no signal")
     common = rates.most_common(1)[0][0]

@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ _READERS = {
 SUFFIXES = tuple(_READERS)
 _BESIDE = {".eeg": ".vhdr", ".vmrk": ".vhdr", ".fdt": ".set"}  # parts of a recording, and the file that is its head
 _LONGEST_NOTE = 300
+_NOT_CONTINUOUS = re.compile("No raw data in|number of trials is")  # what MNE says of a file of epochs
 
 
 def mne_library() -> Any:
@@ -52,10 +54,10 @@ def recording_suffix(path: Path) -> str:
     return found
 
 
-def open_raw(path: Path, notes: list[str]) -> tuple[Any, dict[str, str]]:
+def open_raw(path: Path, notes: list[str], aliases: Mapping[str, str] | None = None) -> tuple[Any, dict[str, str]]:
     """The recording as MNE's Raw, samples still on disk, and {name: kind} of channels that were left out of it.
 
-    `notes` grows by what MNE had to say.
+    `notes` grows by what MNE had to say. aliases: {name in the file: known name}.
 
     Raises InputError for another format, CorruptFileError for a file that cannot be read.
     """
@@ -66,7 +68,7 @@ def open_raw(path: Path, notes: list[str]) -> tuple[Any, dict[str, str]]:
     left_out: dict[str, str] = {}
     header = read_header(path) if suffix in (".edf", ".bdf") else None
     if header is not None:
-        options["include"], left_out = choose_signals(header, notes)
+        options["include"], left_out = choose_signals(header, notes, aliases)
     if suffix == ".set":
         check_mat5(path)
     mne = mne_library()
@@ -90,12 +92,14 @@ def reading(path: Path, notes: list[str]) -> Iterator[None]:
             except InputError:
                 raise
             except Exception as error:
+                said = " ".join(f"{type(error).__name__}: {error}".split())
+                cut = _NOT_CONTINUOUS.search(said)
                 raise CorruptFileError(
-                    "cannot be read as EEG", source=path, got=" ".join(f"{type(error).__name__}: {error}".split()),
-                    fix="restore or exclude the file",
+                    "cannot be read as EEG", source=path, got=said,
+                    fix="give the whole recording, not epochs or averages" if cut else "restore or exclude the file",
                 ) from error  # fmt: skip
-            said = log.getvalue().splitlines()
-    for text in (*(str(warning.message) for warning in caught), *said):
+            logged = log.getvalue().splitlines()
+    for text in (*(str(warning.message) for warning in caught), *logged):
         note = " ".join(text.split())[:_LONGEST_NOTE]
         if note and note not in notes:
             notes.append(note)

@@ -45,13 +45,13 @@ def read_eeg(
 
     Returns signals [channel, sample] float32 in microvolt, annotations in seconds from the start of the stretch, and in
     `extras`: notes, reference ("" = not said, "mixed"), bad_channels, unknown_channels {name: reason},
-    other_channels {name: kind}, positions {channel: (x, y, z)} of channels that only their position describes,
-    typed_marks: whether labels may begin with a marker's type ("Stimulus/S  1").
+    other_channels {name: kind}, written {name in the file: channel}, positions {channel: (x, y, z)} of channels that
+    only their position describes, typed_marks: whether labels may begin with a marker's type ("Stimulus/S  1").
     Raises InputError, CorruptFileError.
     """
     path = Path(path)
     notes: list[str] = []
-    raw, left_out = open_raw(path, notes)
+    raw, left_out = open_raw(path, notes, aliases)
     with reading(path, notes):
         sfreq_hz, n_samples = float(raw.info["sfreq"]), int(raw.n_times)
         if not _SLOWEST_HZ <= sfreq_hz <= _FASTEST_HZ or n_samples < 1:
@@ -79,6 +79,7 @@ def read_eeg(
             "unknown_channels": chosen.unknown,
             "other_channels": left_out | chosen.other,
             "positions": chosen.positions,
+            "written": names,
             "typed_marks": recording_suffix(path) in (".vhdr", ".ahdr"),
         },
     )
@@ -86,8 +87,8 @@ def read_eeg(
 
 def subject_of(path: Path) -> str:
     """The person a BIDS path names ("sub-01"), "" where it names none: a file name alone does not say who it was."""
-    found = re.search(r"(?:^|[/_\\])(sub-[A-Za-z0-9]+)", str(path))
-    return found[1] if found else ""
+    found = re.findall(r"(?:^|[/_\\])(sub-[A-Za-z0-9]+)", str(path))
+    return found[-1] if found else ""  # a folder far above may be called so too
 
 
 def _stretch(

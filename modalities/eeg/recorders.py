@@ -1,6 +1,7 @@
 """Files whose names count electrodes in an order that only their description tells.
 
-They are known by their whole list of names, so that nothing is guessed about anybody else's "EEG-3".
+They are known by their whole list of names, or by the cap that the user names, so that nothing is guessed about anybody
+else's "EEG-3".
 """
 
 from __future__ import annotations
@@ -17,9 +18,20 @@ _BCI_IV_2A_SITES = (
     "C6", "CP3", "CP1", "CPz", "CP2", "CP4", "P1", "Pz", "P2", "POz",
 )  # fmt: skip
 
+# these of BioSemi's caps are listed by site, in the order of their inputs; larger ones by the inputs themselves
+_BIOSEMI_BY_SITE = ("biosemi16", "biosemi32", "biosemi64")
+
 
 def recorder_aliases(names: Sequence[str]) -> Mapping[str, str]:
     """{name in the file: site} for a list of names that is known as a whole, else nothing."""
     if tuple(names[: len(_BCI_IV_2A)]) == _BCI_IV_2A:
         return dict(zip(_BCI_IV_2A, _BCI_IV_2A_SITES, strict=True))
     return {}
+
+
+def biosemi_inputs(montage: str, sites: Sequence[str]) -> Mapping[str, str]:
+    """{input: site} of a cap whose inputs are called A1 to A32, then B1 to B32; nothing for other caps. sites: its own,
+    in MNE's order."""
+    if montage not in _BIOSEMI_BY_SITE:
+        return {}
+    return {f"{'AB'[i // 32]}{i % 32 + 1}": name for i, name in enumerate(sites)}

@@ -14,7 +14,7 @@ from ...core.errors import CorruptFileError, InputError, nearest
 from .channels import INPUT, channel_kind, nearest_sites, numbered_inputs, parse_channel, unknown_channel
 from .mne_files import mne_library
 from .montage import on_idealised_head
-from .recorders import recorder_aliases
+from .recorders import biosemi_inputs, recorder_aliases
 from .sites import Place
 
 _INPUT = re.compile(r"[A-Z]\d+", re.IGNORECASE)
@@ -51,10 +51,11 @@ def select_channels(
     Raises InputError that lists the nearest sites when no channel is understood.
     """
     found, template = Selection(), _template(montage)
-    aliases = {**recorder_aliases(raw.ch_names), **aliases}
+    numbered = numbered_inputs(raw.ch_names)
+    by_order = biosemi_inputs(montage, list(template)) if numbered else {}
+    aliases = {**recorder_aliases(raw.ch_names), **by_order, **aliases}
     references: set[str] = set()
     measured: dict[str, Place] = {}
-    numbered = numbered_inputs(raw.ch_names)
     for row, (name, kind) in enumerate(zip(raw.ch_names, raw.get_channel_types(), strict=True)):
         kind = channel_kind(name) if kind == "eeg" else kind
         if kind != "eeg" and name not in aliases:
