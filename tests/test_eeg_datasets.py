@@ -231,6 +231,16 @@ def test_bids_tables_say_what_is_no_eeg(tmp_path):
         _load(list_bids(tmp_path)[0])
 
 
+def test_bids_tables_of_channels_hold_by_the_names_of_the_file(tmp_path):
+    """What is bad stays bad under an alias, and as a numbered input that is no ear."""
+    _make(tmp_path / "sub-01/eeg/sub-01_task-rest_eeg.bdf", ("A1", "A2", "A3", "A4", "A5"))
+    (tmp_path / "channels.tsv").write_text("name\ttype\tstatus\nA1\tEEG\tbad\nA2\tEOG\tgood\nA3\tEEG\tbad\n")
+    recording = EEG(EEGConfig(aliases=("A3=Pz",))).load(list_bids(tmp_path)[0])
+    assert recording.sensors == ("input A1", "Pz", "input A4", "input A5")
+    assert recording.extras["bad_channels"] == ("Pz", "input A1")
+    assert np.isnan(recording.signals).all(axis=1).tolist() == [True, True, False, False]
+
+
 @pytest.mark.parametrize(("system", "written"), [("CapTrak", (0.0, 0.7, 0.7)), ("EEGLAB", (0.7, 0.0, 0.7))])
 def test_bids_electrodes_give_places_to_channels_without_a_known_name(tmp_path, system, written):
     """A point in the middle of the forehead's side of the head, as two conventions write it."""
@@ -288,7 +298,7 @@ def test_the_day_around_a_night_is_left_out():
 def test_bids_refuses_a_person_nobody_took_part_as(tmp_path):
     _bids(tmp_path)
     (tmp_path / "participants.tsv").write_text("participant_id\nsub-01\n")
-    with pytest.raises(InputError, match=r"participants\.tsv, got sub-02"):
+    with pytest.raises(InputError, match=r"participants\.tsv, got sub-02, expected one of .*sub-01, .*add a row"):
         list_bids(tmp_path)
     (tmp_path / "participants.tsv").write_text("name\nsub-01\n")
     with pytest.raises(CorruptFileError, match=r"columns are missing, got name, expected participant_id"):

@@ -141,7 +141,10 @@ def _in_turn(marks: Sequence[Annotation], read: Sequence[Annotation]) -> tuple[A
 
 def _as_listed(recording: Recording, listed: ListedChannels, path: Path) -> Recording:
     """Without the channels that a table says are no EEG; those that it says are bad are missing."""
-    known = {name: canonical_channel(name) or f"{INPUT}{name}" for name in (*listed.bad, *listed.other)}
+    read_as = recording.extras.get("written", {})  # by aliases, or as a numbered input, a name means something else
+    known = {
+        name: read_as.get(name) or canonical_channel(name) or f"{INPUT}{name}" for name in (*listed.bad, *listed.other)
+    }
     other = {name: kind for name, kind in listed.other.items() if known[name] in recording.sensors}
     kept = [i for i, name in enumerate(recording.sensors) if name not in {known[written] for written in other}]
     if not kept:

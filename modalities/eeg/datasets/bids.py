@@ -33,7 +33,11 @@ def list_bids(root: Path) -> list[Source]:
     for path in find_recordings(root, "bids", patterns, "sub-01/eeg/sub-01_task-rest_eeg.edf, participants.tsv"):
         subject = subject_of(path.relative_to(root))
         if people and subject not in people:
-            raise InputError("subject does not stand in participants.tsv", source=path, got=subject)
+            raise InputError(
+                "subject does not stand in participants.tsv", source=path, got=subject,
+                expected=f"one of its column participant_id ({next(iter(people))}, ...)",
+                fix="add a row, or move the folder away",
+            )  # fmt: skip
         person = people.get(subject, {})
         group = next((person[name] for name in _GROUPS if person.get(name, "") not in _NOT_SAID), "")
         extras = {name: person[name] for name in ("age", "sex") if person.get(name, "") not in _NOT_SAID}
