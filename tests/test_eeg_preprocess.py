@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from eeg_files_kit import CAP, head
@@ -76,6 +78,19 @@ def test_any_length_and_rate_gives_its_samples(sfreq_hz, duration_s):
     assert y.dtype == np.float32
     assert y.shape == (4, pytest.approx(x.shape[1] * 100 / sfreq_hz, abs=1))
     assert np.isfinite(y).all()
+
+
+def test_a_day_of_recording_is_never_copied_in_double_precision():
+    """Filters and quality hold a channel at a time; a day of 32 channels would be tens of gigabytes."""
+    names = CAP[:16]
+    x = np.stack(list(head(names, 20.0, 1000.0).values())).astype(np.float32)
+    for work in (lambda: preprocess(x, 1000.0, PreprocessConfig(), names), lambda: channel_quality(x, names, 1000.0)):
+        work()
+        tracemalloc.start()
+        work()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 8 * x.size
 
 
 def test_the_input_is_not_touched():
@@ -194,10 +209,20 @@ def test_quality_names_the_channels_that_cannot_be_right():
     x[5] = np.nan
     found = channel_quality(x, CAP[:6], 200.0)
     assert found.keys() == set(CAP[1:6])
-    assert found[CAP[1]] == found[CAP[4]] == "flat"
+    assert found[CAP[1]] == "flat"
+    assert "flat, or in another unit: typical range of 6.9e-05" in found[CAP[4]]
     assert "25 % of the samples" in found[CAP[2]]
     assert "wrong unit" in found[CAP[3]]
     assert found[CAP[5]] == "no finite sample"
+
+
+def test_quality_tells_a_clipped_channel_from_one_of_few_levels():
+    x = 3 * np.stack(list(head(CAP[:3], 10.0, 200.0).values()))
+    x[1] = x[1].clip(-50, 50)
+    x[2] = x[2].round(0)  # a recorder of one microvolt
+    found = channel_quality(x, CAP[:3], 200.0)
+    assert found.keys() == {CAP[1]}
+    assert "clipped" in found[CAP[1]]
 
 
 @pytest.mark.parametrize(

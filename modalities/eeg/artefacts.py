@@ -11,6 +11,7 @@ import numpy as np
 
 _PLAUSIBLE_UV = (0.5, 1000.0)  # robust range of a channel that stands in the unit it claims; real ones span 10 to 300
 _FLAT_UV = 0.05
+_AT_LIMIT = 0.01  # share of samples at the largest or smallest value, beside one like it; a signal passes through
 _PRESENT = 0.9  # share of samples a channel needs
 _JUDGED_S = 2.0  # offsets and drift are no artefact: ranges are taken within stretches this long
 
@@ -39,10 +40,10 @@ def reject(values: np.ndarray, sfreq_hz: float, reject_uv: float, flat_uv: float
 
 def channel_quality(values: np.ndarray, sensors: tuple[str, ...], sfreq_hz: float) -> dict[str, str]:
     """{channel: reason} for the channels of [channel, sample] microvolt that should not be trusted."""
-    ranges, _ = _ranges(np.asarray(values, dtype=float), sfreq_hz, _JUDGED_S)
-    present = np.isfinite(values).mean(axis=1) if values.shape[1] else np.zeros(len(values))
     found = {}
-    for name, share, spans in zip(sensors, present, ranges, strict=True):
+    for name, x in zip(sensors, values, strict=True):
+        (spans,), _ = _ranges(np.asarray(x[None], dtype=float), sfreq_hz, _JUDGED_S)
+        share = np.isfinite(x).mean() if len(x) else 0.0
         finite = spans[np.isfinite(spans)]
         typical = float(np.median(finite)) if len(finite) else 0.0
         if share == 0:
@@ -50,10 +51,18 @@ def channel_quality(values: np.ndarray, sensors: tuple[str, ...], sfreq_hz: floa
         elif share < _PRESENT:
             found[name] = f"{100 * (1 - share):.0f} % of the samples are missing"
         elif typical < _FLAT_UV:
-            found[name] = "flat"
+            found[name] = f"flat, or in another unit: typical range of {typical:.2g} uV" if typical else "flat"
         elif not _PLAUSIBLE_UV[0] <= typical <= _PLAUSIBLE_UV[1]:
             found[name] = f"typical range of {typical:.3g} uV, wrong unit or a loose electrode?"
+        elif (stuck := _at_limit(x)) > _AT_LIMIT:
+            found[name] = f"clipped? {100 * stuck:.0f} % of the samples stand at its limits"
     return found
+
+
+def _at_limit(x: np.ndarray) -> float:
+    """Share of the samples [sample] that are, like the one before, the largest or the smallest of all."""
+    ends = (x == np.nanmax(x)) | (x == np.nanmin(x))
+    return float((ends[1:] & (x[1:] == x[:-1])).mean())
 
 
 def _ranges(values: np.ndarray, sfreq_hz: float, stretch_s: float) -> tuple[np.ndarray, np.ndarray]:

@@ -75,16 +75,23 @@ def preprocess(
     spread_uv: [channel] of `scaling="baseline"`, see `robust_spread`.
     Raises InputError when the reference is not among the channels, or the spread of the baseline is not given.
     """
-    filled, gaps = fill_gaps(np.asarray(values, dtype=float))
-    x = band_pass(filled, sfreq_hz, config.highpass_hz, config.lowpass_hz, config.notch_hz)
-    x = resample(x, sfreq_hz, config.sfreq_hz)
-    x[nearest_samples(gaps, sfreq_hz, config.sfreq_hz, x.shape[1])] = np.nan
-    x = reject(x, config.sfreq_hz, config.reject_uv, config.flat_uv, config.artefact_s)
+    # a channel at a time: filters need several copies in double precision, of a night or a day of all that is much
+    rows = [_filtered(row[None], sfreq_hz, config) for row in np.asarray(values)]
+    x = reject(np.concatenate(rows), config.sfreq_hz, config.reject_uv, config.flat_uv, config.artefact_s)
     x = rereference(x, sensors, config.reference)
     x = x / _scale(x, config, spread_uv)
     if config.clip:
         x = np.clip(x, -config.clip, config.clip)
     return x.astype(np.float32)
+
+
+def _filtered(values: np.ndarray, sfreq_hz: float, config: PreprocessConfig) -> np.ndarray:
+    """[channel, sample] at the rate of the file -> the same in double precision, filtered, at `config.sfreq_hz`."""
+    filled, gaps = fill_gaps(np.asarray(values, dtype=float))
+    x = band_pass(filled, sfreq_hz, config.highpass_hz, config.lowpass_hz, config.notch_hz)
+    x = resample(x, sfreq_hz, config.sfreq_hz)
+    x[nearest_samples(gaps, sfreq_hz, config.sfreq_hz, x.shape[1])] = np.nan
+    return x
 
 
 def rereference(x: np.ndarray, sensors: Sequence[str], reference: str) -> np.ndarray:
