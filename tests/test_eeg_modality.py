@@ -124,6 +124,16 @@ class TestLabels:
         untyped = EEG().windows(recording(annotations=spans), "rest-task")
         assert [w.label for w in untyped] == [()] * 4, "a slash means nothing elsewhere"
 
+    def test_stages_of_sleep_may_have_the_names_of_edf_plus(self):
+        texts = ("Sleep stage W", "Sleep stage N2", "Sleep stage 4", "Sleep stage R")
+        night = recording(annotations=tuple(Annotation(5.0 * i, text, 5.0) for i, text in enumerate(texts)))
+        assert [w.label for w in EEG().windows(night, "sleep-stage")] == [("W",), ("N2",), ("N3",), ("REM",)]
+
+    def test_trials_without_a_class_say_what_marks_there_are(self):
+        odd = recording(annotations=(Annotation(0.0, "eyes shut", 5.0),))
+        with pytest.raises(InputError, match="no marked stretch is a trial, got eyes shut, expected rest, task"):
+            EEG(EEGConfig(trials=True)).windows(odd, "rest-task")
+
 
 class TestHandFeatures:
     def test_a_task_brings_those_of_the_config(self):
@@ -200,6 +210,19 @@ def test_windows_of_eegmat_are_those_of_its_description():
         assert tokens.n_patches == 19
         assert tokens.valid.all()
     assert counts == {"rest": 1007, "task": 336}
+
+
+@pytest.mark.parametrize(
+    ("scale", "reject_uv", "why"),
+    [(0.0, 500.0, "Fp1: flat"), (1e6, 500.0, "Fp1: typical range of"), (1.0, 1.0, "artefacts")],
+)
+def test_a_recording_of_which_all_is_rejected_says_why(scale, reject_uv, why):
+    recording = EEG().example(np.random.default_rng(0))
+    recording = replace(
+        recording, signals=scale * recording.signals, extras={**recording.extras, "unknown_channels": {"E9": "unknown"}}
+    )
+    with pytest.raises(InputError, match=f"no signal is left.*{why}.*; 1 channels without a known place, such as E9"):
+        EEG(EEGConfig(reject_uv=reject_uv)).windows(recording)
 
 
 def test_quality_says_what_the_file_says():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -152,7 +153,14 @@ class EEG(Modality):
         extras = self._extras(recording, baseline)
         chosen = None if task is None else self.task(task)
         found = []
-        for start_s, label in self._starts(recording, x.shape[1] / c.sfreq_hz, chosen):
+        starts = self._starts(recording, x.shape[1] / c.sfreq_hz, chosen)
+        if not starts and c.trials and chosen is not None and not labelled_spans(recording, chosen):
+            marks = dict.fromkeys(a.label for a in recording.annotations if a.duration_s)
+            raise InputError(
+                "no marked stretch is a trial", source=recording.record, got=", ".join(marks) or "no such mark",
+                expected=", ".join(chosen.classes), fix="call marks by the classes of the task",
+            )  # fmt: skip
+        for start_s, label in starts:
             values = self._cut(x, start_s)
             if not np.isfinite(values).any():
                 continue  # rejected as a whole
@@ -172,7 +180,20 @@ class EEG(Modality):
                     extras=extras,
                 )
             )
+        if starts and not found:
+            raise self._nothing_left(recording)
         return found
+
+    def _nothing_left(self, recording: Recording) -> InputError:
+        """Of a recording of which every stretch was rejected: what is wrong with it, as far as can be told."""
+        c, problems, unknown = self.config, self.quality(recording), recording.extras.get("unknown_channels", {})
+        told = next((f"{name}: {problems[name]}" for name in recording.sensors if name in problems), "artefacts")
+        more = f"; {len(unknown)} channels without a known place, such as {next(iter(unknown))}" if unknown else ""
+        return InputError(
+            "no signal is left, every stretch is rejected", source=recording.record, got=told + more,
+            expected=f"ranges of {c.flat_uv:g} to {c.reject_uv or math.inf:g} uV",
+            fix="see units and channels by omnipatch data check",
+        )  # fmt: skip
 
     def _preprocessed(self, recording: Recording, baseline: Baseline | None) -> np.ndarray:
         spread_uv = None if baseline is None else baseline.spread(recording.sensors)

@@ -15,17 +15,23 @@ from .demo import STATES
 # the same question twice: of single windows, and of recordings by the mean over their windows
 REST_TASK = Task("rest-task", "window", STATES, hand_learner="kernel machine")
 REST_TASK_RECORD = Task("rest-task-record", "record", STATES, hand_learner="kernel machine")
+# what EDF+ calls stages of sleep (https://www.edfplus.info/specs/edftexts.html); Rechtschaffen & Kales had two of N3
+SLEEP_TEXTS = {
+    "Sleep stage W": "W", "Sleep stage N1": "N1", "Sleep stage N2": "N2", "Sleep stage N3": "N3",
+    "Sleep stage R": "REM", "Sleep stage 1": "N1", "Sleep stage 2": "N2", "Sleep stage 3": "N3", "Sleep stage 4": "N3",
+}  # fmt: skip
 TASKS = {task.name: task for task in (REST_TASK, REST_TASK_RECORD)}
 
 
 def labelled_spans(recording: Recording, task: Task) -> tuple[Annotation, ...]:
     """Spans of the whole head that carry a class of the task, under its name.
 
-    BrainVision files say of what type a marker is ("Comment/rest"); the class may be all or what follows the type.
+    BrainVision files say of what type a marker is ("Comment/rest"); the class may be all or what follows the type. EDF+
+    has texts of its own for stages of sleep.
     """
     typed, found = recording.extras.get("typed_marks", False), []
     for a in recording.annotations:
-        names = (a.label, a.label.partition("/")[2]) if typed else (a.label,)
+        names = (a.label, a.label.partition("/")[2] if typed else "", SLEEP_TEXTS.get(a.label, ""))
         name = next((name for name in names if name in task.classes), None)
         if a.duration_s and not a.sensor and name is not None:
             found.append(replace(a, label=name))

@@ -13,13 +13,10 @@ from pathlib import Path
 from ....core.errors import InputError
 from ....core.modality import Dataset, Source, Task
 from ..marking import Marking, SideFile
+from ..tasks import SLEEP_TEXTS
 from .layout import find_recordings
 
 STAGES = Task("sleep-stage", "window", ("W", "N1", "N2", "N3", "REM"))
-_CLASSES = {
-    "Sleep stage W": "W", "Sleep stage 1": "N1", "Sleep stage 2": "N2", "Sleep stage 3": "N3", "Sleep stage 4": "N3",
-    "Sleep stage R": "REM",
-}  # fmt: skip
 _STUDIES = {"SC": "cassette", "ST": "telemetry"}
 
 
@@ -35,7 +32,7 @@ def list_sleep_edf(root: Path) -> list[Source]:
                 "a night needs one hypnogram", source=path, got=f"{len(hypnograms)} files",
                 expected=f"{night}?-Hypnogram.edf",
             )  # fmt: skip
-        marking = Marking(_CLASSES, file=SideFile.of(hypnograms[0], path, "edf"), asleep=STAGES.classes[1:])
+        marking = Marking(SLEEP_TEXTS, file=SideFile.of(hypnograms[0], path, "edf"), asleep=STAGES.classes[1:])
         # SC4ssN: subject ss, night N
         sources.append(
             Source(path, night, night[:5], _STUDIES.get(night[:2], ""), extras={"marking": marking}),
