@@ -138,6 +138,13 @@ def test_no_model_is_a_sentence(tmp_path):
         load_model(tmp_path)
 
 
+def test_a_run_of_folds_says_where_its_models_are(tmp_path):
+    for fold in (0, 1):
+        (tmp_path / f"folds/{fold}/model").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"one model a fold, expected one of 0, 1; name one, e\.g\. .*folds.0$"):
+        load_model(tmp_path)
+
+
 def _edit(path, change):
     content = json.loads(path.read_text())
     change(content)

@@ -111,7 +111,12 @@ def load_model(folder: Path | str) -> Model:
     if (folder / "model").is_dir():
         folder = folder / "model"
     if not (folder / _CONFIG).exists():
-        raise InputError("no model here", source=folder, expected=f"a run folder or a folder with {_CONFIG}")
+        folds = sorted(path.parent.name for path in folder.glob("folds/*/model"))
+        raise InputError(
+            "the run has one model a fold" if folds else "no model here", source=folder,
+            expected=f"one of {', '.join(folds)}" if folds else f"a run folder or a folder with {_CONFIG}",
+            fix=f"name one, e.g. {folder / 'folds' / folds[0]}" if folds else None,
+        )  # fmt: skip
     config, preprocessing = _read_json(folder / _CONFIG), _read_json(folder / _PREPROCESSING)
     if config.get("format") != FORMAT:
         fix = "install the version of omnipatch that wrote it"
