@@ -12,6 +12,7 @@ from eeg_kit import SITES, noise, window
 from omnipatch.core.batching import collate
 from omnipatch.core.blocks.registry import build
 from omnipatch.core.config import DataConfig
+from omnipatch.core.crop import crop
 from omnipatch.core.data.sources import resolve_sources
 from omnipatch.core.errors import InputError
 from omnipatch.core.modality import Annotation, Recording
@@ -225,8 +226,18 @@ def test_a_recording_of_which_all_is_rejected_says_why(scale, reject_uv, why):
         EEG(EEGConfig(reject_uv=reject_uv)).windows(recording)
 
 
+def test_what_is_too_short_for_a_token_says_how_long_it_must_be():
+    short = crop(EEG().example(np.random.default_rng(0)), 0.0, 2.0)
+    with pytest.raises(InputError, match=r"too short, got 2\.000 s, expected at least 2\.5 s"):
+        EEG(EEGConfig(content=("profile",))).windows(short)
+    assert EEG().windows(short), "waves need no more than half a second"
+
+
 def test_quality_says_what_the_file_says():
     made = make_recording(np.random.default_rng(0))
     extras = {"bad_channels": ("Cz",), "unknown_channels": {"XX": "unknown channel"}}
     found = EEG().quality(replace(made, extras=extras))
     assert found == {"Cz": "marked bad in the file", "XX": "unknown channel"}
+    belts = {f"Belt {i}": "unknown channel" for i in range(20)}
+    found = EEG().quality(replace(made, extras={"unknown_channels": belts}))
+    assert found == {"Belt 0, Belt 1, Belt 2 and 17 more": "channels without a known place"}

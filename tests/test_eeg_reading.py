@@ -244,13 +244,22 @@ def test_numbered_inputs_are_no_ears(tmp_path):
 def test_inputs_of_a_biosemi_cap_that_is_listed_by_site_are_its_sites(tmp_path):
     names = [f"{bank}{i}" for bank in "AB" for i in range(1, 33)]
     path = write_edf(tmp_path / "r.bdf", head((*names, "EXG1")))
-    with pytest.raises(InputError, match=r'got A1, expected.*"A1=Cz", or name the cap: modality\.montage'):
+    with pytest.raises(InputError, match=r'have no places, got A1, .*"A1=Cz", or name the cap: modality\.montage'):
         EEG().windows(read_eeg(path))
     recording = read_eeg(path, {"B5": "FT10"}, montage="biosemi64")
     found = dict(zip(names, recording.sensors, strict=True))
     # BioSemi's own list for 64 electrodes, and one that the user has put elsewhere
     assert [found[name] for name in ("A1", "A32", "B1", "B32", "B5")] == ["Fp1", "CPz", "Fpz", "O2", "FT10"]
     assert "EXG1" in recording.extras["unknown_channels"]
+
+
+def test_a_cap_of_numbers_is_not_read_as_its_reference_alone(tmp_path):
+    """An exported EGI net: E1 to E32 without places, and Cz."""
+    path = write_edf(tmp_path / "r.edf", head((*(f"E{i}" for i in range(1, 33)), "Cz")))
+    with pytest.raises(InputError, match=r"numbers without a place, got 32 such as E1, and Cz.*modality\.montage"):
+        read_eeg(path)
+    assert len(read_eeg(path, montage="GSN-HydroCel-32").sensors) == 33
+    assert read_eeg(path, {f"E{i}": f"P{i}" for i in range(1, 9)}).sensors[-1] == "Cz", "some of it may be meant"
 
 
 def test_digitised_electrodes_need_no_name(tmp_path):

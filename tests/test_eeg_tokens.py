@@ -285,6 +285,18 @@ def test_a_baseline_is_taken_off_and_an_unknown_channel_is_missing(kind):
     assert tokens.values[0, ~lost].abs().max() < 1e-4 < plain.values.abs().max()
 
 
+@pytest.mark.parametrize("content", ["covariance", "profile"])
+def test_a_recording_shorter_than_a_stretch_is_summed_up_as_it_is(content):
+    """Three of five seconds, as of the last trial; less than half of a stretch is no token."""
+    own = replace(shape((content,)), sites=tuple(map(tuple, places().tolist())))
+    x = noise(19, 300)
+    tokens = make_tokens(x, places(), LAYOUTS["electrode"], own)
+    assert tokens.valid.all()
+    alone = make_tokens(x, places(), LAYOUTS["electrode"], replace(own, spectrum_s=3.0))
+    torch.testing.assert_close(tokens.values, alone.values)
+    assert not make_tokens(x[:, :200], places(), LAYOUTS["electrode"], own).valid.any()
+
+
 def test_the_order_of_channels_changes_no_covariance():
     x, order = noise(19), np.random.default_rng(1).permutation(19)
     a, b = (make_tokens(x[i], places()[i], ElectrodeLayout(), with_sites()) for i in (np.arange(19), order))

@@ -102,12 +102,14 @@ def wanted_channels(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def unknown_channel(name: str, source: object = None) -> InputError:
-    """The error for a name that means no site."""
+    """The error for a name that means no site, or for a numbered input without a place."""
     written = name.removeprefix(INPUT)
+    fix = f'map it with modality.aliases, e.g. "{written}=Cz", or name the cap: modality.montage'
+    if written != name:
+        return InputError("numbered inputs have no places", source=source, got=written, expected="a known cap", fix=fix)
     return InputError(
-        "unknown EEG channel", source=source, got=written,
-        expected=f"a site of the 10-05 system ({nearest_sites(written)})",
-        fix=f'map it with modality.aliases, e.g. "{written}=Cz", or name the cap: modality.montage',
+        "unknown EEG channel", source=source, got=name, expected=f"a site of the 10-05 system ({nearest_sites(name)})",
+        fix=fix,
     )  # fmt: skip
 
 

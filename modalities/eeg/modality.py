@@ -39,6 +39,7 @@ from .tasks import TASKS, labelled_spans, window_label
 from .tokens import CONTENTS, TokenShape, check_bands, make_tokens, signals
 
 DEMO_SUBJECTS = 24
+_LISTED = 3  # channels without a place that a remark names
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ class EEG(Modality):
         """Preprocess and cut; a recording shorter than a window gives one short window."""
         c = self.config
         recording = self._placed(recording)
-        shortest = min(c.patch_s if "wave" in c.content else c.spectrum_s, 1.0)
+        # of a stretch that is summed up at least half must be there, see `tokens`
+        shortest = min(c.patch_s, 1.0) if "wave" in c.content else max(min(c.spectrum_s, 1.0), c.spectrum_s / 2)
         if recording.signals.shape[1] < shortest * recording.sfreq_hz:
             raise InputError(
                 "recording is too short",
@@ -356,4 +358,8 @@ class EEG(Modality):
         problems |= dict.fromkeys(recording.extras.get("bad_channels", ()), "marked bad in the file")
         lacking = [name for name in wanted_channels(self.config.channels) if name not in recording.sensors]
         problems |= dict.fromkeys(lacking, "wanted, but not recorded")
-        return problems | dict(recording.extras.get("unknown_channels", {}))
+        unknown = recording.extras.get("unknown_channels", {})
+        if len(unknown) > _LISTED:  # a laboratory's belts and sensors are one remark
+            first = ", ".join(list(unknown)[:_LISTED])
+            unknown = {f"{first} and {len(unknown) - _LISTED} more": "channels without a known place"}
+        return problems | dict(unknown)

@@ -18,6 +18,8 @@ from .recorders import biosemi_inputs, recorder_aliases
 from .sites import Place
 
 _INPUT = re.compile(r"[A-Z]\d+", re.IGNORECASE)
+_COUNTED = re.compile(r"(?:E|EEG|CH?)[ _]?\d+", re.IGNORECASE)  # electrodes of caps that have no names for them
+_MANY = 15
 
 
 @dataclass
@@ -79,6 +81,13 @@ def select_channels(
         if found.unknown:
             raise unknown_channel(next(iter(found.unknown)), path)
         raise CorruptFileError("no EEG channel", source=path, got=", ".join(found.other) or "no channel")
+    counted = [name for name in found.unknown if _COUNTED.fullmatch(name)]
+    if len(counted) > max(_MANY, 4 * len(found.rows)):  # nearly all of a cap: its reference alone is not what is meant
+        raise InputError(
+            "most channels are numbers without a place", source=path,
+            got=f"{len(counted)} such as {counted[0]}, and {', '.join(found.rows.values())}",
+            expected="a known cap", fix='name it, e.g. modality.montage "GSN-HydroCel-128"',
+        )  # fmt: skip
     if numbered and not measured:
         notes.append("channels are numbered inputs without places; set modality.montage or modality.aliases")
     inputs = {name for name in found.rows.values() if name.startswith(INPUT)} & set(measured)

@@ -143,7 +143,7 @@ def described(kind: str, values: np.ndarray, places: np.ndarray, shape: TokenSha
     if kind == "wave":
         return np.where(half, cut, np.float32(np.nan))
     whole, rest = divmod(values.shape[1], cut.shape[2])
-    parts = [_summary(kind, cut[:, :whole], places, shape)]
+    parts = [_summary(kind, cut[:, :whole], places, shape)] if whole else []
     if rest:  # as long as it is, so that no segment of it reaches into the padding
         parts.append(_summary(kind, cut[:, whole:, :rest], places, shape))
     return np.where(half, np.concatenate(parts, axis=1), np.float32(np.nan))
