@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .sequence import PatchSequence
 
 T = TypeVar("T")
+_DOUBTS = 3  # sensors that a note names
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,7 @@ class FileRead:
     """Windows of a file that hold some signal, and their patches, one row each.
 
     subject: of the recording, "" = not known. unknown: ids in the file that the modality has never met.
-    left_out: of windows, in words.
+    left_out: of windows, and which sensors should not be trusted, in words.
     """
 
     path: Path
@@ -39,6 +40,7 @@ def read_file(modality: Modality, path: Path, task: str | None = None) -> FileRe
     try:
         recording = modality.read(path)
         windows, unknown = modality.windows(recording, task), modality.unknown(recording)
+        doubts = modality.quality(recording)
     except OmnipatchError:
         raise
     except Exception as error:  # readers of foreign files fail in any way; the other files go on
@@ -51,6 +53,10 @@ def read_file(modality: Modality, path: Path, task: str | None = None) -> FileRe
         raise InputError("no usable signal in any window", source=path)
     lost = len(rows) - len(used)
     left_out = [f"left out, without any usable signal: {lost} of {len(rows)} windows"] if lost else []
+    if doubts:
+        named = [f"{sensor} ({reason})" for sensor, reason in list(doubts.items())[:_DOUBTS]]
+        more = [f"{len(doubts) - _DOUBTS} more"] if len(doubts) > _DOUBTS else []
+        left_out.append(f"not to be trusted: {', '.join([*named, *more])}")
     return FileRead(path, [windows[i] for i in used], [rows[i] for i in used], recording.subject, unknown, left_out)
 
 
@@ -67,7 +73,9 @@ def each_file(
             one, told, notes = work(Path(name))
         except InputError as error:
             problems += 1
-            voice.problem(f"skipped: {error}")
+            # readers may know a recording by its bare name, which files in other folders share
+            whose = "" if name in str(error) else f"{name}: "
+            voice.problem(f"skipped: {whose}{error}")
         else:
             found.append(one)
             voice.step(f"{i + 1}/{len(names)} {name}: {told}")

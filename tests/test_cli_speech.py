@@ -5,7 +5,10 @@ import json
 import numpy as np
 import pytest
 from cli_kit import omni
+from omnipatch.core.console import Voice
+from omnipatch.core.files import each_file, read_file
 from omnipatch.core.settings import shipped_recipes
+from omnipatch.modalities.speech import Speech
 from speech_kit import chirp, tone, write
 
 SHORT = ("--fast-dev-run", "--encoder.width", 16, "--encoder.depth", 1, "--encoder.heads", 2,
@@ -46,3 +49,12 @@ def test_ones_own_recordings_by_manifest(tmp_path):
     done = omni("run", "speech-mae", "--data.manifest", tmp_path / "my.csv", "--out", tmp_path / "run", *SHORT)
     assert done.code == 0, done.err
     assert "ends early" in (tmp_path / "run/report.html").read_text()
+
+
+def test_a_file_that_is_left_out_is_named_with_its_folder(tmp_path, capsys):
+    """Two people's `a.wav` are one name to a reader."""
+    files = [str(write(tmp_path / who / "a.wav", x)) for who, x in (("p0", chirp()), ("p1", chirp()[:100]))]
+    _, problems = each_file(files, lambda path: (read_file(Speech(), path), "read", []), Voice(quiet=True))
+    assert problems == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"skipped: {files[1]}: a: recording is too short" in said

@@ -110,6 +110,12 @@ class TestTarget:
         )
         assert one.usage.entries == ENTRIES
 
+    def test_codebooks_of_a_teacher_that_listens_are_refused_for_files_at_once(self, tmp_path):
+        self.prepared([windows(12)]).keep(tmp_path)
+        target = CodeTarget(SPEC, None, None, teacher={"name": "run", "folder": "runs/first"})
+        with pytest.raises(InputError, match=r"made in training only.*mvq\.Quantizer"):
+            target.restore(tmp_path)
+
     def test_what_metrics_say_of_codes(self):
         target = CodeTarget(SPEC, None, {}, codebooks=2, entries=4, rounds=1)
         assert target.facts() == {}

@@ -316,6 +316,7 @@ class TestFiles:
             (lambda q: q.encode(torch.full((2, 6), torch.nan)), "must be finite"),
             (lambda q: q.decode(torch.zeros(2, 4, dtype=torch.long)), "another number of codebooks"),
             (lambda q: q.decode(torch.full((2, 3), 8)), "a code is not an entry, got 8, expected 0 to 7"),
+            (lambda q: q.decode(torch.zeros(2, 3)), "codes are whole numbers, got torch.float32"),
             (lambda q: Quantizer(torch.zeros(3, 8)), "wrong shape"),
             (lambda q: Quantizer(torch.zeros(3, 8, 2), torch.zeros(3)), "differ in dimension"),
         ],
@@ -364,6 +365,13 @@ def test_arrays_of_numpy_are_frames_too_and_folders_are_made(tmp_path):
     torch.testing.assert_close(quantizer.encode(x), quantizer.encode(torch.from_numpy(x)))
     quantizer.save(tmp_path / "new" / "codes.safetensors")
     torch.testing.assert_close(Quantizer.load(tmp_path / "new" / "codes.safetensors").centres, quantizer.centres)
+
+
+def test_codes_of_a_file_are_decoded_as_they_were_written():
+    """`embed --codes` writes int32 arrays of numpy."""
+    quantizer = made(3, 8, 6)
+    codes = quantizer.encode(vectors(10, 6))
+    torch.testing.assert_close(quantizer.decode(codes.numpy().astype(np.int32)), quantizer.decode(codes))
 
 
 @pytest.mark.parametrize(("width", "sweeps"), [(0, 2), (-1, 2), (4, -1)])

@@ -120,17 +120,14 @@ class CodeTarget(TargetProvider):
             self.quantizer.save(folder / _KEPT)
 
     def restore(self, folder: Path) -> None:
+        self._refuse_listening()  # of all files at once, instead of each
         self._quantizer = (Quantizer.load(folder / _KEPT),)
 
     @torch.no_grad()
     def codes(self, batch: PatchSequence) -> Tensor:
         if self.quantizer is None:
             raise RuntimeError("there are no codebooks yet")
-        if not isinstance(self.teacher, MelTeacher):
-            raise InputError(
-                "codes of a teacher that hears recordings are made in training only", source="objective.targets",
-                field="teacher", fix="encode its states with omnipatch.modalities.speech.mvq.Quantizer",
-            )  # fmt: skip
+        self._refuse_listening()
         (block,) = self.teacher.states(lambda: [batch], self.spec, self.align).blocks()
         found = torch.full((*block.known.shape, self.codebooks), -1, dtype=torch.long)
         found[block.known] = self.quantizer.encode(block.states[block.known], self.width)
@@ -152,6 +149,14 @@ class CodeTarget(TargetProvider):
         codes = codes.masked_fill(~there.unsqueeze(-1) | (codes < 0), torch.nan).to(windows.device)
         valid = request.index.valid & gather(request.view.batch.valid, request.rows, request.index.index)
         return Target(codes, valid)
+
+    def _refuse_listening(self) -> None:
+        """Raises InputError where codes are of states that windows alone do not give."""
+        if not isinstance(self.teacher, MelTeacher):
+            raise InputError(
+                "codes of a teacher that hears recordings are made in training only", source="objective.targets",
+                field="teacher", fix="encode its states with omnipatch.modalities.speech.mvq.Quantizer",
+            )  # fmt: skip
 
     def _make(self, states: TokenStates) -> dict[str, np.ndarray]:
         """centres, mean: the quantiser. codes: [token, code] int32, -1 = none. window, length: ids of all windows and

@@ -88,8 +88,11 @@ class Quantizer(nn.Module):
         return (rows - first).reshape(*x.shape[:-1], self.codebooks)
 
     @torch.no_grad()
-    def decode(self, codes: Tensor) -> Tensor:
-        """Codes [..., codebook] -> [..., dim]. Raises InputError for codes of another quantiser."""
+    def decode(self, codes: Tensor | np.ndarray) -> Tensor:
+        """Codes [..., codebook] -> [..., dim]. Raises InputError for codes of another quantiser, or with fractions."""
+        codes = torch.as_tensor(codes)
+        if codes.is_floating_point():
+            raise InputError("codes are whole numbers", got=codes.dtype, fix="leave unknown ones out, and convert them")
         if codes.shape[-1] != self.codebooks:
             raise InputError("another number of codebooks", got=codes.shape[-1], expected=self.codebooks)
         if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < self.entries:
