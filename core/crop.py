@@ -11,6 +11,8 @@ from dataclasses import replace
 from .errors import InputError
 from .recording import Annotation, Recording
 
+_ROUNDED_S, _ROUNDED_SHARE = 0.05, 0.01  # by which a stretch may be longer than its file
+
 
 def crop(recording: Recording, start_s: float | None, stop_s: float | None) -> Recording:
     """The stretch [start_s, stop_s) of a recording; None = from its start, to its end.
@@ -38,6 +40,18 @@ def crop(recording: Recording, start_s: float | None, stop_s: float | None) -> R
         signals=recording.signals[..., first:last],
         annotations=tuple(annotation for annotation in moved if annotation is not None),
     )
+
+
+def cut_short(recording: Recording, start_s: float | None, stop_s: float | None) -> dict[str, str]:
+    """A remark where a recording that was opened from `start_s` ends well before `stop_s`, as with a file that is not
+    whole, or an end in other units; {} = there is nothing to remark. Ends are often rounded up."""
+    if stop_s is None:
+        return {}
+    held_s = recording.signals.shape[-1] / recording.sfreq_hz
+    wanted_s = stop_s - (start_s or 0.0)
+    if wanted_s - held_s <= max(_ROUNDED_S, _ROUNDED_SHARE * wanted_s):
+        return {}
+    return {"stop_s": f"the stretch ends with the file, {wanted_s - held_s:.3g} s before {stop_s:g} s"}
 
 
 def _move(annotation: Annotation, begin_s: float, end_s: float) -> Annotation | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from data_kit import Toy, list_npz, toy_recording, write_corpus, write_toy
 from joblib import parallel_config
 from omnipatch.core.data.check import check_sources
+from omnipatch.core.data.shard import Shard, make_shard
 
 
 def test_report_counts_and_names_problems(tmp_path):
@@ -30,6 +33,21 @@ def test_report_counts_and_names_problems(tmp_path):
     assert report.doubts(most=0) == [("...", "", "1 more")]
     beats = sum(len(Toy().read(s.path).annotations) for s in (sources[0], sources[3], sources[4]))
     assert sum(report.labels()[name] for name in ("N", "V", "~")) == beats
+
+
+def test_a_stretch_beyond_the_end_of_its_file_is_told(tmp_path):
+    """Milliseconds for seconds, or half a file: what is there would stand for the whole under its label."""
+    (source,) = write_corpus(tmp_path, 1)
+    recording = Toy().read(source.path)
+    end_s = recording.signals.shape[-1] / recording.sfreq_hz
+    within = [replace(source, start_s=1.0, stop_s=stop_s) for stop_s in (None, 3.0, end_s, end_s + 0.04)]
+    assert not any(check_sources(Toy(), [one]).doubts() for one in within)
+    beyond = replace(source, start_s=1.0, stop_s=end_s + 60.0)
+    ((_, _, reason),) = check_sources(Toy(), [beyond]).doubts()
+    assert reason == f"the stretch ends with the file, 60 s before {end_s + 60:g} s"
+    made = make_shard(Toy(), beyond, None)
+    assert isinstance(made, Shard)
+    assert made.quality["stop_s"] == reason
 
 
 def test_jobs_and_all_broken(tmp_path):

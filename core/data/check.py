@@ -12,6 +12,7 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
+from ..crop import cut_short
 from ..errors import OmnipatchError
 from ..modality import Modality, Source
 
@@ -124,11 +125,12 @@ def _check(modality: Modality, source: Source) -> CheckedRecord:
         recording = modality.load(source)
         labels = Counter([annotation.label for annotation in recording.annotations])
         labels.update(recording.label)
+        quality = dict(modality.quality(recording)) | cut_short(recording, source.start_s, source.stop_s)
         return CheckedRecord(
             record=recording.record, path=path, subject=recording.subject, site=recording.site, split=source.split,
             sensors=recording.sensors, sfreq_hz=float(recording.sfreq_hz),
             duration_s=recording.signals.shape[-1] / recording.sfreq_hz,
-            labels=tuple(labels.most_common()), quality=tuple(modality.quality(recording).items()),
+            labels=tuple(labels.most_common()), quality=tuple(quality.items()),
         )  # fmt: skip
     except OmnipatchError as error:
         problem = str(error)

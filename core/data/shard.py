@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..crop import cut_short
 from ..errors import OmnipatchError
 from ..modality import Modality, Source, Task, Window, one_class
 from ..sequence import PatchSequence
@@ -86,7 +87,7 @@ def _make(modality: Modality, source: Source, task: Task | None) -> Shard | Skip
     windows, rows = [window for window, _ in patched], [row for _, row in patched]
     arrays = _patch_arrays(rows) | _row_arrays(windows, task, source.start_s or 0.0) | _event_arrays(windows, task)
     arrays |= _dense_arrays(windows, task) | _question_arrays(windows, task)
-    quality = dict(modality.quality(recording))
+    quality = dict(modality.quality(recording)) | cut_short(recording, source.start_s, source.stop_s)
     text = report_text(recording.extras.get("text"))
     subjects = tuple(window.subject or recording.subject for window in windows)
     subjects = subjects if set(subjects) != {recording.subject} else ()
