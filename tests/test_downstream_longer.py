@@ -27,11 +27,26 @@ def test_windows_of_a_stretch_of_one_record_are_one_decision():
         prediction([1, 1, 1, 0, 0, 0], [0.9, 0.6, 0.3, 0.2, 0.4, 0.4], [0, 0, 0, 0, 7, 7]),
         np.array([0.0, 5.0, 30.0, 35.0, 0.0, 5.0]), 30.0,
     )  # fmt: skip
-    assert found.record.tolist() == [0, 0, 7]
-    assert found.item.tolist() == [0, 2, 4]
-    odds = np.sqrt([9 * 1.5, 3 / 7 / 4, 4 / 9])
+    assert found.record.tolist() == [0, 7]
+    assert found.item.tolist() == [0, 4]
+    odds = np.sqrt([9 * 1.5, 4 / 9])
     np.testing.assert_allclose(found.probability[:, 1], odds / (1 + odds))
-    assert found.label.tolist() == [1, 0, 0]  # of as many of each the first class
+    assert found.label.tolist() == [1, 0]
+
+
+def test_a_stretch_in_which_the_state_changes_is_no_decision():
+    """Half rest and half work is neither; called the first class, every stretch was, and the prior was always right."""
+    start = np.tile(np.arange(0.0, 20.0, 5.0), 2)
+    changing = longer_decisions(prediction([0, 0, 1, 1] * 2, np.full(8, 0.5), [0] * 4 + [1] * 4), start, 30.0)
+    assert len(changing.label) == len(changing.subject) == 0
+    mostly = longer_decisions(prediction([0, 1, 1, 1] * 2, np.full(8, 0.5), [0] * 4 + [1] * 4), start, 30.0)
+    assert mostly.label.tolist() == [1, 1]
+    store = FakeStore(subjects=12, windows=24, unit="record")
+    items = store.items()
+    store._items = replace(items, unit="window", label=np.arange(len(items.label)) % 3)
+    recipe = Recipe(evaluate=EvaluateConfig(models=("prior",), protocols=("linear",), seeds=1, decisions_s=(1e6,)))
+    found = evaluate(recipe, FakeModality(), store, store.split(), FakeEncoder(0), FakeEncoder)
+    assert longer_table(found, resamples=5) == []
 
 
 def test_the_end_of_a_record_is_no_decision():

@@ -37,17 +37,17 @@ def longer_decisions(prediction: Prediction, start_s: np.ndarray, seconds: float
     """One decision for each stretch of `seconds` of a record, from the windows that begin in it.
 
     start_s: [n] where each window begins in its record. A class holds for a stretch when it does for most of its
-    windows; numbers are averaged. A stretch with less than half as many windows as the fullest one (the end of a
-    record) is left out.
+    windows; numbers are averaged. Left out are stretches with less than half as many windows as the fullest one (the
+    end of a record), and where classes exclude each other those in which none holds: the state changes there.
     """
     stretch = np.stack([prediction.record, np.floor(start_s / seconds).astype(np.int64), prediction.given], axis=1)
     _, first, owner = np.unique(stretch, axis=0, return_index=True, return_inverse=True)
     owner, windows = owner.reshape(-1), np.bincount(owner.reshape(-1))
     kept = 2 * windows >= windows.max(initial=0)
-    origin = {name: getattr(prediction, name)[first][kept] for name in ("subject", "record", "item", "given")}
+    origin = {name: getattr(prediction, name)[first] for name in ("subject", "record", "item", "given")}
     if is_number(prediction.label):
         label, said = (_mean(x, owner, windows)[kept] for x in (prediction.label[:, None], prediction.probability))
-        return Prediction(label[:, 0], said, **origin)
+        return Prediction(label[:, 0], said, **{name: x[kept] for name, x in origin.items()})
     several = is_multilabel(prediction.label)
     truth = indicators(prediction.label, prediction.probability.shape[1])
     p = np.clip(prediction.probability, _LEAST, 1.0)
@@ -57,7 +57,8 @@ def longer_decisions(prediction: Prediction, start_s: np.ndarray, seconds: float
         label, probability = (truth > 0.5).astype(np.float32), expit(odds)
     else:
         label, probability = truth.argmax(axis=1), softmax(odds, axis=1)
-    return Prediction(label[kept], probability[kept], **origin)
+        kept &= truth.max(axis=1) > 0.5
+    return Prediction(label[kept], probability[kept], **{name: x[kept] for name, x in origin.items()})
 
 
 def longer_table(evaluation: Evaluation, resamples: int = 1000, seed: int = 0) -> list[dict[str, Any]]:

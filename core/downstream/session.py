@@ -238,7 +238,8 @@ class Session:
         """The same model's decisions on longer stretches, and on test records that lost sensors."""
         for seconds in self.decisions_s:
             longer = longer_decisions(prediction, self.store.start_s[self.items.window[prediction.item]], seconds)
-            self.result.longer[row.key, seconds] = longer
+            if len(longer.label):
+                self.result.longer[row.key, seconds] = longer
         stop = len(self.sides["test"])
         for loss, items in self.lost.items():
             start, stop = stop, stop + len(items)
