@@ -114,6 +114,14 @@ def test_embed_takes_what_says_how_files_are_read_and_nothing_else(trained, tmp_
     assert "without a recipe" in omni(*plain, "--overwrite", "--trainer.max_steps", 2).complaint
 
 
+def test_embed_says_which_channels_it_should_not_trust(trained, tmp_path):
+    x = head((*CAP[:4], "Belt"), 10.0)
+    x["F3"] = 0 * x["F3"]
+    done = omni("embed", "--from", trained, write_edf(tmp_path / "a.edf", x), "--out", tmp_path / "v.npz")
+    assert done.code == 0, done.err
+    assert "a.edf: not to be trusted: F3 (flat), Belt (unknown channel" in " ".join(done.out.split())
+
+
 def test_files_go_through_the_chain_of_training(tmp_path):
     """What `embed` makes of a file is what training saw: filters, rate, reference and scale come with the weights."""
     run, path = tmp_path / "run", write_edf(tmp_path / "a.edf", head(CAP, 10.0, 250.0), 250.0)
