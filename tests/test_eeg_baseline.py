@@ -81,6 +81,7 @@ def test_a_recording_without_a_baseline_says_so():
     with pytest.raises(InputError, match="baseline of this recording is not known") as error:
         modality.windows(recording)
     assert "labelled rest" in str(error.value)
+    assert "name it: modality.baseline_label" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -82,9 +82,12 @@ def with_baselines(sources: Iterable[Source], kind: Kind, label: str, seconds: f
 def unknown_baseline(record: str, kind: Kind, label: str) -> InputError:
     """The error for a recording that needs a baseline and has none."""
     expected = f"a recording of the same person labelled {label}" if kind == "reference" else f"a known {kind}"
+    fix = "list the recordings of each person in a manifest, or use a model without a baseline"
+    if kind == "reference":
+        fix = f"if another label is the known one, name it: modality.baseline_label; else {fix}"
     return InputError(
         "the baseline of this recording is not known", source=record, field="modality.baseline", got=kind,
-        expected=expected, fix="list the recordings of each person in a manifest, or use a model without a baseline",
+        expected=expected, fix=fix,
     )  # fmt: skip
 
 
