@@ -34,14 +34,14 @@ from .fold import FoldDone, FoldWork, Piece
 from .fold_process import SIGNALS, Job, serve
 
 if TYPE_CHECKING:
-    from .config import TrainerConfig
+    from .config import Recipe, TrainerConfig
     from .console import Voice
 
 # what the others get to save their checkpoints, once a fold has failed
 _GRACE_S = 30.0
 _LOOK_S = 0.2  # between two looks for a signal
-# a fresh interpreter takes seconds to begin: of fewer windows than these the rows are done before it pays
-_WORTH_WINDOWS = 1000
+# a fresh interpreter takes seconds to begin: rows of fewer gradient steps than these are done before it pays
+_WORTH_STEPS = 200
 
 
 def folds_at_once(config: TrainerConfig, folds: int) -> int:
@@ -79,16 +79,24 @@ def row_pieces(work: FoldWork) -> list[Piece]:
     from .downstream.evaluate import wanted_rows
     from .downstream.rows import WITHOUT_ENCODER
 
-    store, config = work.prepared.store, work.recipe.trainer
-    if len(work.prepared.splits) > 1 or ranks(store) or folds_at_once(config, 2) < 2:
+    config = work.recipe.trainer
+    if len(work.prepared.splits) > 1 or ranks(work.prepared.store) or folds_at_once(config, 2) < 2:
         return []
-    if not config.folds_at_once and len(store) < _WORTH_WINDOWS:
+    if not config.folds_at_once and _steps(work.recipe) < _WORTH_STEPS:
         return []
     wanted = tuple(wanted_rows(work.recipe))
     first = tuple(model for model in wanted if model == "pretrained" or model in WITHOUT_ENCODER)
     fresh = tuple(model for model in wanted if model not in first)
     fold = work.prepared.splits[0].fold
     return [Piece(fold, first), Piece(fold, fresh)] if fresh and "pretrained" in first else []
+
+
+def _steps(recipe: Recipe) -> int:
+    """Of gradient training in the rows of one model."""
+    asked = recipe.evaluate.protocols
+    fitted = sum(protocol in asked for protocol in ("finetune", "semi", "side"))
+    each = fitted * recipe.finetune.steps + ("attentive" in asked) * recipe.probe.attentive_steps
+    return recipe.evaluate.seeds * each
 
 
 def work_at_once(work: FoldWork, pieces: Sequence[Piece], at_once: int, *, evaluates: bool) -> list[FoldDone]:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from cli_kit import omni, write_recipe
 from omnipatch.core.cli import main
-from omnipatch.core.config import EvaluateConfig, TrainerConfig
+from omnipatch.core.config import EvaluateConfig, FinetuneConfig, ProbeConfig, TrainerConfig
 from omnipatch.core.downstream.predictions import Predictions
 from omnipatch.core.errors import CollapseError, CorruptFileError, InputError, OmnipatchError
 from omnipatch.core.fold_process import _ending, _portable, serve
@@ -194,24 +194,27 @@ def test_rows_that_were_pretrained_before_are_made_at_once(home, forked):
 
 
 @pytest.mark.parametrize(
-    ("config", "models", "windows", "pieces"),
+    ("config", "models", "steps", "pieces"),
     [
-        (TrainerConfig(accelerator="cpu"), "pretrained prior scratch", 1000, ["pretrained prior", "scratch"]),
-        (TrainerConfig(accelerator="cpu"), "pretrained prior scratch", 999, []),
-        (TrainerConfig(accelerator="cpu", folds_at_once=2), "random-init pretrained", 9, ["pretrained", "random-init"]),
-        (TrainerConfig(accelerator="cpu", folds_at_once=1), "pretrained scratch", 1000, []),
-        (TrainerConfig(accelerator="cpu"), "pretrained hand-features", 1000, []),
-        (TrainerConfig(accelerator="cpu"), "random-init scratch", 1000, []),
-        (TrainerConfig(accelerator="cuda"), "pretrained scratch", 1000, []),
+        (TrainerConfig(accelerator="cpu"), "pretrained prior scratch", 100, ["pretrained prior", "scratch"]),
+        (TrainerConfig(accelerator="cpu"), "pretrained prior scratch", 99, []),
+        (TrainerConfig(accelerator="cpu", folds_at_once=2), "random-init pretrained", 1, ["pretrained", "random-init"]),
+        (TrainerConfig(accelerator="cpu", folds_at_once=1), "pretrained scratch", 100, []),
+        (TrainerConfig(accelerator="cpu"), "pretrained hand-features", 100, []),
+        (TrainerConfig(accelerator="cpu"), "random-init scratch", 100, []),
+        (TrainerConfig(accelerator="cuda"), "pretrained scratch", 100, []),
     ],
 )
-def test_when_rows_are_made_at_once(monkeypatch, config, models, windows, pieces):
+def test_when_rows_are_made_at_once(monkeypatch, config, models, steps, pieces):
+    """Two seeds of fine-tuning, and an attentive probe that nobody asks for."""
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     monkeypatch.setattr("torch.cuda.is_available", lambda: config.accelerator == "cuda")
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    recipe = SimpleNamespace(trainer=config, evaluate=EvaluateConfig(models=tuple(models.split())))
-    store = type("Store", (), {"asked_side": None, "__len__": lambda self: windows})()
-    prepared = SimpleNamespace(store=store, splits=[SimpleNamespace(fold=0)])
+    asked = EvaluateConfig(models=tuple(models.split()), protocols=("linear", "finetune"), seeds=2)
+    recipe = SimpleNamespace(
+        trainer=config, evaluate=asked, finetune=FinetuneConfig(steps=steps), probe=ProbeConfig(attentive_steps=900)
+    )
+    prepared = SimpleNamespace(store=SimpleNamespace(asked_side=None), splits=[SimpleNamespace(fold=0)])
     found = row_pieces(SimpleNamespace(recipe=recipe, prepared=prepared))
     assert [" ".join(piece.models) for piece in found] == pieces
 
