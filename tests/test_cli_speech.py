@@ -51,6 +51,14 @@ def test_ones_own_recordings_by_manifest(tmp_path):
     assert "ends early" in (tmp_path / "run/report.html").read_text()
 
 
+def test_a_view_with_other_voices_in_it_has_a_report(tmp_path):
+    """Whose voices they were is known while training alone."""
+    done = omni("pretrain", "speech-mae", "--out", tmp_path / "run", *SHORT, "--data.limit", 24,
+                "--objective.views.context.mix", "{name: log_power, spread: 4.0}")  # fmt: skip
+    assert done.code == 0, done.err
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
 def test_a_file_that_is_left_out_is_named_with_its_folder(tmp_path, capsys):
     """Two people's `a.wav` are one name to a reader."""
     files = [str(write(tmp_path / who / "a.wav", x)) for who, x in (("p0", chirp()), ("p1", chirp()[:100]))]

@@ -41,6 +41,11 @@ def test_fsdd(tmp_path):
     assert sides["0_theo_5"] == "train"
 
 
+def test_speakers_that_joined_a_copy_of_fsdd_may_have_any_name(tmp_path):
+    root = files(tmp_path, "recordings/0_George_0.wav", "recordings/0_speaker01_0.wav", "recordings/._0_theo_0.wav")
+    assert {s.subject for s in list_fsdd(root)} == {"George", "speaker01"}
+
+
 class TestALS:
     def root(self, tmp_path) -> Path:
         return files(tmp_path, "ALS/024_a.wav", "ALS/024_i.wav", "HC/024_a.flac", "ALS/notes.txt", "LICENSE")

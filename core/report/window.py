@@ -109,10 +109,10 @@ def view_states(
 
 
 def _sampler(name: str, options: Mapping[str, Any], known: KnownIds | None) -> ViewSampler:
-    """A view of a composition, told what is known of ids."""
+    """A view of a composition, told what is known of ids. Windows to mix with are known while training alone."""
     from ..blocks.views import ViewSampler
 
-    sampler = ViewSampler(name, **options)
+    sampler = ViewSampler(name, **{**options, "mix": None})
     if known is not None:
         sampler.tell(known)
     return sampler
@@ -145,6 +145,8 @@ def _trained_objective(settings: Settings, prepared: Prepared, checkpoints: Path
     except OmnipatchError:
         return None
     objective.augment = settings.modality.augment
+    for view in objective.views.values():
+        view.mix = None  # as in `_sampler`
     return objective.eval()
 
 

@@ -33,7 +33,7 @@ def list_fsdd_official(root: Path) -> list[Source]:
 
 def _sources(root: Path, official: bool) -> list[Source]:
     sources = []
-    pattern, expected = r"(\d)_([a-z]+)_(\d+)\.(?:wav|flac)", "recordings/0_george_0.wav, ..."
+    pattern, expected = r"(\d)_([^_]+)_(\d+)\.(?:wav|flac)", "recordings/0_george_0.wav, ..."
     for path, name in named_files(root, "fsdd", "recordings/*", pattern, expected):
         side = "" if not official else "test" if int(name[3]) in _TEST_TAKES else "train"
         sources.append(Source(path, path.stem, name[2], "fsdd", split=side, label=(DIGIT.classes[int(name[1])],)))
