@@ -135,10 +135,10 @@ def load_trained(source: str | Path) -> Trained:
 
     Raises InputError when there is none, CorruptFileError when a file of it is damaged.
     """
-    from .train.model_io import load_model
+    from .train.model_io import load_model, of_folds
 
     source = Path(source)
-    folds = sorted((source / "folds").glob("*/model"), key=lambda path: int(path.parent.name))
+    folds = of_folds(source, "model")
     if (source / "model").is_dir() or not folds:
         return Trained(source, (load_model(source),), _splits(source))
     return Trained(source, tuple(load_model(path) for path in folds), _splits(source))

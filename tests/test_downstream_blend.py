@@ -97,7 +97,7 @@ def test_a_calibrated_opinion_is_softened_in_the_pool_and_stays_in_its_own_row()
 
 
 def test_the_temperature_is_fitted_once_for_the_same_people(monkeypatch):
-    from omnipatch.core.downstream import session as module
+    from omnipatch.core.downstream import hand_opinion as module
 
     calls = []
     monkeypatch.setattr(module, "temperature_of", lambda *given: calls.append(given) or 2.0)
@@ -107,7 +107,7 @@ def test_the_temperature_is_fitted_once_for_the_same_people(monkeypatch):
 
 
 def test_the_hand_learner_of_all_rows_and_seeds_is_trained_once(monkeypatch):
-    from omnipatch.core.downstream import session as module
+    from omnipatch.core.downstream import hand_opinion as module
 
     calls, learners = [], module.hand_learners
     monkeypatch.setattr(

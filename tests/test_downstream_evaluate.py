@@ -11,7 +11,7 @@ import torch
 from downstream_fakes import FakeEncoder, FakeModality, FakeStore
 from omnipatch.core.config import EvaluateConfig, FinetuneConfig, ProbeConfig, Recipe, TrainerConfig
 from omnipatch.core.data.splits import Split
-from omnipatch.core.downstream import session
+from omnipatch.core.downstream import hand_opinion
 from omnipatch.core.downstream.baselines import hand_learners
 from omnipatch.core.downstream.evaluate import evaluate
 from omnipatch.core.downstream.rows import merge
@@ -155,7 +155,7 @@ def test_hand_learners_are_fitted_once_for_all_seeds_unless_they_draw(monkeypatc
         fitted.append(trial.seed)
         return hand_learners(trial, *rest)
 
-    monkeypatch.setattr(session, "hand_learners", counted)
+    monkeypatch.setattr(hand_opinion, "hand_learners", counted)
     recipe = only(QUICK, "knn", models=("hand-features",), seeds=3)
     result = run(FakeStore(windows=4), replace(recipe, probe=replace(QUICK.probe, most_items=most_items)))
     assert len(fitted) == fits

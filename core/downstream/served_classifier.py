@@ -29,7 +29,7 @@ from ..errors import InputError, damaged
 from ..modality import Modality, Task, Window, one_class
 from ..sequence import PatchSequence
 from ..train.atomic import file_sha256, replacing_folder
-from ..train.model_io import Model, load_model, load_strictly, read_tensors, save_model
+from ..train.model_io import Model, load_model, load_strictly, of_folds, read_tensors, save_model
 from .classifier import ItemClassifier, further_views, predict
 from .dense_head import DenseHead
 from .heads import ItemHead, neighbourhood
@@ -260,9 +260,8 @@ def _folders(source: Path) -> list[Path]:
     for folder in (source / FOLDER, source):
         if (folder / _HEAD).is_file():
             return [folder]
-    folds = [path.parent for path in (source / "folds").glob(f"*/{FOLDER}/{_HEAD}")]
-    if folds:
-        return sorted(folds, key=lambda path: int(path.parent.name))
+    if heads := of_folds(source, f"{FOLDER}/{_HEAD}"):
+        return [head.parent for head in heads]
     raise InputError(
         "no classifier here", source=source, expected=f"a run that fine-tuned, with a folder {FOLDER}",
         fix=f"omnipatch finetune RECIPE --from {source}",

@@ -6,7 +6,7 @@ which no item that will be scored has a label, and returns probabilities of thos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,17 +19,18 @@ from ..data.numbers import is_number
 from ..errors import InputError
 from ..modality import Modality, SensorLoss
 from .anchors import anchor_places
-from .baselines import Learned, covariate_learner, draws, hand_learners, prior, temperature_of
+from .baselines import covariate_learner, prior
 from .blend import pool_opinions
-from .calibration import softened
 from .covariates import Covariates
 from .features import frozen_features, layer_features
 from .finetune import Trained, train_classifier
+from .hand_opinion import HandOpinion
 from .knn import knn_probe
 from .layers import layer_probe
 from .leak import Lineup, line_ups, mean_leak
 from .linear import linear_probe
 from .longer import longer_decisions
+from .notes import about_task
 from .occlusion import occlude
 from .plan import Planned, plan_trials
 from .readout import Readout
@@ -73,11 +74,10 @@ class Session:
         self.lost, self.fold, self.say = lost, fold, say
         # everything that is scored: the test side, and again after each loss of sensors
         self.scored = np.concatenate([sides["test"], *lost.values()])
-        self.blend, self.learned = recipe.evaluate.blend, dict[Hashable, list[Learned]]()
-        self.beside, self.alone = dict[Trial, tuple[np.ndarray, dict[str, Any]]](), dict[Trial, np.ndarray]()
-        self.temperatures = dict[bytes, float]()
-        self.unmoved = dict[tuple[bool, Trial], np.ndarray]()
         assert store.task is not None
+        self.hand = HandOpinion(recipe.probe, store.task.hand_learner, calibrated=recipe.evaluate.blend_calibrated)
+        self.blend, self.alone = recipe.evaluate.blend, dict[Trial, np.ndarray]()
+        self.unmoved = dict[tuple[bool, Trial], np.ndarray]()
         pool, seen = recipe.probe.pool, items.window[sides["train"]]
         places = anchor_places(store, np.unique(seen)).tolist() if pool.startswith("place") else ()
         scales = store.spec.axis_scales[1:]
@@ -88,14 +88,8 @@ class Session:
         self.served: RowKey | None = None
         self.covariates = covariates
         self.result = self._empty()
-        if len(self.decisions_s) < len(recipe.evaluate.decisions_s):
-            self.result.notes.append(f"no longer decisions: the task decides once a {items.unit} already")
-        if items.given_names:
-            self.result.notes.append(_about_given(items))
         numeric = is_number(items.label)
-        self.result.notes.extend([] if numeric else _about_absent(items))
-        if numeric and recipe.evaluate.labels_per_class:
-            self.result.notes.append("no table of few labels a class: what is predicted is a number")
+        self.result.notes.extend(about_task(recipe.evaluate, items))
         for per_class in () if numeric else sorted(set(recipe.evaluate.labels_per_class)):
             self.result.few[per_class] = self._empty()
         self.planned = list(plan_trials(recipe, items, sides, self.scored, self.result))
@@ -319,43 +313,15 @@ class Session:
         return found
 
     def _hand(self, row: Row, planned: Planned) -> tuple[np.ndarray, dict[str, Any]]:
-        best, *others = self._learners(planned.trial)
+        best, *others = self.hand.learners(planned.trial)
         for other in others:
             self._tell_also(planned, other.learner, row, other.probability)
         return best.probability, {"learner": best.learner, **best.chosen}
 
     def _pool(self, row: Row, planned: Planned, probability: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
         self._tell_also(planned, "encoder alone", row, probability)
-        beside, chosen = self._beside(planned.trial)
+        beside, chosen = self.hand.beside(planned.trial)
         return pool_opinions(probability, beside, self.blend), chosen
-
-    def _beside(self, trial: Trial) -> tuple[np.ndarray, dict[str, Any]]:
-        """What the hand features' learner brings to the pool, made ready once a trial."""
-        if trial not in self.beside:
-            learned, temperature = self._learners(trial)[0], 1.0
-            if self.recipe.evaluate.blend_calibrated:
-                temperature = self._temperature(learned, trial)
-            said, several = learned.probability, trial.multilabel
-            calibrated = said if temperature == 1.0 else softened(said, temperature, several=several)
-            self.beside[trial] = calibrated, {"hand_temperature": temperature}
-        return self.beside[trial]
-
-    def _temperature(self, learned: Learned, trial: Trial) -> float:
-        """Fitted once for the same labelled items: of one number seeds say the same, and it takes several fits."""
-        same = trial.learnable.tobytes()
-        if same not in self.temperatures:
-            self.temperatures[same] = temperature_of(learned, trial, self.recipe.probe)
-        return self.temperatures[same]
-
-    def _learners(self, trial: Trial) -> list[Learned]:
-        """Those of the hand features, trained once a trial, or once for all seeds where they draw nothing."""
-        task = self.store.task
-        assert task is not None
-        asked = (trial, self.recipe.probe, task.hand_learner)
-        key: Hashable = trial if draws(*asked) else (trial.train.tobytes(), trial.validation.tobytes())
-        if key not in self.learned:
-            self.learned[key] = hand_learners(*asked)
-        return self.learned[key]
 
     def _tell_also(self, planned: Planned, name: str, row: Row, probability: np.ndarray) -> None:
         prediction = self._prediction(planned.trial.restored(probability))
@@ -428,18 +394,3 @@ class Session:
     def _clock(self, stage: str) -> AbstractContextManager[None]:
         self.say(stage)
         return self.result.timed(stage.split(",")[0])
-
-
-def _about_absent(items: Items) -> list[str]:
-    """A class that no item has is asked of every head and counted by no mean: its recordings may have been skipped."""
-    label, codes = items.label, range(len(items.classes))
-    found = {c for c in codes if (label[:, c] > 0).any()} if is_multilabel(label) else set(np.unique(label).tolist())
-    absent = [items.classes[c] for c in codes if c not in found]
-    return [f"nothing here is of class {', '.join(absent)}: no average counts it"] if absent else []
-
-
-def _about_given(items: Items) -> str:
-    """What a reader must know of scores that are means over what is given."""
-    text = f"scores are means over {len(items.given_names)} things given, each with a head or model of its own"
-    left = f"; {items.ungiven} labelled items of which none of them is known are left out" if items.ungiven else ""
-    return text + left

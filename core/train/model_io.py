@@ -102,6 +102,11 @@ def save_model(
         (part / _CARD).write_text(model_card(recipe, encoder.spec, size, preprocessing, extra_card or {}, tuned=tuned))
 
 
+def of_folds(run: Path, name: str) -> list[Path]:
+    """What is called `name` in the folders of a run's folds, in the order of the folds; [] = there is none."""
+    return sorted(run.glob(f"folds/*/{name}"), key=lambda path: int(path.relative_to(run).parts[1]))
+
+
 def load_model(folder: Path | str) -> Model:
     """Read a model folder, or the `model/` of a run folder.
 
@@ -111,7 +116,7 @@ def load_model(folder: Path | str) -> Model:
     if (folder / "model").is_dir():
         folder = folder / "model"
     if not (folder / _CONFIG).exists():
-        folds = sorted(path.parent.name for path in folder.glob("folds/*/model"))
+        folds = [path.parent.name for path in of_folds(folder, "model")]
         raise InputError(
             "the run has one model a fold" if folds else "no model here", source=folder,
             expected=f"one of {', '.join(folds)}" if folds else f"a run folder or a folder with {_CONFIG}",
