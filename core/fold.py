@@ -37,7 +37,7 @@ class Piece:
     models: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"the rows of {', '.join(self.models)}" if self.models else f"fold {self.fold}"
+        return f"the rows of {', '.join(self.models)} of fold {self.fold}" if self.models else f"fold {self.fold}"
 
 
 @dataclass(eq=False)
@@ -82,13 +82,13 @@ class FoldWork:
 
     def work(self, split: Split, *, evaluates: bool = True, models: tuple[str, ...] = ()) -> FoldDone:
         """Everything for one split; `evaluates` = False leaves out what follows pretraining. models: in the rows, () =
-        all that the recipe asks for."""
-        done = FoldDone()
-        if self.encoders is None:
+        all that the recipe asks for; without a pretrained one among them nothing is pretrained."""
+        done, encoder, further = FoldDone(), None, dict[int, "Encoder"]()
+        if self.encoders is not None:
+            encoder = self.encoders[split.fold]
+        elif not models or "pretrained" in models:
             encoder = self._pretrained(split, done)
             further = self._further_seeds(split, done) if evaluates else {}
-        else:
-            encoder, further = self.encoders[split.fold], {}
         if evaluates:
             done.evaluation = self._evaluated(split, encoder, further, done, models)
         return done
@@ -164,9 +164,14 @@ class FoldWork:
     # ---- downstream -----------------------------------------------------------------------------------------------
 
     def _evaluated(
-        self, split: Split, encoder: Encoder, further: Mapping[int, Encoder], done: FoldDone, models: tuple[str, ...]
+        self,
+        split: Split,
+        encoder: Encoder | None,
+        further: Mapping[int, Encoder],
+        done: FoldDone,
+        models: tuple[str, ...],
     ) -> Evaluation:
-        """Downstream rows of one split. further: encoders of other seeds."""
+        """Downstream rows of one split. encoder: None where no row asks for it. further: of other seeds."""
         from .downstream.covariates import Covariates
         from .downstream.evaluate import evaluate as rows
         from .downstream.served_classifier import FOLDER
@@ -187,7 +192,7 @@ class FoldWork:
             told = replace(classifier, labels_of=self.prepared.sources.name)
             told.save(self.folder_of(split) / FOLDER, self.settings.modality, self.recipe, self.pretrained_on)
         found.served.clear()  # files, not the process of the run, keep what is large
-        if not models or "pretrained" in models:
+        if encoder is not None and (not models or "pretrained" in models):
             found.notes.extend(self._zero_shot(split, encoder, done))
         done.downstream_s += time.perf_counter() - began
         return found

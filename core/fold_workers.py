@@ -75,20 +75,36 @@ def _spread(config: TrainerConfig) -> bool:
 def row_pieces(work: FoldWork) -> list[Piece]:
     """The rows of a run with one fold as two pieces that cost alike: those of the pretrained encoder and of what has
     none, and those of the same network without pretraining. None where one process does better, or must."""
+    config = work.recipe.trainer
+    if len(work.prepared.splits) > 1 or folds_at_once(config, 2) < 2:
+        return []
+    if not config.folds_at_once and _steps(work.recipe) < _WORTH_STEPS:
+        return []
+    return [Piece(work.prepared.splits[0].fold, models) for models in _parts(work)]
+
+
+def fold_pieces(work: FoldWork, at_once: int) -> list[Piece]:
+    """All folds. Where their number leaves a process without one at the end, each in two: first pretraining and the
+    rows that need it, of all folds, then the other rows, which are short and fill what is left."""
+    folds = [split.fold for split in work.prepared.splits]
+    if len(folds) % at_once and (parts := _parts(work)):
+        return [Piece(fold, models) for models in parts for fold in folds]
+    return [Piece(fold) for fold in folds]
+
+
+def _parts(work: FoldWork) -> list[tuple[str, ...]]:
+    """Models whose rows can be made apart: the pretrained encoder and what has none, and the same network without
+    pretraining; [] = all belong together."""
     from .data.questions import ranks
     from .downstream.evaluate import wanted_rows
     from .downstream.rows import WITHOUT_ENCODER
 
-    config = work.recipe.trainer
-    if len(work.prepared.splits) > 1 or ranks(work.prepared.store) or folds_at_once(config, 2) < 2:
-        return []
-    if not config.folds_at_once and _steps(work.recipe) < _WORTH_STEPS:
+    if ranks(work.prepared.store):
         return []
     wanted = tuple(wanted_rows(work.recipe))
     first = tuple(model for model in wanted if model == "pretrained" or model in WITHOUT_ENCODER)
     fresh = tuple(model for model in wanted if model not in first)
-    fold = work.prepared.splits[0].fold
-    return [Piece(fold, first), Piece(fold, fresh)] if fresh and "pretrained" in first else []
+    return [first, fresh] if fresh and "pretrained" in first else []
 
 
 def _steps(recipe: Recipe) -> int:
@@ -114,7 +130,8 @@ def work_at_once(work: FoldWork, pieces: Sequence[Piece], at_once: int, *, evalu
     if told is None:
         say("one after the other: what reads the data cannot be handed to another process")
         return [work.work(splits[piece.fold], evaluates=evaluates, models=piece.models) for piece in pieces]
-    what = f"{len(pieces)} folds" if not pieces[0].models else "rows with and without pretraining"
+    folds = len({piece.fold for piece in pieces})
+    what = f"{folds} folds" if folds > 1 else "rows with and without pretraining"
     say(f"{what}, {at_once} at a time with {threads} thread{'s' * (threads > 1)} each")
     with _signals_noted() as noted:
         team = _Team(work.voice, pieces, noted)
@@ -204,6 +221,7 @@ class _Team:
         self.done: dict[Piece, FoldDone] = {}
         self.failure: Exception | None = None
         self._waiting = list(pieces)
+        self._several = len({piece.fold for piece in pieces}) > 1
         self._saved: list[int] = []  # folds that had to stop and saved a checkpoint
         self._workers: list[_Worker] = []
         self._stopping, self._until = False, float("inf")
@@ -276,7 +294,7 @@ class _Team:
     def _hear(self, worker: _Worker) -> None:
         piece = worker.piece
         assert piece is not None
-        whose = "" if piece.models else f"{piece}: "  # stages of rows say whose they are
+        whose = f"fold {piece.fold}: " if self._several else ""
         try:
             kind, content = pickle.loads(worker.connection.recv_bytes())
         except (EOFError, OSError):

@@ -98,13 +98,14 @@ class _Pipeline:
 
         Seconds are added up over the folds, also over those that went on at the same time.
         """
-        from .fold_workers import folds_at_once, work_at_once
+        from .fold_workers import fold_pieces, folds_at_once, work_at_once
 
         splits = self.prepared.splits
         self.at_once = folds_at_once(self.recipe.trainer, len(splits))
         if self.at_once > 1:
-            pieces = [Piece(split.fold) for split in splits]
-            done = work_at_once(self.work, pieces, self.at_once, evaluates=evaluates)
+            pieces = fold_pieces(self.work, self.at_once) if evaluates else [Piece(split.fold) for split in splits]
+            parts = list(zip(pieces, work_at_once(self.work, pieces, self.at_once, evaluates=evaluates), strict=True))
+            done = [self.whole([part for piece, part in parts if piece.fold == split.fold]) for split in splits]
         elif evaluates and len(splits) == 1:
             done = [self.one_fold(splits[0])]
         else:
@@ -116,7 +117,6 @@ class _Pipeline:
 
     def one_fold(self, split: Split) -> FoldDone:
         """A fold that is worked on alone: pretraining has all threads, rows go on in two processes where that pays."""
-        from .downstream.rows import join
         from .fold_workers import row_pieces, work_at_once
         from .trained import load_trained
 
@@ -126,11 +126,17 @@ class _Pipeline:
         before = self.work.work(split, evaluates=False)
         if self.work.source is None:
             self.work.use(load_trained(self.folder))  # as every process gets it
-        done = work_at_once(self.work, pieces, len(pieces), evaluates=True)
-        rows = [one.evaluation for one in done if one.evaluation is not None]
+        return self.whole([before, *work_at_once(self.work, pieces, len(pieces), evaluates=True)])
+
+    def whole(self, parts: list[FoldDone]) -> FoldDone:
+        """What was made of one fold in pieces."""
+        from .downstream.rows import join
+
+        rows = [part.evaluation for part in parts if part.evaluation is not None]
         return FoldDone(
-            join(rows, self.recipe.evaluate.models), before.pretrain_s, sum(one.downstream_s for one in done),
-            [entry for one in done for entry in one.zero_shots],
+            join(rows, self.recipe.evaluate.models) if len(rows) > 1 else rows[0] if rows else None,
+            sum(part.pretrain_s for part in parts), sum(part.downstream_s for part in parts),
+            [entry for part in parts for entry in part.zero_shots],
         )  # fmt: skip
 
     def refuse_unlabelled(self) -> None:

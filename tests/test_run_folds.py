@@ -131,6 +131,21 @@ def test_folds_at_once_give_what_they_give_in_turn(home, in_turn):
     assert sorted(p.name for p in in_turn.iterdir()) == sorted(p.name for p in out.iterdir())
 
 
+def test_an_odd_fold_leaves_nobody_idle(home, forked):
+    """Rows without pretraining are worked on apart, and nothing shows it afterwards."""
+    three, wide = ("--split.kind", "kfold", "--split.folds", 3), (*WIDE, "--trainer.max_steps", 2)
+    for name, more in (("three", ("--trainer.folds_at_once", 1)), ("three at once", AT_ONCE)):
+        done = omni("run", home / "toy-jepa.yaml", "--out", home / name, *three, *wide, *more)
+        assert done.code == 0, done.err
+    assert "3 folds, 2 at a time with 1 thread each" in done.err
+    assert done.err.index("fold 2: pretraining") < done.err.index("fold 0: scratch: finetune, seed 0")
+    assert_same_results(home / "three", home / "three at once")
+    again = omni("evaluate", home / "toy-jepa.yaml", "--from", home / "three", "--out", home / "three later", *three,
+                 *WIDE, *AT_ONCE)  # fmt: skip
+    assert again.code == 0, again.err
+    assert contents(home / "three later/results.json")["rows"] == contents(home / "three/results.json")["rows"]
+
+
 def test_folds_that_were_pretrained_before_are_evaluated_at_once(home, in_turn, forked):
     short = omni("evaluate", home / "toy-jepa.yaml", "--from", in_turn, "--out", home / "short", *FOLDS, *FEW,
                  *AT_ONCE, "--fast-dev-run")  # fmt: skip
@@ -157,18 +172,23 @@ def test_rows_of_one_fold_at_once_are_those_in_turn(home, forked):
     assert halves.code == 0, halves.err
     assert "rows with and without pretraining, 2 at a time with 1 thread each" in halves.err
     assert " scratch: finetune, seed 0" in halves.err
-    one, other = (contents(home / name / "results.json") for name in ("one", "halves"))
+    assert_same_results(home / "one", home / "halves")
+
+
+def assert_same_results(one_run: Path, other_run: Path) -> None:
+    """But for times and places; with all of `WIDE`'s models."""
+    one, other = (contents(folder / "results.json") for folder in (one_run, other_run))
     models = [row["model"] for row in other["rows"]]
     assert list(dict.fromkeys(models)) == ["prior", "scratch", "pretrained", "random-init", "hand-features"]
     for key in one.keys() - {"seconds", "versions"}:
         assert json.dumps(other[key]) == json.dumps(one[key]), key
-    alike, found = (Predictions.load(home / name).evaluation for name in ("one", "halves"))
+    alike, found = (Predictions.load(folder).evaluation for folder in (one_run, other_run))
     assert list(found.predictions) == list(alike.predictions)
     for key, prediction in alike.predictions.items():
         np.testing.assert_array_equal(found.predictions[key].probability, prediction.probability)
-    assert_same_material(Material.load(home / "one"), Material.load(home / "halves"))
-    for path in (home / "one").rglob("*.safetensors"):
-        assert path.read_bytes() == (home / "halves" / path.relative_to(home / "one")).read_bytes(), path
+    assert_same_material(Material.load(one_run), Material.load(other_run))
+    for path in one_run.rglob("*.safetensors"):
+        assert path.read_bytes() == (other_run / path.relative_to(one_run)).read_bytes(), path
     assert other["seconds"]["pretrain"] > 0 < other["seconds"]["downstream"]
 
 

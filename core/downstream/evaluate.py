@@ -36,7 +36,7 @@ def evaluate(
     modality: Modality,
     store: WindowStore,
     split: Split,
-    encoder: Encoder,
+    encoder: Encoder | None,
     fresh_encoder: Callable[[int], Encoder],
     on_progress: OnProgress | None = None,
     fewer: Sequence[FewerSensors] = (),
@@ -45,7 +45,8 @@ def evaluate(
 ) -> Evaluation:
     """All rows of one split.
 
-    encoder: the pretrained one. fresh_encoder: seed -> an untrained encoder of the same shape.
+    encoder: the pretrained one, None where no row asks for it.
+    fresh_encoder: seed -> an untrained encoder of the same shape.
     on_progress: called with a short sentence when a stage starts.
     fewer: the test records again after losses of sensors, which every row's model scores too.
     covariates: of the store's records, for the control of that name.
@@ -55,6 +56,7 @@ def evaluate(
     """
     say = on_progress or (lambda text: None)
     if ranks(store):
+        assert encoder is not None
         encoders = {recipe.seed: encoder, **(further or {})}
         return evaluate_ranking(recipe, modality, store, split, encoders, fresh_encoder, say)
     wanted = wanted_rows(recipe)

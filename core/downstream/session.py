@@ -97,8 +97,13 @@ class Session:
         self.running = {"batch_size": recipe.evaluate.batch_size, "precision": recipe.trainer.precision}
         self.lineups = self._line_ups()
 
-    def run(self, wanted: dict[str, list[str]], encoder: Encoder, fresh_encoder: Callable[[int], Encoder]) -> None:
-        """Models outermost: frozen features of one encoder are in memory at a time."""
+    def run(
+        self, wanted: dict[str, list[str]], encoder: Encoder | None, fresh_encoder: Callable[[int], Encoder]
+    ) -> None:
+        """Models outermost: frozen features of one encoder are in memory at a time.
+
+        encoder: the pretrained one, None where it is not wanted.
+        """
         if not self.items.hand.shape[1]:
             if wanted.pop("hand-features", None) or self.blend:
                 self.result.notes.append(f"modality {self.modality.name} has no hand-made features for this task")
@@ -138,6 +143,7 @@ class Session:
             for seed in sorted({planned.trial.seed for planned in self.planned}):
                 if not fixed:
                     used, features, layers = fresh_encoder(seed), None, None
+                assert used is not None
                 if features is None and READ_FROZEN & set(protocols) and model not in (*WITHOUT_ENCODER, "scratch"):
                     features = self._features(model, used, keep=seed == first)
                 if layers is None and "layers" in protocols:
