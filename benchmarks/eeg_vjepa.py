@@ -15,6 +15,7 @@ Rows
   show and ask for as many patches as the peer's do on average; they are drawn inside the timed step.
 - recipe: the same with what the recipe ships instead: rotary places, the variance guard, precision of its own choice.
 - recipe, half: the same, but only half of the hidden patches are predicted.
+- recipe, cross: the predictor's queries attend to the seen patches alone (CrossMAE), not to each other.
 """
 
 from __future__ import annotations
@@ -52,9 +53,19 @@ GRID = [
     "--objective.views.short.mask={name: multiblock, scale: 0.15, ratio: 0.725, predict: 0.863}",
     "--objective.views.long.mask={name: multiblock, scale: 0.4, ratio: 0.678, predict: 0.764}",
 ]
+CROSS = "--objective.heads.predictor.name=cross_predictor"  # hidden tokens ask for themselves alone
+
+
+def predicted(share: float) -> list[str]:
+    """Only a share of the hidden tokens is predicted."""
+    return [f"--objective.views.{name}.mask.predict={share}" for name in ("short", "long")]
+
+
 OURS = {
     "recipe": GRID,
-    "recipe, half": [*GRID, *(f"--objective.views.{name}.mask.predict=0.5" for name in ("short", "long"))],
+    "recipe, half": [*GRID, *predicted(0.5)],
+    "recipe, cross": [*GRID, CROSS],
+    "recipe, cross, half": [*GRID, CROSS, *predicted(0.5)],
     "published": [
         *GRID,
         "--encoder.positions=fourier",
@@ -68,7 +79,8 @@ ROWS = {
     "published, fp32": "published:fp32",
     "published, bf16": "published:bf16",
     f"recipe, as shipped ({OWN})": f"recipe:{OWN}",
-    f"recipe, half ({OWN})": f"recipe, half:{OWN}",
+    **{f"{name} ({OWN})": f"{name}:{OWN}" for name in ("recipe, half", "recipe, cross", "recipe, cross, half")},
+    "recipe, cross, half, fp32": "recipe, cross, half:fp32",
 }
 Step = Callable[[], object]
 
